@@ -1,0 +1,4 @@
+[
+  inputs: ["{mix,.formatter}.exs", "{bench,bin,config,lib,mix,test}/**/*.{ex,exs}"],
+  import_deps: []
+]

@@ -1,0 +1,106 @@
+defmodule Mix.Tasks.Compile.BaileysExAuthNative do
+  @moduledoc """
+  Builds the Rust NIF with cargo and puts it into the application's `priv/native`.
+
+  A Mix compiler that runs before the Elixir one, and so lives beside `mix.exs`: it works the same
+  when this project is a dependency, under an umbrella and for a release. It needs `cargo` on the
+  PATH and no Hex package.
+  """
+
+  use Mix.Task.Compiler
+
+  @library "baileys_ex_auth_nif"
+  @root Path.expand("..", __DIR__)
+
+  @impl true
+  def run(_args) do
+    target_dir = target_dir()
+
+    case cargo(target_dir) do
+      :ok -> install(built_library(target_dir), installed_library())
+      {:error, message} -> fail(message)
+    end
+  end
+
+  @impl true
+  def clean do
+    File.rm_rf!(Path.dirname(installed_library()))
+    :ok
+  end
+
+  # Debug and release builds of the application share one optimised library: a debug build of the
+  # codec is an order of magnitude slower and tests nothing more.
+  defp cargo(target_dir) do
+    args = ["build", "--release", "--locked", "--quiet", "--package", "auth_nif"]
+    env = [{"CARGO_TARGET_DIR", target_dir}]
+
+    case System.find_executable("cargo") do
+      nil ->
+        {:error, "cargo was not found: install Rust (Debian: apt-get install cargo, or rustup)"}
+
+      cargo ->
+        case System.cmd(cargo, args, cd: @root, env: env, into: IO.stream()) do
+          {_, 0} -> :ok
+          {_, status} -> {:error, "cargo build failed with status #{status}"}
+        end
+    end
+  end
+
+  defp fail(message) do
+    Mix.shell().error("baileys_ex_auth: " <> message)
+
+    {:error,
+     [
+       %Mix.Task.Compiler.Diagnostic{
+         compiler_name: "baileys_ex_auth_native",
+         file: Path.join(@root, "Cargo.toml"),
+         message: message,
+         position: 0,
+         severity: :error
+       }
+     ]}
+  end
+
+  # Deleted before it is copied: writing into a library that a running VM has mapped crashes it.
+  defp install(built, installed) do
+    if up_to_date?(built, installed) do
+      {:noop, []}
+    else
+      File.mkdir_p!(Path.dirname(installed))
+      File.rm_rf!(installed)
+      File.cp!(built, installed)
+      {:ok, []}
+    end
+  end
+
+  defp up_to_date?(built, installed) do
+    with {:ok, %{size: size, mtime: built_at}} <- File.stat(built),
+         {:ok, %{size: ^size, mtime: installed_at}} <- File.stat(installed) do
+      installed_at > built_at
+    else
+      _ -> false
+    end
+  end
+
+  defp target_dir do
+    System.get_env("CARGO_TARGET_DIR") ||
+      Path.join(Path.dirname(Mix.Project.build_path()), "cargo")
+  end
+
+  defp built_library(target_dir) do
+    name =
+      case :os.type() do
+        {:unix, :darwin} -> "lib#{@library}.dylib"
+        {:win32, _} -> "#{@library}.dll"
+        _ -> "lib#{@library}.so"
+      end
+
+    Path.join([target_dir, "release", name])
+  end
+
+  # The BEAM looks for `.so` on every Unix, macOS included.
+  defp installed_library do
+    extension = if match?({:win32, _}, :os.type()), do: ".dll", else: ".so"
+    Path.join([Mix.Project.app_path(), "priv", "native", @library <> extension])
+  end
+end

@@ -1,0 +1,3 @@
+//! What the BEAM calls: converts terms, maps errors, picks schedulers. Nothing else lives here.
+
+rustler::init!("Elixir.BaileysEx.Auth.Native");

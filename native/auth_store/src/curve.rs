@@ -1,0 +1,1 @@
+//! Curve25519 as Signal uses it.

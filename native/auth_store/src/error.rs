@@ -1,0 +1,90 @@
+//! Everything that can go wrong, by what the caller can do about it.
+//!
+//! No variant ever carries a value read from a file: members and kinds are named, contents are not.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The operating system refused: becomes `{:error, posix_atom}`.
+    #[error("{path}: {source}")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// No file for this key.
+    #[error("no such key")]
+    NotFound,
+
+    /// A file's content is not what its name promises.
+    #[error("{}: {}{problem}", path.display(), prefix(member))]
+    Corrupt {
+        path: PathBuf,
+        /// Where in the file, such as `session.sessions[].chains[].chain_key`; empty for the whole.
+        member: String,
+        problem: String,
+    },
+
+    /// A term that the format cannot hold, refused before anything is written.
+    #[error("{}{problem}", prefix(member))]
+    InvalidTerm { member: String, problem: String },
+
+    /// A family or id that cannot name a file here.
+    #[error("{family} {id:?}: {problem}")]
+    InvalidKey {
+        family: String,
+        id: String,
+        problem: String,
+    },
+
+    /// The manifest says another backend owns the directory.
+    #[error("the directory belongs to the backend {0:?}")]
+    UnexpectedBackend(String),
+
+    /// The manifest is of a later version.
+    #[error("the manifest is of version {0}")]
+    UnsupportedVersion(i128),
+
+    /// The manifest cannot be read.
+    #[error("the manifest is invalid: {0}")]
+    InvalidManifest(String),
+
+    /// The journal is of a later version.
+    #[error("the journal is of version {0}")]
+    UnsupportedJournal(u32),
+
+    /// An earlier failure left the outcome on disk unknown; nothing works until recovery.
+    #[error("{}: recovery is required after a failed write", path.display())]
+    RecoveryRequired { path: PathBuf },
+}
+
+impl Error {
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Error::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub fn corrupt(path: &Path, member: impl Into<String>, problem: impl Into<String>) -> Self {
+        Error::Corrupt {
+            path: path.to_owned(),
+            member: member.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+fn prefix(member: &str) -> String {
+    if member.is_empty() {
+        String::new()
+    } else {
+        format!("{member}: ")
+    }
+}

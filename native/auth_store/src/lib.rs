@@ -1,0 +1,17 @@
+//! Crash-safe storage of a WhatsApp account's auth state, without the BEAM.
+//!
+//! ```text
+//! layout   file name <-> (family, id); manifest
+//! codec    Value <-> JSON, one schema table per family; Value <-> ETF
+//! engine   open, load, commit, list, checkpoint, recover, over the Disk trait
+//! migrate  whole directories, in steps
+//! ```
+//!
+//! [`Value`] is the only thing the codec and the NIF share.
+
+pub mod curve;
+pub mod error;
+pub mod value;
+
+pub use error::{Error, Result};
+pub use value::Value;

@@ -1,0 +1,78 @@
+//! The neutral form of a run-time term: what the codec and the NIF share.
+
+/// How deep a [`Value`] may nest.
+///
+/// Every recursion over values, JSON or ETF is bounded by this, so that no input overflows a stack.
+/// Real auth state nests less than ten deep; only free-form members come near.
+pub const MAX_DEPTH: usize = 96;
+
+/// One run-time term, as plain data.
+///
+/// Structs are maps with the atom key `__struct__`, as on the BEAM.
+#[derive(Clone, PartialEq)]
+pub enum Value {
+    Nil,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    /// An atom other than `nil`, `true` and `false`.
+    Atom(String),
+    Binary(Vec<u8>),
+    List(Vec<Value>),
+    Tuple(Vec<Value>),
+    /// Pairs in no particular order; keys are unique.
+    Map(Vec<(Value, Value)>),
+}
+
+impl Value {
+    pub fn atom(name: &str) -> Value {
+        match name {
+            "nil" => Value::Nil,
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            _ => Value::Atom(name.to_owned()),
+        }
+    }
+
+    pub fn text(text: impl Into<String>) -> Value {
+        Value::Binary(text.into().into_bytes())
+    }
+
+    /// The member of a map under an atom key.
+    pub fn get(&self, atom: &str) -> Option<&Value> {
+        let Value::Map(pairs) = self else { return None };
+        pairs
+            .iter()
+            .find(|(key, _)| matches!(key, Value::Atom(name) if name == atom))
+            .map(|(_, value)| value)
+    }
+
+    /// What kind of term this is, for messages: a kind never shows a value.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Nil => "nil",
+            Value::Bool(_) => "a boolean",
+            Value::Int(_) => "an integer",
+            Value::Float(_) => "a float",
+            Value::Atom(_) => "an atom",
+            Value::Binary(_) => "a binary",
+            Value::List(_) => "a list",
+            Value::Tuple(_) => "a tuple",
+            Value::Map(_) => "a map",
+        }
+    }
+}
+
+/// Shows the shape only: values may be key material.
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Binary(bytes) => write!(f, "#Binary<{} bytes>", bytes.len()),
+            Value::List(items) => f.debug_list().entries(items).finish(),
+            Value::Tuple(items) => f.debug_list().entries(items).finish(),
+            Value::Map(pairs) => write!(f, "#Map<{} members>", pairs.len()),
+            Value::Atom(name) => write!(f, ":{name}"),
+            other => f.write_str(other.kind()),
+        }
+    }
+}
