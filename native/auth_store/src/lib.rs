@@ -10,6 +10,7 @@
 //! [`Value`] is the only thing the codec and the NIF share.
 
 pub mod curve;
+pub mod engine;
 pub mod error;
 pub mod value;
 

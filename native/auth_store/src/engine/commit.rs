@@ -1,0 +1,317 @@
+//! Commits, under both policies.
+
+use std::collections::HashSet;
+
+use super::directories::make_directories;
+use super::directory::{Directory, MAX_FILE, Policy, Writer, not_a_file};
+use super::disk::{Disk, Kind, SyncPoint};
+use super::failure::{At, Failure, Outcome};
+use super::journal::{Journal, Position, found};
+use super::names;
+use super::record::Change;
+use super::temp::Temp;
+use crate::error::{Error, Result};
+
+/// The most bytes of one commit.
+pub const MAX_COMMIT: u64 = 256 << 20;
+
+impl<D: Disk> Directory<D> {
+    /// Makes all changes, durably, or none. Deleting a file that does not exist is fine; of
+    /// several changes of one name the last counts. Makes the directory when it is missing.
+    ///
+    /// After an error the outcome is the old state, unless the directory now asks for recovery:
+    /// then it is the old or the new one, and the recovery tells.
+    pub fn commit(&self, changes: &[Change]) -> Result<()> {
+        check_changes(changes)?;
+        let changes = last_of_each(changes);
+        self.exclusive_open(|writer| match self.policy {
+            Policy::Plain => self.commit_plain(writer, changes),
+            Policy::Journaled => self.commit_journaled(writer, changes),
+        })
+    }
+
+    fn commit_journaled(&self, writer: &mut Writer, mut changes: Vec<Change>) -> Outcome<()> {
+        let current = self.current_journal(writer)?;
+        self.keep_effective(&mut changes)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let journal = Journal::new(&self.disk, &self.path);
+        let (position, file) = match current {
+            Some((position, file)) if position.end < self.limits.checkpoint => (position, file),
+            Some((position, _)) => self.start_journal(writer, Some(position))?,
+            None => self.start_journal(writer, None)?,
+        };
+
+        let record = journal.encode(position.epoch, position.link, &changes)?;
+        let temps = self.write_temps(&changes)?;
+        writer.position = Some(journal.append(&file, &position, record, self.limits.chunk)?);
+        self.apply(&changes, temps)
+    }
+
+    /// The journal, open for an append: as this process left it, or else after a recovery of what
+    /// another one did. `None` if the directory has none.
+    pub(super) fn current_journal(
+        &self,
+        writer: &mut Writer,
+    ) -> Outcome<Option<(Position, D::File)>> {
+        let journal = Journal::new(&self.disk, &self.path);
+        if let Some(position) = writer.position
+            && let Some(file) = journal.look(&position)?
+        {
+            return Ok(Some((position, file)));
+        }
+        writer.position = None;
+        self.settle(writer)?;
+        let Some(position) = writer.position else {
+            return Ok(None);
+        };
+        match journal.look(&position)? {
+            Some(file) => Ok(Some((position, file))),
+            None => Err(Error::corrupt(
+                journal.path(),
+                "",
+                "the journal changes while the directory is locked",
+            )
+            .into()),
+        }
+    }
+
+    /// A first journal, or the next one after a checkpoint.
+    fn start_journal(
+        &self,
+        writer: &mut Writer,
+        old: Option<Position>,
+    ) -> Outcome<(Position, D::File)> {
+        let journal = Journal::new(&self.disk, &self.path);
+        match old {
+            Some(old) => self.advance(writer, &old)?,
+            None => {
+                self.anchor(writer)?;
+                writer.position = Some(journal.replace(None, &[])?);
+            }
+        }
+        self.current_journal(writer)?.ok_or_else(|| {
+            Error::corrupt(
+                journal.path(),
+                "",
+                "the journal vanished while the directory is locked",
+            )
+            .into()
+        })
+    }
+
+    fn commit_plain(&self, writer: &mut Writer, changes: Vec<Change>) -> Outcome<()> {
+        // A commit that another process did not live to finish.
+        if Journal::new(&self.disk, &self.path).exists()? {
+            self.settle(writer)?;
+        }
+        if found(self.disk.metadata(&self.path))
+            .at(&self.path)?
+            .is_none()
+        {
+            if changes.iter().all(|change| change.bytes.is_none()) {
+                return Ok(());
+            }
+            writer.anchored = false;
+        }
+        self.anchor(writer)?;
+        match changes.as_slice() {
+            [] => Ok(()),
+            [
+                Change {
+                    name,
+                    bytes: Some(bytes),
+                },
+            ] => self.replace_one(writer, name, bytes),
+            [Change { name, bytes: None }] => self.remove_one(name),
+            several => self.apply_durably(None, several).map(drop),
+        }
+    }
+
+    fn replace_one(&self, writer: &mut Writer, name: &str, bytes: &[u8]) -> Outcome<()> {
+        let path = self.path.join(name);
+        self.check_target(name)?;
+        let temp = Temp::write_synced(&self.disk, &self.path, bytes, SyncPoint::KeyFile)?;
+        temp.rename(&path).at(&path)?;
+        let synced = self
+            .disk
+            .sync_directory(&self.path, SyncPoint::KeyName)
+            .latching(&self.path);
+        if synced.is_err() {
+            writer.touched.push(name.to_owned());
+        }
+        synced
+    }
+
+    fn remove_one(&self, name: &str) -> Outcome<()> {
+        let path = self.path.join(name);
+        self.check_target(name)?;
+        found(self.disk.remove_file(&path)).at(&path)?;
+        // Also when there was no file: whoever removed it may not have lived to sync.
+        self.disk
+            .sync_directory(&self.path, SyncPoint::KeyRemoved)
+            .latching(&self.path)
+    }
+
+    /// Makes the directory where it is missing, and its name durable.
+    fn anchor(&self, writer: &mut Writer) -> Outcome<()> {
+        if !writer.anchored {
+            make_directories(&self.disk, &self.path)?;
+            writer.anchored = true;
+        }
+        Ok(())
+    }
+
+    /// Drops deletions of what does not exist: nothing visible is missing from the journal, so
+    /// they are durable already.
+    fn keep_effective(&self, changes: &mut Vec<Change>) -> Result<()> {
+        let mut problem = None;
+        changes.retain(|change| match self.check_target(change.name) {
+            Ok(exists) => exists || change.bytes.is_some(),
+            Err(error) => {
+                problem = Some(error);
+                true
+            }
+        });
+        problem.map_or(Ok(()), Err)
+    }
+
+    /// Whether the file exists. What is no regular file is refused here, where nothing has
+    /// happened yet: after the commit point it would be in the way for ever.
+    pub(super) fn check_target(&self, name: &str) -> Result<bool> {
+        let path = self.path.join(name);
+        match found(self.disk.metadata(&path)).at(&path)? {
+            None => Ok(false),
+            Some(metadata) if metadata.kind == Kind::File => Ok(true),
+            Some(metadata) => Err(not_a_file(&path, metadata.kind)),
+        }
+    }
+
+    /// The new content of every file under unfinished names, not synced. A full disk is met here.
+    fn write_temps(&self, changes: &[Change]) -> Result<Vec<Option<Temp<'_, D>>>> {
+        changes
+            .iter()
+            .map(|change| {
+                change
+                    .bytes
+                    .map(|bytes| Temp::write(&self.disk, &self.path, bytes))
+                    .transpose()
+            })
+            .collect()
+    }
+
+    /// The same, synced: all at once where they are many and the file system can.
+    fn write_temps_synced(&self, changes: &[Change]) -> Outcome<Vec<Option<Temp<'_, D>>>> {
+        let at = SyncPoint::AppliedFiles;
+        let many = changes.len() >= self.limits.together;
+        let filesystem = if many {
+            self.disk.filesystem(&self.path).at(&self.path)?
+        } else {
+            None
+        };
+        if let Some(filesystem) = filesystem {
+            let temps = self.write_temps(changes)?;
+            self.disk
+                .sync_filesystem(&filesystem, at)
+                .latching(&self.path)?;
+            return Ok(temps);
+        }
+        let write = |bytes| Temp::write_synced(&self.disk, &self.path, bytes, at);
+        changes
+            .iter()
+            .map(|change| change.bytes.map(write).transpose())
+            .collect()
+    }
+
+    /// Makes the changes of a commit visible. It is decided by now, so a failure latches.
+    fn apply(&self, changes: &[Change], temps: Vec<Option<Temp<'_, D>>>) -> Outcome<()> {
+        for (change, temp) in changes.iter().zip(temps) {
+            let path = self.path.join(change.name);
+            match temp {
+                Some(temp) => temp.rename(&path).latching(&path)?,
+                None => found(self.disk.remove_file(&path))
+                    .latching(&path)
+                    .map(drop)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes all changes durable in the files themselves, by way of a new journal that holds
+    /// nothing else: a commit of several under the plain policy, every checkpoint and every
+    /// recovery. Relies on nothing that was written before.
+    pub(super) fn apply_durably(
+        &self,
+        old: Option<&Position>,
+        changes: &[Change],
+    ) -> Outcome<Option<Position>> {
+        for change in changes {
+            self.check_target(change.name)?;
+        }
+        let journal = Journal::new(&self.disk, &self.path);
+        let temps = self.write_temps_synced(changes)?;
+        let position = journal.replace(old, changes)?;
+        self.apply(changes, temps)?;
+        self.disk
+            .sync_directory(&self.path, SyncPoint::AppliedNames)
+            .latching(&self.path)?;
+
+        // Files and names are durable. Left in place, this journal would one day revert a later
+        // plain save.
+        match self.policy {
+            Policy::Journaled => journal
+                .replace(Some(&position), &[])
+                .map(Some)
+                .map_err(Failure::latched),
+            Policy::Plain => {
+                self.disk
+                    .remove_file(journal.path())
+                    .latching(journal.path())?;
+                self.disk
+                    .sync_directory(&self.path, SyncPoint::JournalRemoved)
+                    .latching(&self.path)?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn check_changes(changes: &[Change]) -> Result<()> {
+    let mut total = 0;
+    for change in changes {
+        names::check(change.name)?;
+        let size = change.bytes.map_or(0, <[u8]>::len) as u64;
+        total += size;
+        if size > MAX_FILE {
+            return Err(too_large(change.name, "larger than 64 MiB"));
+        }
+    }
+    if total > MAX_COMMIT {
+        return Err(too_large("", "a commit of more than 256 MiB"));
+    }
+    Ok(())
+}
+
+fn too_large(name: &str, problem: &str) -> Error {
+    Error::InvalidTerm {
+        member: name.to_owned(),
+        problem: problem.to_owned(),
+    }
+}
+
+/// The last change of each name, in order.
+fn last_of_each<'a>(changes: &[Change<'a>]) -> Vec<Change<'a>> {
+    if changes.len() < 2 {
+        return changes.to_vec();
+    }
+    let mut seen = HashSet::with_capacity(changes.len());
+    let mut kept: Vec<_> = changes
+        .iter()
+        .rev()
+        .filter(|change| seen.insert(change.name))
+        .copied()
+        .collect();
+    kept.reverse();
+    kept
+}

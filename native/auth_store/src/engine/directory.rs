@@ -1,0 +1,280 @@
+//! One directory of key files: what is remembered of it, and how it is read.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::disk::{Disk, Kind};
+use super::failure::{After, At, Failure, Outcome};
+use super::journal::{Journal, Position, found};
+use super::names;
+use super::scan::fill;
+use super::stamp::Stamp;
+use crate::error::{Error, Result};
+
+/// Files above this are neither written nor read: no key comes near, and a reader must not be made
+/// to hold more.
+pub const MAX_FILE: u64 = 64 << 20;
+
+/// How commits reach the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// The directory is complete as it stands whenever no call is running.
+    Plain,
+    /// One flush per commit; the journal completes the directory after a crash.
+    Journaled,
+}
+
+/// Sizes that tests make small.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A commit that finds the journal this long makes a checkpoint first.
+    pub checkpoint: u64,
+    /// The journal grows by this much at a time.
+    pub chunk: u64,
+    /// From this many files on, one sync of the file system takes the place of one for each file.
+    pub together: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            checkpoint: 1 << 20,
+            chunk: 16 << 10,
+            together: 64,
+        }
+    }
+}
+
+/// What a journal holds, for inspection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JournalState {
+    pub exists: bool,
+    /// Which journal of the directory this is, counted from 1.
+    pub epoch: u64,
+    pub records: u64,
+    /// Up to the end of the last record.
+    pub bytes: u64,
+    /// An append was cut short: the next open drops what is left of it.
+    pub torn: bool,
+}
+
+/// A directory of key files under one policy.
+///
+/// The caller holds a lock on the directory, across all processes that use it, around
+/// [`open`](Self::open), [`commit`](Self::commit), [`checkpoint`](Self::checkpoint),
+/// [`recover`](Self::recover) and [`snapshot`](Self::snapshot). Reads need none.
+/// No descriptor is held between calls.
+pub struct Directory<D: Disk> {
+    pub(super) disk: D,
+    pub(super) path: PathBuf,
+    pub(super) policy: Policy,
+    pub(super) limits: Limits,
+    status: AtomicU8,
+    writer: Mutex<Writer>,
+}
+
+const NEW: u8 = 0;
+const OPEN: u8 = 1;
+const LATCHED: u8 = 2;
+
+/// What is remembered between commits.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    /// Where the journal ended; `None` if that must be found out.
+    pub position: Option<Position>,
+    /// The directory exists, and its name is known to be durable.
+    pub anchored: bool,
+    /// Files that a failed plain commit made visible.
+    pub touched: Vec<String>,
+}
+
+impl<D: Disk> Directory<D> {
+    /// Touches nothing yet.
+    pub fn new(disk: D, path: PathBuf, policy: Policy) -> Self {
+        Self::with_limits(disk, path, policy, Limits::default())
+    }
+
+    pub fn with_limits(disk: D, path: PathBuf, policy: Policy, limits: Limits) -> Self {
+        Directory {
+            disk,
+            path,
+            policy,
+            limits,
+            status: AtomicU8::new(NEW),
+            writer: Mutex::new(Writer::default()),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether reads are served: this process opened the directory, and no write failed since in a
+    /// way that leaves the outcome unknown.
+    pub fn is_open(&self) -> bool {
+        self.status.load(Ordering::Acquire) == OPEN
+    }
+
+    /// Completes what a crash interrupted and removes its leftovers, at the first touch by this
+    /// process. A directory that does not exist is fine, and is not made.
+    pub fn open(&self) -> Result<()> {
+        match self.status.load(Ordering::Acquire) {
+            OPEN => Ok(()),
+            LATCHED => Err(self.recovery_required()),
+            _ => self.exclusive(|writer| self.settle(writer)),
+        }
+    }
+
+    /// As [`open`](Self::open), but also when this process opened the directory before, and also
+    /// after a failed write: rewrites whatever may be visible without being durable.
+    pub fn recover(&self) -> Result<()> {
+        self.exclusive(|writer| self.settle(writer))
+    }
+
+    /// The content of a file; `None` if there is none.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        names::check(name)?;
+        self.check_served()?;
+        read_file(&self.disk, &self.path.join(name))
+    }
+
+    /// What tells one version of a file from another; `None` if there is no file.
+    pub fn stamp(&self, name: &str) -> Result<Option<Stamp>> {
+        names::check(name)?;
+        self.check_served()?;
+        let path = self.path.join(name);
+        let metadata = found(self.disk.metadata(&path)).at(&path)?;
+        Ok(metadata.map(Stamp::new))
+    }
+
+    /// The names of regular files, as they stream from the directory and in no order. Left out:
+    /// the journal, unfinished files (`*.tmp-*`), and names that are not UTF-8, which no key has;
+    /// [`entries`](Self::entries) shows all. A missing directory lists as empty.
+    pub fn list(&self, each: &mut dyn FnMut(&str)) -> Result<()> {
+        self.entries(&mut |name, kind| match name.to_str() {
+            Some(name) if kind == Kind::File && names::is_key(name) => each(name),
+            _ => {}
+        })
+    }
+
+    /// Everything the directory holds, whatever it is.
+    pub fn entries(&self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+        self.check_served()?;
+        found(self.disk.entries(&self.path, each)).at(&self.path)?;
+        Ok(())
+    }
+
+    /// What the journal holds. Only reads, and needs no open directory.
+    pub fn journal_state(&self) -> Result<JournalState> {
+        let journal = Journal::new(&self.disk, &self.path);
+        let loaded = journal.load(&mut |_| {})?;
+        Ok(
+            loaded.map_or_else(JournalState::default, |loaded| JournalState {
+                exists: true,
+                epoch: loaded.position.epoch.counter,
+                records: loaded.position.link.sequence,
+                bytes: loaded.position.end,
+                torn: loaded.torn,
+            }),
+        )
+    }
+
+    /// Reads before the first open could show what a crash left half done.
+    fn check_served(&self) -> Result<()> {
+        if self.is_open() {
+            Ok(())
+        } else {
+            Err(self.recovery_required())
+        }
+    }
+
+    fn recovery_required(&self) -> Error {
+        Error::RecoveryRequired {
+            path: self.path.clone(),
+        }
+    }
+
+    /// Runs one writing operation, and keeps what its failure says of the directory.
+    pub(super) fn exclusive<T>(&self, run: impl FnOnce(&mut Writer) -> Outcome<T>) -> Result<T> {
+        let mut writer = self.writer.lock().unwrap_or_else(|poisoned| {
+            // A panic in the middle of an operation: nothing it remembered counts.
+            self.writer.clear_poison();
+            let mut writer = PoisonError::into_inner(poisoned);
+            *writer = Writer::default();
+            writer
+        });
+        run(&mut writer).map_err(|Failure { error, after }| {
+            match after {
+                After::Unchanged => {}
+                After::Forget => writer.position = None,
+                After::Latch => {
+                    writer.position = None;
+                    self.status.store(LATCHED, Ordering::Release);
+                }
+            }
+            error
+        })
+    }
+
+    /// As [`exclusive`](Self::exclusive), for what needs an open directory.
+    pub(super) fn exclusive_open<T>(
+        &self,
+        run: impl FnOnce(&mut Writer) -> Outcome<T>,
+    ) -> Result<T> {
+        self.exclusive(|writer| {
+            match self.status.load(Ordering::Acquire) {
+                OPEN => {}
+                LATCHED => return Err(self.recovery_required().into()),
+                _ => self.settle(writer)?,
+            }
+            run(writer)
+        })
+    }
+
+    pub(super) fn is_latched(&self) -> bool {
+        self.status.load(Ordering::Acquire) == LATCHED
+    }
+
+    pub(super) fn serve(&self) {
+        self.status.store(OPEN, Ordering::Release);
+    }
+}
+
+/// Reads a regular file whole, without following a link or waiting for a FIFO.
+pub(super) fn read_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>> {
+    let file = match disk.open_read(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A symbolic link (ELOOP), a socket (ENXIO): say what is there, not how opening failed.
+        Err(error) => return Err(irregular(disk, path).unwrap_or_else(|| Error::io(path, error))),
+    };
+    let metadata = disk.file_metadata(&file).at(path)?;
+    if metadata.kind != Kind::File {
+        return Err(not_a_file(path, metadata.kind));
+    }
+    if metadata.size > MAX_FILE {
+        return Err(Error::corrupt(path, "", "the file is larger than 64 MiB"));
+    }
+    let mut bytes = vec![0; metadata.size as usize];
+    let read_at = |buffer: &mut [u8], offset: u64| disk.read_at(&file, buffer, offset);
+    let read = fill(&read_at, &mut bytes, 0).at(path)?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+fn irregular<D: Disk>(disk: &D, path: &Path) -> Option<Error> {
+    let kind = disk.metadata(path).ok()?.kind;
+    (kind != Kind::File).then(|| not_a_file(path, kind))
+}
+
+pub(super) fn not_a_file(path: &Path, kind: Kind) -> Error {
+    let what = match kind {
+        Kind::Directory => "a directory",
+        Kind::Symlink => "a symbolic link, which is not followed",
+        Kind::File | Kind::Other => "not a regular file",
+    };
+    Error::corrupt(path, "", format!("this is {what}"))
+}

@@ -1,0 +1,211 @@
+//! The journal file of one directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, Kind, Metadata, SyncPoint};
+use super::failure::{At, Failure, Outcome};
+use super::names;
+use super::record::{
+    Change, Epoch, HEADER_LEN, HeaderProblem, Link, RECORD_LEN, decode_header, encode_header,
+    encode_record,
+};
+use super::scan::{MAX_BODY, Scan, ScanError, fill, scan};
+use super::temp::{Temp, write_all};
+use crate::error::{Error, Result};
+
+/// Where a journal ended when this process last looked, and what it looked like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    device: u64,
+    inode: u64,
+    pub epoch: Epoch,
+    pub link: Link,
+    pub end: u64,
+    /// The file's size: zeros follow `end`.
+    allocated: u64,
+}
+
+impl Position {
+    fn new(metadata: Metadata, scan: Scan) -> Self {
+        Position {
+            device: metadata.device,
+            inode: metadata.inode,
+            epoch: scan.epoch,
+            link: scan.link,
+            end: scan.end,
+            allocated: metadata.size,
+        }
+    }
+}
+
+pub(crate) struct Loaded {
+    pub position: Position,
+    pub torn: bool,
+}
+
+/// The journal of `directory`.
+pub(crate) struct Journal<'a, D: Disk> {
+    disk: &'a D,
+    directory: &'a Path,
+    path: PathBuf,
+}
+
+impl<'a, D: Disk> Journal<'a, D> {
+    pub fn new(disk: &'a D, directory: &'a Path) -> Self {
+        Journal {
+            disk,
+            directory,
+            path: directory.join(names::JOURNAL),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn exists(&self) -> Result<bool> {
+        match self.disk.metadata(&self.path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io(&self.path, error)),
+        }
+    }
+
+    /// Reads the whole journal; `None` if there is none. Changes come in the order of commits.
+    pub fn load(&self, each: &mut dyn FnMut(Change)) -> Result<Option<Loaded>> {
+        let Some(file) = found(self.disk.open_read(&self.path)).at(&self.path)? else {
+            return Ok(None);
+        };
+        let metadata = self.disk.file_metadata(&file).at(&self.path)?;
+        if metadata.kind != Kind::File {
+            return Err(Error::corrupt(
+                &self.path,
+                "",
+                "the journal is not a regular file",
+            ));
+        }
+        let read_at = |buffer: &mut [u8], offset: u64| self.disk.read_at(&file, buffer, offset);
+        let scan = scan(metadata.size, &read_at, each).map_err(|error| match error {
+            ScanError::Io(error) => Error::io(&self.path, error),
+            ScanError::Corrupt(problem) => Error::corrupt(&self.path, "", problem),
+            ScanError::Newer(version) => Error::UnsupportedJournal(version),
+        })?;
+        Ok(Some(Loaded {
+            position: Position::new(metadata, scan),
+            torn: scan.torn,
+        }))
+    }
+
+    /// The journal, open for an append, if it is what `position` says and nothing follows its end.
+    pub fn look(&self, position: &Position) -> Result<Option<D::File>> {
+        let Some(file) = found(self.disk.open_write(&self.path)).at(&self.path)? else {
+            return Ok(None);
+        };
+        let metadata = self.disk.file_metadata(&file).at(&self.path)?;
+        if (metadata.device, metadata.inode) != (position.device, position.inode) {
+            return Ok(None);
+        }
+        let read_at = |buffer: &mut [u8], offset: u64| self.disk.read_at(&file, buffer, offset);
+        let mut header = [0; HEADER_LEN];
+        let read = fill(&read_at, &mut header, 0).at(&self.path)?;
+        let same = match decode_header(&header[..read]) {
+            Ok((epoch, _)) => epoch == position.epoch,
+            Err(HeaderProblem::Damaged | HeaderProblem::Newer(_)) => false,
+        };
+        let mut next = [0; RECORD_LEN];
+        let read = fill(&read_at, &mut next, position.end).at(&self.path)?;
+        let nothing_follows = next[..read].iter().all(|byte| *byte == 0);
+        let expected = same && nothing_follows && metadata.size == position.allocated;
+        Ok(expected.then_some(file))
+    }
+
+    /// Appends the record and syncs it: the commit point. The file grows by zeros in steps of
+    /// `chunk`, so that most syncs find the size as it was and write no metadata.
+    pub fn append(
+        &self,
+        file: &D::File,
+        position: &Position,
+        (mut record, link): (Vec<u8>, Link),
+        chunk: u64,
+    ) -> Outcome<Position> {
+        let end = position.end + record.len() as u64;
+        let mut allocated = position.allocated;
+        if end > allocated {
+            allocated = end.next_multiple_of(chunk);
+            record.resize(record.len() + (allocated - end) as usize, 0);
+        }
+        write_all(self.disk, file, &record, position.end)
+            .at(&self.path)
+            .map_err(Failure::forget)?;
+        self.disk
+            .sync_data(file, SyncPoint::Append)
+            .latching(&self.path)?;
+        Ok(Position {
+            link,
+            end,
+            allocated,
+            ..*position
+        })
+    }
+
+    /// Puts a new journal in the place of the old one, with one record of `changes` if there are
+    /// any, under a new epoch. It is complete before it gets its name, so a journal without a
+    /// valid header is never the trace of a crash.
+    pub fn replace(&self, old: Option<&Position>, changes: &[Change]) -> Outcome<Position> {
+        let salt = self.disk.random().at(&self.path)?;
+        let counter = old.map_or(1, |old| old.epoch.counter.wrapping_add(1));
+        let epoch = Epoch { salt, counter };
+        let (header, mut link) = encode_header(epoch);
+        let mut bytes = header.to_vec();
+        if !changes.is_empty() {
+            let (record, last) = self.encode(epoch, link, changes)?;
+            bytes.extend_from_slice(&record);
+            link = last;
+        }
+
+        let (temp, file) = Temp::create(self.disk, self.directory)?;
+        write_all(self.disk, &file, &bytes, 0).at(temp.path())?;
+        self.disk
+            .sync_file(&file, SyncPoint::JournalFile)
+            .latching(temp.path())?;
+        let metadata = self.disk.file_metadata(&file).at(temp.path())?;
+        temp.rename(&self.path).at(&self.path)?;
+        self.disk
+            .sync_directory(self.directory, SyncPoint::JournalName)
+            .latching(self.directory)?;
+        let end = bytes.len() as u64;
+        Ok(Position::new(
+            metadata,
+            Scan {
+                epoch,
+                link,
+                end,
+                torn: false,
+            },
+        ))
+    }
+
+    pub fn encode(
+        &self,
+        epoch: Epoch,
+        previous: Link,
+        changes: &[Change],
+    ) -> Result<(Vec<u8>, Link)> {
+        encode_record(epoch, previous, changes)
+            .filter(|(record, _)| record.len() <= MAX_BODY as usize)
+            .ok_or_else(|| Error::InvalidTerm {
+                member: String::new(),
+                problem: "the changes are too large for one commit".to_owned(),
+            })
+    }
+}
+
+/// `None` instead of an error for what is not there.
+pub(crate) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,28 @@
+//! Files of one directory, changed so that every commit is durable, whole and one flush.
+//!
+//! The engine deals in file names and bytes; families, ids and formats are above it. Its design,
+//! the layout of its journal and what it assumes of the medium are in `README.md` beside.
+
+mod commit;
+mod directories;
+mod directory;
+mod disk;
+mod failure;
+mod journal;
+mod names;
+mod real;
+mod record;
+mod recovery;
+mod scan;
+mod snapshot;
+mod staging;
+mod stamp;
+mod temp;
+
+pub use commit::MAX_COMMIT;
+pub use directory::{Directory, JournalState, Limits, MAX_FILE, Policy};
+pub use disk::{Disk, Kind, Metadata, SyncPoint};
+pub use real::RealDisk;
+pub use record::Change;
+pub use staging::{Staging, sweep as sweep_staging};
+pub use stamp::Stamp;

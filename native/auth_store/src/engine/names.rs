@@ -1,0 +1,68 @@
+//! Which names of a directory are whose.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::Disk;
+use crate::error::{Error, Result};
+
+/// The journal of a directory.
+pub(crate) const JOURNAL: &str = ".baileys_ex.journal";
+
+/// Our unfinished files. Short, since a key's file name may itself be 255 bytes.
+pub(crate) const TEMP_PREFIX: &str = ".baileys_ex.tmp-";
+
+/// What marks an unfinished file, ours or another program's: never read.
+const TEMP_MARK: &str = ".tmp-";
+
+/// The longest file name of the file systems in use.
+const MAX_NAME: usize = 255;
+
+/// Whether an entry can be a key's file: not unfinished, and not the engine's own.
+pub(crate) fn is_key(name: &str) -> bool {
+    name != JOURNAL && !name.contains(TEMP_MARK)
+}
+
+pub(crate) fn is_own_temp(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes())
+}
+
+/// Why a name cannot be the name of a key's file in a directory, if it cannot.
+pub(crate) fn problem(name: &str) -> Option<&'static str> {
+    if name.is_empty() || name == "." || name == ".." {
+        Some("is not the name of a file")
+    } else if name.len() > MAX_NAME {
+        Some("is longer than 255 bytes")
+    } else if name.contains(['/', '\0']) {
+        Some("holds a slash or a NUL")
+    } else if !is_key(name) {
+        Some("is reserved for unfinished files and the journal")
+    } else {
+        None
+    }
+}
+
+pub(crate) fn check(name: &str) -> Result<()> {
+    match problem(name) {
+        None => Ok(()),
+        Some(problem) => Err(Error::InvalidTerm {
+            member: name.to_owned(),
+            problem: format!("the file name {problem}"),
+        }),
+    }
+}
+
+/// A fresh name for an unfinished file in `directory`.
+pub(crate) fn temp<D: Disk>(disk: &D, directory: &Path) -> io::Result<PathBuf> {
+    Ok(directory.join(format!("{TEMP_PREFIX}{:016x}", disk.random()?)))
+}
+
+/// The directory that holds `path`; relative paths of one component are in the current one.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}

@@ -1,0 +1,187 @@
+//! The disk of the machine.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+
+use super::disk::{Disk, Kind, Metadata, SyncPoint};
+
+/// The file system of the machine. Syncs are std's, which on macOS means `F_FULLFSYNC`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl RealDisk {
+    fn open(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
+        // NONBLOCK: opening a FIFO must not wait for its other end.
+        let always = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        Ok(rustix::fs::open(path, flags | always, mode)?.into())
+    }
+}
+
+impl Disk for RealDisk {
+    type File = File;
+
+    fn open_read(&self, path: &Path) -> io::Result<File> {
+        Self::open(path, OFlags::RDONLY, Mode::empty())
+    }
+
+    fn open_write(&self, path: &Path) -> io::Result<File> {
+        Self::open(path, OFlags::RDWR, Mode::empty())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        Self::open(path, flags, Mode::RUSR | Mode::WUSR)
+    }
+
+    fn file_metadata(&self, file: &File) -> io::Result<Metadata> {
+        Ok(metadata(&file.metadata()?))
+    }
+
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        file.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self, file: &File, _at: SyncPoint) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn sync_file(&self, file: &File, _at: SyncPoint) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn sync_directory(&self, path: &Path, _at: SyncPoint) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        File::from(rustix::fs::open(path, flags, Mode::empty())?).sync_all()
+    }
+
+    fn filesystem(&self, path: &Path) -> io::Result<Option<File>> {
+        filesystem(path)
+    }
+
+    fn sync_filesystem(&self, filesystem: &File, _at: SyncPoint) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        return Ok(rustix::fs::syncfs(filesystem)?);
+        #[cfg(not(target_os = "linux"))]
+        return filesystem.sync_all();
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        Ok(metadata(&fs::symlink_metadata(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+            Ok(()) => Ok(()),
+            // File systems without it say INVAL, kernels without it NOSYS, macOS NOTSUP.
+            Err(
+                rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP,
+            ) => Err(io::ErrorKind::Unsupported.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(path)
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn entries(&self, path: &Path, each: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()> {
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            match entry.file_type() {
+                Ok(file_type) => each(&entry.file_name(), kind(file_type)),
+                // Removed since it was listed, on a file system that needs a stat for the type.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        getrandom::u64().map_err(|_| io::Error::other("no randomness from the operating system"))
+    }
+}
+
+fn metadata(of: &fs::Metadata) -> Metadata {
+    Metadata {
+        kind: kind(of.file_type()),
+        device: of.dev(),
+        inode: of.ino(),
+        size: of.size(),
+        modified: i128::from(of.mtime()) * 1_000_000_000 + i128::from(of.mtime_nsec()),
+    }
+}
+
+fn kind(of: fs::FileType) -> Kind {
+    if of.is_file() {
+        Kind::File
+    } else if of.is_dir() {
+        Kind::Directory
+    } else if of.is_symlink() {
+        Kind::Symlink
+    } else {
+        Kind::Other
+    }
+}
+
+/// A descriptor for `syncfs` where that can be trusted: since Linux 5.17 it reports both failed
+/// write-back (all of it since the descriptor was opened) and a failed commit of the file system's
+/// own journal, and on these file systems it reaches the disk (FUSE and network file systems stop
+/// at the server).
+#[cfg(target_os = "linux")]
+fn filesystem(path: &Path) -> io::Result<Option<File>> {
+    const EXT: u64 = 0xEF53;
+    const XFS: u64 = 0x5846_5342;
+    const BTRFS: u64 = 0x9123_683E;
+    const F2FS: u64 = 0xF2F5_2010;
+
+    if !kernel_at_least(5, 17) {
+        return Ok(None);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    // The type of the field differs between architectures; the magic numbers fit 32 bits.
+    let magic = rustix::fs::fstatfs(&directory)?.f_type as u64 & 0xFFFF_FFFF;
+    let trusted = [EXT, XFS, BTRFS, F2FS].contains(&magic);
+    Ok(trusted.then(|| directory.into()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn filesystem(_path: &Path) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+#[cfg(target_os = "linux")]
+fn kernel_at_least(major: u32, minor: u32) -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}

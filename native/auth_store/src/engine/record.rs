@@ -1,0 +1,228 @@
+//! The bytes of a journal: its header and its records. Layouts are drawn in the README beside.
+//!
+//! Everything is little-endian. Nothing here touches a disk.
+
+use super::names;
+
+pub(crate) const HEADER_LEN: usize = 36;
+pub(crate) const RECORD_LEN: usize = 48;
+
+/// The version this library writes, and the highest it reads.
+pub(crate) const VERSION: u32 = 1;
+
+const HEADER_MAGIC: [u8; 8] = *b"\x89BXJRNL\n";
+pub(crate) const RECORD_MAGIC: [u8; 4] = *b"BXRC";
+
+const PUT: u8 = 1;
+const DELETE: u8 = 2;
+
+/// One change of a commit: `None` deletes.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    pub name: &'a str,
+    pub bytes: Option<&'a [u8]>,
+}
+
+/// What sets one journal apart from every other, also from one whose blocks it reuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Epoch {
+    pub salt: u64,
+    /// One more than that of the journal before.
+    pub counter: u64,
+}
+
+/// The last link of the chain of checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub sequence: u64,
+    pub checksum: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum HeaderProblem {
+    Damaged,
+    Newer(u32),
+}
+
+pub(crate) fn encode_header(epoch: Epoch) -> ([u8; HEADER_LEN], Link) {
+    let mut bytes = [0; HEADER_LEN];
+    bytes[0..8].copy_from_slice(&HEADER_MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    // 12..16 stays zero.
+    bytes[16..24].copy_from_slice(&epoch.salt.to_le_bytes());
+    bytes[24..32].copy_from_slice(&epoch.counter.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[..32]);
+    bytes[32..36].copy_from_slice(&checksum.to_le_bytes());
+    (
+        bytes,
+        Link {
+            sequence: 0,
+            checksum,
+        },
+    )
+}
+
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<(Epoch, Link), HeaderProblem> {
+    let mut fields = Fields(bytes);
+    let header = (|| {
+        let magic = fields.take(8)?;
+        Some((magic == HEADER_MAGIC, fields.u32()?))
+    })();
+    // The version stands before everything that a later one may lay out anew.
+    match header {
+        Some((true, version)) if version > VERSION => return Err(HeaderProblem::Newer(version)),
+        Some((true, VERSION)) => {}
+        _ => return Err(HeaderProblem::Damaged),
+    }
+    let rest = (|| {
+        fields.u32()?;
+        let epoch = Epoch {
+            salt: fields.u64()?,
+            counter: fields.u64()?,
+        };
+        Some((epoch, fields.u32()?))
+    })();
+    match rest {
+        Some((epoch, checksum)) if checksum == crc32c::crc32c(&bytes[..32]) => Ok((
+            epoch,
+            Link {
+                sequence: 0,
+                checksum,
+            },
+        )),
+        _ => Err(HeaderProblem::Damaged),
+    }
+}
+
+/// The head of a record whose own checksum holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordHead {
+    pub length: u32,
+    pub count: u32,
+    pub body_checksum: u32,
+    pub epoch: Epoch,
+    pub previous: u32,
+    pub link: Link,
+}
+
+/// One record with all changes of a commit, and the link it adds to the chain.
+/// `None` if the changes do not fit a record.
+pub(crate) fn encode_record(
+    epoch: Epoch,
+    previous: Link,
+    changes: &[Change],
+) -> Option<(Vec<u8>, Link)> {
+    let body_len: usize = changes
+        .iter()
+        .map(|change| 7 + change.name.len() + change.bytes.map_or(0, <[u8]>::len))
+        .sum();
+    let length = u32::try_from(body_len).ok()?;
+    let count = u32::try_from(changes.len()).ok()?;
+
+    let mut record = Vec::with_capacity(RECORD_LEN + body_len);
+    record.resize(RECORD_LEN, 0);
+    for change in changes {
+        let name_len = u16::try_from(change.name.len()).ok()?;
+        record.push(if change.bytes.is_some() { PUT } else { DELETE });
+        record.extend_from_slice(&name_len.to_le_bytes());
+        let bytes = change.bytes.unwrap_or_default();
+        record.extend_from_slice(&u32::try_from(bytes.len()).ok()?.to_le_bytes());
+        record.extend_from_slice(change.name.as_bytes());
+        record.extend_from_slice(bytes);
+    }
+
+    let sequence = previous.sequence + 1;
+    let body_checksum = crc32c::crc32c(&record[RECORD_LEN..]);
+    record[0..4].copy_from_slice(&RECORD_MAGIC);
+    record[4..8].copy_from_slice(&length.to_le_bytes());
+    record[8..12].copy_from_slice(&count.to_le_bytes());
+    record[12..16].copy_from_slice(&body_checksum.to_le_bytes());
+    record[16..24].copy_from_slice(&epoch.salt.to_le_bytes());
+    record[24..32].copy_from_slice(&epoch.counter.to_le_bytes());
+    record[32..40].copy_from_slice(&sequence.to_le_bytes());
+    record[40..44].copy_from_slice(&previous.checksum.to_le_bytes());
+    let checksum = crc32c::crc32c(&record[..44]);
+    record[44..48].copy_from_slice(&checksum.to_le_bytes());
+    Some((record, Link { sequence, checksum }))
+}
+
+pub(crate) fn decode_record_head(bytes: &[u8]) -> Option<RecordHead> {
+    let mut fields = Fields(bytes);
+    if fields.take(4)? != RECORD_MAGIC {
+        return None;
+    }
+    let length = fields.u32()?;
+    let count = fields.u32()?;
+    let body_checksum = fields.u32()?;
+    let epoch = Epoch {
+        salt: fields.u64()?,
+        counter: fields.u64()?,
+    };
+    let sequence = fields.u64()?;
+    let previous = fields.u32()?;
+    let checksum = fields.u32()?;
+    (checksum == crc32c::crc32c(&bytes[..44])).then_some(RecordHead {
+        length,
+        count,
+        body_checksum,
+        epoch,
+        previous,
+        link: Link { sequence, checksum },
+    })
+}
+
+/// The changes of a record's body, in order; `None` if it is not what we write. Calls `each` with
+/// names that can only be key files of the directory.
+pub(crate) fn decode_body<'a>(
+    body: &'a [u8],
+    count: u32,
+    mut each: impl FnMut(Change<'a>),
+) -> Option<()> {
+    let mut fields = Fields(body);
+    for _ in 0..count {
+        let kind = fields.take(1)?[0];
+        let name_len = usize::from(fields.u16()?);
+        let bytes_len = usize::try_from(fields.u32()?).ok()?;
+        let name = std::str::from_utf8(fields.take(name_len)?).ok()?;
+        let bytes = fields.take(bytes_len)?;
+        if names::problem(name).is_some() {
+            return None;
+        }
+        match kind {
+            PUT => each(Change {
+                name,
+                bytes: Some(bytes),
+            }),
+            DELETE if bytes.is_empty() => each(Change { name, bytes: None }),
+            _ => return None,
+        }
+    }
+    fields.0.is_empty().then_some(())
+}
+
+/// Takes fixed-width fields off the front of a slice.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+}

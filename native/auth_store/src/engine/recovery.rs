@@ -1,0 +1,119 @@
+//! Opening, recovery and checkpoints.
+
+use std::collections::BTreeMap;
+
+use super::directory::{Directory, Policy, Writer, read_file};
+use super::disk::{Disk, Kind};
+use super::failure::{At, Outcome};
+use super::journal::{Journal, Position, found};
+use super::names;
+use super::record::Change;
+use super::staging::restore;
+use crate::error::Result;
+
+impl<D: Disk> Directory<D> {
+    /// Brings the files to a shorter journal: everything in it becomes durable in the files
+    /// themselves. Commits do this on their own when the journal has grown long.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.exclusive_open(|writer| self.checkpoint_locked(writer))
+    }
+
+    pub(super) fn checkpoint_locked(&self, writer: &mut Writer) -> Outcome<()> {
+        match self.policy {
+            Policy::Plain if Journal::new(&self.disk, &self.path).exists()? => self.settle(writer),
+            Policy::Plain => Ok(()),
+            Policy::Journaled => match self.current_journal(writer)? {
+                Some((position, _)) if position.link.sequence > 0 => {
+                    self.advance(writer, &position)
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// A checkpoint of the journal that ends at `old`. The files are written anew: syncing those
+    /// that are there could succeed although an earlier write-back failed and somebody else's sync
+    /// was told of it.
+    pub(super) fn advance(&self, writer: &mut Writer, old: &Position) -> Outcome<()> {
+        let mut changes = Changes::default();
+        Journal::new(&self.disk, &self.path).load(&mut |change| changes.add(change))?;
+        writer.position = self.apply_durably(Some(old), &changes.list())?;
+        Ok(())
+    }
+
+    /// Brings the directory to a state where what is visible is the outcome of whole commits, and
+    /// durable, whatever happened before.
+    pub(super) fn settle(&self, writer: &mut Writer) -> Outcome<()> {
+        let journal = Journal::new(&self.disk, &self.path);
+        let mut changes = Changes::default();
+        let loaded = journal.load(&mut |change| changes.add(change))?;
+        // Only now: a journal of a later version forbids to touch anything.
+        let inhabited = self.sweep()?;
+        if inhabited.is_none() && restore(&self.disk, &self.path)? {
+            return self.settle(writer);
+        }
+        writer.anchored = inhabited == Some(true);
+
+        for name in &writer.touched {
+            if !changes.0.contains_key(name)
+                && let Some(bytes) = read_file(&self.disk, &self.path.join(name))?
+            {
+                changes.0.insert(name.clone(), Some(bytes));
+            }
+        }
+
+        let old = loaded.as_ref().map(|loaded| loaded.position);
+        let settled = loaded.as_ref().is_none_or(|loaded| {
+            self.policy == Policy::Journaled && loaded.position.link.sequence == 0 && !loaded.torn
+        });
+        writer.position = if inhabited.is_none() || settled && !self.is_latched() {
+            old
+        } else {
+            self.apply_durably(old.as_ref(), &changes.list())?
+        };
+        writer.touched.clear();
+        self.serve();
+        Ok(())
+    }
+
+    /// Removes unfinished files of ours. Says whether the directory holds anything else; `None` if
+    /// there is no directory.
+    fn sweep(&self) -> Result<Option<bool>> {
+        let mut leftovers = Vec::new();
+        let mut inhabited = false;
+        let exists = found(self.disk.entries(&self.path, &mut |name, kind| {
+            if kind == Kind::File && names::is_own_temp(name) {
+                leftovers.push(self.path.join(name));
+            } else {
+                inhabited = true;
+            }
+        }))
+        .at(&self.path)?;
+        for path in leftovers {
+            // They are never read, so one that stays does no harm.
+            let _ = self.disk.remove_file(&path);
+        }
+        Ok(exists.map(|()| inhabited))
+    }
+}
+
+/// What a journal comes to: the last change of each file.
+#[derive(Default)]
+struct Changes(BTreeMap<String, Option<Vec<u8>>>);
+
+impl Changes {
+    fn add(&mut self, change: Change) {
+        self.0
+            .insert(change.name.to_owned(), change.bytes.map(<[u8]>::to_vec));
+    }
+
+    fn list(&self) -> Vec<Change<'_>> {
+        self.0
+            .iter()
+            .map(|(name, bytes)| Change {
+                name,
+                bytes: bytes.as_deref(),
+            })
+            .collect()
+    }
+}

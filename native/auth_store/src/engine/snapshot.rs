@@ -1,0 +1,51 @@
+//! A consistent copy of a live directory.
+
+use std::path::Path;
+
+use super::directory::{Directory, Policy};
+use super::disk::{Disk, Kind};
+use super::failure::At;
+use super::names;
+use super::staging::Staging;
+use crate::error::{Error, Result};
+
+impl<D: Disk> Directory<D> {
+    /// Makes `target` a copy of the directory as it stands between two commits, complete without
+    /// a journal. The target must not exist, or be an empty directory; with `replace` it may be
+    /// any directory, and is removed.
+    ///
+    /// Under the journaled policy the copy shares its files with the original by hard links where
+    /// the file system allows: files are only ever replaced, so a link stays what it was. Under
+    /// the plain policy they are copied, because Node writes the files of such a directory in
+    /// place, and would write into the copy.
+    pub fn snapshot(&self, target: &Path, replace: bool) -> Result<()> {
+        self.exclusive_open(|writer| {
+            // Links share what was written long ago: only a checkpoint knows it to be durable.
+            self.checkpoint_locked(writer)?;
+            let staging = Staging::with_limits(self.disk.clone(), target, self.limits)?;
+            self.copy_into(&staging)?;
+            Ok(staging.publish(replace)?)
+        })
+    }
+
+    fn copy_into(&self, staging: &Staging<D>) -> Result<()> {
+        let mut problem: Option<Error> = None;
+        self.disk
+            .entries(&self.path, &mut |name, kind| {
+                let Some(name) = name.to_str().filter(|name| names::is_key(name)) else {
+                    return;
+                };
+                if kind != Kind::File || problem.is_some() {
+                    return;
+                }
+                let from = self.path.join(name);
+                let copied = match self.policy {
+                    Policy::Journaled => staging.link_or_copy(&from, name),
+                    Policy::Plain => staging.copy(&from, name),
+                };
+                problem = copied.err();
+            })
+            .at(&self.path)?;
+        problem.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,269 @@
+//! Whole directories: written beside their target, synced once, published by one rename.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::directories::{make_directories, remove_tree};
+use super::directory::{Limits, read_file};
+use super::disk::{Disk, Kind, SyncPoint};
+use super::failure::{At, Failure};
+use super::journal::found;
+use super::names::{self, parent};
+use super::temp::write_all;
+use crate::error::{Error, Result};
+
+/// `.<target>` + this + random digits: a directory that is being made, or one that was replaced.
+const STAGING: &str = ".baileys_ex.tmp-";
+/// Likewise, where names cannot be exchanged: the old target, moved aside for a moment.
+const ASIDE: &str = ".baileys_ex.old-";
+
+/// A directory in the making. Dropped without [`publish`](Self::publish), it leaves nothing.
+///
+/// The caller holds the lock of the target. Where the file system can be synced as a whole, one
+/// descriptor is held as long as this lives: only one opened before the first write is told of
+/// every write that failed.
+pub struct Staging<D: Disk> {
+    disk: D,
+    path: PathBuf,
+    target: PathBuf,
+    filesystem: Option<D::File>,
+    together: usize,
+}
+
+impl<D: Disk> Staging<D> {
+    /// Makes an empty directory beside `target`, and missing parents of both.
+    pub fn create(disk: D, target: &Path) -> Result<Self> {
+        Self::with_limits(disk, target, Limits::default())
+    }
+
+    pub fn with_limits(disk: D, target: &Path, limits: Limits) -> Result<Self> {
+        let token = disk.random().at(target)?;
+        let path = beside(target, STAGING, token)?;
+        make_directories(&disk, parent(target)).map_err(|failure| failure.error)?;
+        disk.create_directory(&path).at(&path)?;
+        let mut staging = Staging {
+            disk,
+            path,
+            target: target.to_owned(),
+            filesystem: None,
+            together: limits.together,
+        };
+        staging.filesystem = staging.disk.filesystem(&staging.path).at(&staging.path)?;
+        Ok(staging)
+    }
+
+    /// Where the files are until they are published.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes one file; durable with [`publish`](Self::publish). A name can be used once.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        names::check(name)?;
+        let path = self.path.join(name);
+        let file = self.disk.create(&path).at(&path)?;
+        write_all(&self.disk, &file, bytes, 0).at(&path)
+    }
+
+    /// Takes over a file that is only ever replaced, never written in place: by a hard link where
+    /// the file system allows.
+    pub fn link_or_copy(&self, from: &Path, name: &str) -> Result<()> {
+        names::check(name)?;
+        match self.disk.link(from, &self.path.join(name)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::io(from, error)),
+            // Another file system, one without links, or too many of them: EXDEV, EPERM, EMLINK.
+            Err(_) => self.copy(from, name),
+        }
+    }
+
+    /// Takes over a file by copying it.
+    pub fn copy(&self, from: &Path, name: &str) -> Result<()> {
+        let bytes = read_file(&self.disk, from)?
+            .ok_or_else(|| Error::io(from, io::ErrorKind::NotFound.into()))?;
+        self.write(name, &bytes)
+    }
+
+    /// Syncs everything and gives it the name of the target, which must not exist, or be an empty
+    /// directory; with `replace` it may be any directory, and is removed.
+    ///
+    /// After an error the target is what it was. Only if the very last sync fails, it may also be
+    /// the new directory, whole.
+    pub fn publish(self, replace: bool) -> Result<()> {
+        self.sync()?;
+        match self.disk.rename(&self.path, &self.target) {
+            Ok(()) => self.sync_parent(),
+            Err(error) if replace && is_occupied(&error) => self.take_the_place(),
+            Err(error) => Err(Error::io(&self.target, error)),
+        }
+    }
+
+    /// Removes what was written.
+    pub fn abort(self) {}
+
+    fn sync(&self) -> Result<()> {
+        let mut files = Vec::new();
+        self.disk
+            .entries(&self.path, &mut |name, _| files.push(name.to_owned()))
+            .at(&self.path)?;
+        match &self.filesystem {
+            Some(filesystem) if files.len() >= self.together => self
+                .disk
+                .sync_filesystem(filesystem, SyncPoint::StagedFiles)
+                .at(&self.path)?,
+            _ => {
+                for name in files {
+                    let path = self.path.join(name);
+                    let file = self.disk.open_read(&path).at(&path)?;
+                    self.disk
+                        .sync_file(&file, SyncPoint::StagedFiles)
+                        .at(&path)?;
+                }
+            }
+        }
+        self.disk
+            .sync_directory(&self.path, SyncPoint::StagedNames)
+            .at(&self.path)
+    }
+
+    fn sync_parent(&self) -> Result<()> {
+        let parent = parent(&self.target);
+        self.disk
+            .sync_directory(parent, SyncPoint::Published)
+            .at(parent)
+    }
+
+    /// Publishes where the target is a directory that is not empty.
+    fn take_the_place(self) -> Result<()> {
+        match self.disk.exchange(&self.path, &self.target) {
+            Ok(()) => {
+                if let Err(error) = self.sync_parent() {
+                    // The exchange may be undone by a crash, and then the old directory is at the
+                    // target again: nothing may be removed.
+                    std::mem::forget(self);
+                    return Err(error);
+                }
+                // Dropping removes what is now the old directory.
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.step_aside(),
+            Err(error) => Err(Error::io(&self.target, error)),
+        }
+    }
+
+    /// For file systems that cannot exchange: two renames. Between them the target has no name;
+    /// after a crash there, [`restore`] brings the old one back.
+    fn step_aside(self) -> Result<()> {
+        let token = self.disk.random().at(&self.target)?;
+        let aside = beside(&self.target, ASIDE, token)?;
+        self.disk.rename(&self.target, &aside).at(&self.target)?;
+        if let Err(error) = self.disk.rename(&self.path, &self.target) {
+            // If this fails too, the next open of the target repeats it.
+            let _ = self.disk.rename(&aside, &self.target);
+            return Err(Error::io(&self.target, error));
+        }
+        self.sync_parent()?;
+        remove_tree(&self.disk, &aside);
+        Ok(())
+    }
+}
+
+impl<D: Disk> Drop for Staging<D> {
+    fn drop(&mut self) {
+        remove_tree(&self.disk, &self.path);
+    }
+}
+
+/// Removes what crashes left beside `target`: directories that were never published, and replaced
+/// ones that were not yet removed. The caller holds the lock of the target, and no [`Staging`] of
+/// it is alive.
+pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
+    restore(disk, target).map_err(|failure| failure.error)?;
+    let mut leftovers = siblings(disk, target, STAGING)?;
+    leftovers.extend(siblings(disk, target, ASIDE)?);
+    if leftovers.is_empty() {
+        return Ok(());
+    }
+    // A leftover may hold the only durable copy of the target, until the exchange is durable.
+    let parent = parent(target);
+    disk.sync_directory(parent, SyncPoint::Published)
+        .at(parent)?;
+    for path in leftovers {
+        remove_tree(disk, &path);
+    }
+    Ok(())
+}
+
+/// Brings back a target that was moved aside and whose successor never got its name.
+/// Says whether there was one.
+pub(crate) fn restore<D: Disk>(disk: &D, target: &Path) -> Result<bool, Failure> {
+    if found(disk.metadata(target)).at(target)?.is_some() {
+        return Ok(false);
+    }
+    match siblings(disk, target, ASIDE)?.first() {
+        None => Ok(false),
+        Some(aside) => {
+            disk.rename(aside, target).at(target)?;
+            let parent = parent(target);
+            disk.sync_directory(parent, SyncPoint::Published)
+                .latching(parent)?;
+            Ok(true)
+        }
+    }
+}
+
+/// Directories beside `target` that are named after it.
+fn siblings<D: Disk>(disk: &D, target: &Path, mark: &str) -> Result<Vec<PathBuf>> {
+    let Some(prefix) = prefix(target, mark) else {
+        return Ok(Vec::new());
+    };
+    let parent = parent(target);
+    let mut found_ones = Vec::new();
+    let listed = disk.entries(parent, &mut |name, kind| {
+        let ours = name
+            .as_encoded_bytes()
+            .starts_with(prefix.as_encoded_bytes());
+        if ours && kind == Kind::Directory {
+            found_ones.push(parent.join(name));
+        }
+    });
+    match listed {
+        Ok(()) => Ok(found_ones),
+        // Where nothing can be listed, nothing was moved aside by us.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(found_ones)
+        }
+        Err(error) => Err(Error::io(parent, error)),
+    }
+}
+
+fn is_occupied(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+    )
+}
+
+fn prefix(target: &Path, mark: &str) -> Option<OsString> {
+    let mut name = OsString::from(".");
+    name.push(target.file_name()?);
+    name.push(mark);
+    Some(name)
+}
+
+fn beside(target: &Path, mark: &str, token: u64) -> Result<PathBuf> {
+    let mut name = prefix(target, mark).ok_or_else(|| Error::InvalidTerm {
+        member: String::new(),
+        problem: "the target has no name of its own".to_owned(),
+    })?;
+    name.push(OsStr::new(&format!("{token:016x}")));
+    Ok(parent(target).join(name))
+}

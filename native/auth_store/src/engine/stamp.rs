@@ -1,0 +1,48 @@
+//! What tells one version of a file from another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::disk::Metadata;
+
+/// Equal stamps mean the same version of a file. Every replacement of a file changes its stamp.
+///
+/// A new file may be given the inode and the size of one that was just replaced, and the clock of
+/// file times ticks slowly. So a stamp of a file that changed a moment ago equals no other stamp,
+/// not even a second one of the same version: ask again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: i128,
+    /// Unique while the file is young, 0 later.
+    young: u64,
+}
+
+/// Well above the tick of file times (10 ms at most).
+const YOUNG_NS: i128 = 50_000_000;
+
+static YOUNG: AtomicU64 = AtomicU64::new(1);
+
+impl Stamp {
+    pub(super) fn new(metadata: Metadata) -> Self {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| {
+                i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)
+            });
+        let young = if (now - metadata.modified) < YOUNG_NS {
+            YOUNG.fetch_add(1, Ordering::Relaxed)
+        } else {
+            0
+        };
+        Stamp {
+            device: metadata.device,
+            inode: metadata.inode,
+            size: metadata.size,
+            modified: metadata.modified,
+            young,
+        }
+    }
+}

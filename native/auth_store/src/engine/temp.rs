@@ -1,0 +1,108 @@
+//! Unfinished files: written under a fresh name, removed unless they get their real one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, SyncPoint};
+use super::failure::{At, Outcome};
+use super::names;
+use crate::error::Result;
+
+/// How often a taken name is answered by another one. Names are 64 random bits, so a second
+/// attempt is already a curiosity.
+const ATTEMPTS: usize = 8;
+
+pub(crate) struct Temp<'a, D: Disk> {
+    disk: &'a D,
+    path: PathBuf,
+    named: bool,
+}
+
+impl<'a, D: Disk> Temp<'a, D> {
+    /// Makes an empty file in `directory`.
+    pub fn create(disk: &'a D, directory: &Path) -> Result<(Self, D::File)> {
+        let mut attempt = 1;
+        loop {
+            let path = names::temp(disk, directory).at(directory)?;
+            match disk.create(&path) {
+                Ok(file) => {
+                    return Ok((
+                        Temp {
+                            disk,
+                            path,
+                            named: false,
+                        },
+                        file,
+                    ));
+                }
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                // Named after the directory: the random name would tell the user nothing.
+                Err(error) => return Err(error).at(directory),
+            }
+        }
+    }
+
+    /// A file that holds `bytes`, not synced.
+    pub fn write(disk: &'a D, directory: &Path, bytes: &[u8]) -> Result<Self> {
+        let (temp, file) = Self::create(disk, directory)?;
+        write_all(disk, &file, bytes, 0).at(&temp.path)?;
+        Ok(temp)
+    }
+
+    /// A file that holds `bytes`, synced.
+    pub fn write_synced(
+        disk: &'a D,
+        directory: &Path,
+        bytes: &[u8],
+        at: SyncPoint,
+    ) -> Outcome<Self> {
+        let (temp, file) = Self::create(disk, directory)?;
+        write_all(disk, &file, bytes, 0).at(&temp.path)?;
+        disk.sync_file(&file, at).latching(&temp.path)?;
+        Ok(temp)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the file its name, replacing what had it.
+    pub fn rename(mut self, to: &Path) -> io::Result<()> {
+        self.disk.rename(&self.path, to)?;
+        self.named = true;
+        Ok(())
+    }
+}
+
+impl<D: Disk> Drop for Temp<'_, D> {
+    fn drop(&mut self) {
+        if !self.named {
+            // What stays behind is swept when the directory is next opened.
+            let _ = self.disk.remove_file(&self.path);
+        }
+    }
+}
+
+pub(crate) fn write_all<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    mut bytes: &[u8],
+    mut offset: u64,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match disk.write_at(file, bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = bytes.get(written..).unwrap_or_default();
+                offset += written as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

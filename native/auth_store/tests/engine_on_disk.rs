@@ -1,0 +1,461 @@
+//! The engine on the disk of this machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use auth_store::Error;
+use auth_store::engine::{Change, Directory, Limits, Policy, RealDisk, Staging, sweep_staging};
+use tempfile::TempDir;
+
+const BOTH: [Policy; 2] = [Policy::Plain, Policy::Journaled];
+
+fn directory(path: &Path, policy: Policy) -> Directory<RealDisk> {
+    Directory::new(RealDisk, path.to_owned(), policy)
+}
+
+fn put<'a>(name: &'a str, bytes: &'a [u8]) -> Change<'a> {
+    Change {
+        name,
+        bytes: Some(bytes),
+    }
+}
+
+fn delete(name: &str) -> Change<'_> {
+    Change { name, bytes: None }
+}
+
+/// Everything of a directory but its journal, by name.
+fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name != ".baileys_ex.journal" {
+            files.insert(name, fs::read(entry.path()).unwrap());
+        }
+    }
+    files
+}
+
+fn expected(files: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
+    files
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+        .collect()
+}
+
+#[test]
+fn what_is_committed_is_read_and_listed_now_and_after_a_restart() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("a/b/auth");
+        let auth = directory(&path, policy);
+        auth.open().unwrap();
+        assert!(!path.exists(), "opening made the directory");
+        assert_eq!(auth.read("creds").unwrap(), None);
+        auth.commit(&[delete("creds")]).unwrap();
+        assert!(!path.exists(), "deleting made the directory");
+
+        auth.commit(&[put("creds", b"1")]).unwrap();
+        auth.commit(&[
+            put("creds", b"2"),
+            put("key-1", b"one"),
+            put("key-2", b"two"),
+        ])
+        .unwrap();
+        auth.commit(&[delete("key-2"), delete("never"), put("key-3", b"")])
+            .unwrap();
+        auth.commit(&[
+            put("key-4", b"x"),
+            delete("key-4"),
+            delete("key-5"),
+            put("key-5", b"y"),
+        ])
+        .unwrap();
+        let state = expected(&[
+            ("creds", "2"),
+            ("key-1", "one"),
+            ("key-3", ""),
+            ("key-5", "y"),
+        ]);
+        assert_eq!(files(&path), state);
+
+        let again = directory(&path, policy);
+        assert!(matches!(
+            again.read("creds"),
+            Err(Error::RecoveryRequired { .. })
+        ));
+        again.open().unwrap();
+        let mut names = Vec::new();
+        again.list(&mut |name| names.push(name.to_owned())).unwrap();
+        names.sort();
+        assert_eq!(names, state.keys().cloned().collect::<Vec<_>>());
+        for (name, bytes) in &state {
+            assert_eq!(again.read(name).unwrap().as_ref(), Some(bytes));
+        }
+        assert_eq!(again.read("key-2").unwrap(), None);
+        assert_eq!(files(&path), state);
+    }
+}
+
+#[test]
+fn a_plain_directory_holds_nothing_but_its_keys() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let auth = directory(&path, Policy::Plain);
+    auth.commit(&[put("a", b"1"), put("b", b"2")]).unwrap();
+    auth.commit(&[put("a", b"3")]).unwrap();
+    let names: Vec<_> = fs::read_dir(&path)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[test]
+fn files_are_0600_and_made_directories_0700() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("parent/auth");
+        directory(&path, policy)
+            .commit(&[put("a", b"1"), put("b", b"2")])
+            .unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        for entry in fs::read_dir(&path).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(mode(&entry.path()), 0o600, "{:?}", entry.file_name());
+        }
+    }
+}
+
+#[test]
+fn two_owners_of_one_directory_see_each_others_commits() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("auth");
+        let owners = [directory(&path, policy), directory(&path, policy)];
+        for round in 0..20 {
+            let value = format!("{round}");
+            let own = format!("own-{}", round % 2);
+            owners[round % 2]
+                .commit(&[put("shared", value.as_bytes()), put(&own, value.as_bytes())])
+                .unwrap();
+            for owner in &owners {
+                owner.open().unwrap();
+                assert_eq!(owner.read("shared").unwrap().unwrap(), value.as_bytes());
+            }
+        }
+        assert_eq!(
+            files(&path),
+            expected(&[("own-0", "18"), ("own-1", "19"), ("shared", "19")])
+        );
+    }
+}
+
+#[test]
+fn a_directory_removed_or_made_anew_behind_its_back_gives_no_old_value() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("auth");
+        let auth = directory(&path, policy);
+        for made_anew in [false, true] {
+            auth.commit(&[put("a", b"old"), put("b", b"old")]).unwrap();
+            fs::remove_dir_all(&path).unwrap();
+            if made_anew {
+                fs::create_dir(&path).unwrap();
+            }
+            assert_eq!(auth.read("a").unwrap(), None);
+            auth.commit(&[put("a", b"new")]).unwrap();
+            assert_eq!(files(&path), expected(&[("a", "new")]));
+            let again = directory(&path, policy);
+            again.open().unwrap();
+            assert_eq!(files(&path), expected(&[("a", "new")]));
+        }
+    }
+}
+
+#[test]
+fn a_journal_past_its_limit_is_checkpointed() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let limits = Limits {
+        checkpoint: 4096,
+        chunk: 1024,
+        ..Limits::default()
+    };
+    let auth = Directory::with_limits(RealDisk, path.clone(), Policy::Journaled, limits);
+    let value = [7; 500];
+    for round in 0..100 {
+        auth.commit(&[put(&format!("key-{}", round % 7), &value)])
+            .unwrap();
+        let journal = fs::metadata(path.join(".baileys_ex.journal"))
+            .unwrap()
+            .len();
+        assert!(journal <= 4096 + 2048, "{journal}");
+    }
+    let state = auth.journal_state().unwrap();
+    assert!(state.epoch > 5 && state.records > 0, "{state:?}");
+    auth.checkpoint().unwrap();
+    let state = auth.journal_state().unwrap();
+    assert_eq!((state.records, state.torn), (0, false));
+    assert_eq!(files(&path).len(), 7);
+}
+
+#[test]
+fn what_is_no_regular_file_is_neither_followed_nor_replaced_nor_waited_for() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("auth");
+        let auth = directory(&path, policy);
+        auth.commit(&[put("a", b"1")]).unwrap();
+        let outside = root.path().join("outside");
+        fs::write(&outside, "precious").unwrap();
+        symlink(&outside, path.join("link")).unwrap();
+        fs::create_dir(path.join("dir")).unwrap();
+        let fifo = path.join("fifo");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(path.join("socket")).unwrap();
+
+        for name in ["link", "dir", "fifo", "socket"] {
+            assert!(
+                matches!(auth.read(name), Err(Error::Corrupt { .. })),
+                "{name}"
+            );
+            for changes in [vec![put(name, b"2")], vec![put("a", b"2"), delete(name)]] {
+                let result = auth.commit(&changes);
+                assert!(
+                    matches!(result, Err(Error::Corrupt { .. })),
+                    "{name}: {result:?}"
+                );
+                assert_eq!(auth.read("a").unwrap().unwrap(), b"1");
+            }
+        }
+        drop(socket);
+        assert_eq!(fs::read(&outside).unwrap(), b"precious");
+        let mut names = Vec::new();
+        auth.list(&mut |name| names.push(name.to_owned())).unwrap();
+        assert_eq!(names, ["a"]);
+        auth.commit(&[put("a", b"2")]).unwrap();
+    }
+}
+
+#[test]
+fn names_cannot_leave_the_directory_or_touch_the_engines_own_files() {
+    let root = TempDir::new().unwrap();
+    let auth = directory(&root.path().join("auth"), Policy::Journaled);
+    auth.open().unwrap();
+    let long = "x".repeat(256);
+    for name in [
+        "",
+        ".",
+        "..",
+        "../a",
+        "a/b",
+        "/a",
+        "a\0b",
+        ".baileys_ex.journal",
+        "a.tmp-1",
+        &long,
+    ] {
+        assert!(
+            matches!(
+                auth.commit(&[put(name, b"")]),
+                Err(Error::InvalidTerm { .. })
+            ),
+            "{name}"
+        );
+        assert!(
+            matches!(auth.read(name), Err(Error::InvalidTerm { .. })),
+            "{name}"
+        );
+    }
+    let longest = "x".repeat(255);
+    auth.commit(&[put(&longest, b"1")]).unwrap();
+    assert_eq!(auth.read(&longest).unwrap().unwrap(), b"1");
+}
+
+#[test]
+fn leftovers_are_swept_and_others_unfinished_files_are_left_alone() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("auth");
+        directory(&path, policy).commit(&[put("a", b"1")]).unwrap();
+        fs::write(path.join(".baileys_ex.tmp-0123456789abcdef"), "half").unwrap();
+        fs::write(path.join("creds.json.tmp-7"), "foreign").unwrap();
+        let auth = directory(&path, policy);
+        auth.open().unwrap();
+        assert_eq!(
+            files(&path),
+            expected(&[("a", "1"), ("creds.json.tmp-7", "foreign")])
+        );
+        let mut names = Vec::new();
+        auth.list(&mut |name| names.push(name.to_owned())).unwrap();
+        assert_eq!(names, ["a"]);
+    }
+}
+
+#[test]
+fn a_journal_of_a_later_version_is_refused_and_nothing_is_touched() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("auth");
+        directory(&path, Policy::Journaled)
+            .commit(&[put("a", b"1")])
+            .unwrap();
+        let journal = path.join(".baileys_ex.journal");
+        let mut bytes = fs::read(&journal).unwrap();
+        bytes[8] = 2;
+        fs::write(&journal, &bytes).unwrap();
+        fs::write(path.join(".baileys_ex.tmp-1"), "theirs").unwrap();
+        let before = files(&path);
+        let auth = directory(&path, policy);
+        assert!(matches!(auth.open(), Err(Error::UnsupportedJournal(2))));
+        assert!(matches!(
+            auth.commit(&[put("a", b"2")]),
+            Err(Error::UnsupportedJournal(2))
+        ));
+        assert!(matches!(auth.recover(), Err(Error::UnsupportedJournal(2))));
+        assert!(!auth.is_open());
+        assert_eq!(files(&path), before);
+        assert_eq!(fs::read(&journal).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_snapshot_is_a_directory_of_its_own() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("auth");
+        let copy = root.path().join("backups/copy");
+        let auth = directory(&path, policy);
+        auth.commit(&[put("a", b"1"), put("b", b"1")]).unwrap();
+        auth.snapshot(&copy, false).unwrap();
+        auth.commit(&[put("a", b"2"), delete("b")]).unwrap();
+        assert_eq!(files(&copy), expected(&[("a", "1"), ("b", "1")]));
+        assert!(auth.snapshot(&copy, false).is_err());
+
+        let second = directory(&copy, policy);
+        second.commit(&[put("a", b"3")]).unwrap();
+        assert_eq!(files(&path), expected(&[("a", "2")]));
+        assert_eq!(files(&copy), expected(&[("a", "3"), ("b", "1")]));
+
+        auth.snapshot(&copy, true).unwrap();
+        assert_eq!(files(&copy), expected(&[("a", "2")]));
+        let beside: Vec<_> = fs::read_dir(copy.parent().unwrap()).unwrap().collect();
+        assert_eq!(beside.len(), 1, "{beside:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_plain_directory_survives_writes_in_place() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let copy = root.path().join("copy");
+    let auth = directory(&path, Policy::Plain);
+    auth.commit(&[put("a", b"1")]).unwrap();
+    auth.snapshot(&copy, false).unwrap();
+    fs::write(path.join("a"), "by Node").unwrap();
+    assert_eq!(files(&copy), expected(&[("a", "1")]));
+}
+
+#[test]
+fn staging_publishes_all_or_leaves_nothing() {
+    let root = TempDir::new().unwrap();
+    let target = root.path().join("deep/target");
+    let staging = Staging::create(RealDisk, &target).unwrap();
+    staging.write("a", b"1").unwrap();
+    assert!(!target.exists());
+    drop(staging);
+    assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 0);
+
+    for round in 0..3 {
+        let staging = Staging::create(RealDisk, &target).unwrap();
+        for key in 0..100 {
+            staging
+                .write(&format!("key-{key}"), format!("{round}").as_bytes())
+                .unwrap();
+        }
+        assert!(staging.write("key-1", b"twice").is_err());
+        fs::create_dir_all(target.join("sub/dir")).unwrap();
+        staging.publish(true).unwrap();
+        assert_eq!(files(&target).len(), 100);
+        assert_eq!(
+            fs::read(target.join("key-7")).unwrap(),
+            format!("{round}").as_bytes()
+        );
+        assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 1);
+    }
+    let staging = Staging::create(RealDisk, &target).unwrap();
+    assert!(staging.publish(false).is_err());
+    assert_eq!(files(&target).len(), 100);
+    assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn leftovers_beside_a_target_are_swept_and_a_target_moved_aside_comes_back() {
+    let root = TempDir::new().unwrap();
+    let target = root.path().join("auth");
+    let aside = root.path().join(".auth.baileys_ex.old-1");
+    let staged = root.path().join(".auth.baileys_ex.tmp-1");
+    let others = root.path().join(".other.baileys_ex.tmp-1");
+    for path in [&aside, &staged, &others] {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("creds"), path.to_str().unwrap()).unwrap();
+    }
+    let auth = directory(&target, Policy::Journaled);
+    auth.open().unwrap();
+    assert_eq!(
+        auth.read("creds").unwrap().unwrap(),
+        aside.to_str().unwrap().as_bytes()
+    );
+    sweep_staging(&RealDisk, &target).unwrap();
+    assert!(!staged.exists() && !aside.exists() && others.exists() && target.exists());
+}
+
+#[test]
+fn stamps_change_with_every_replacement() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let auth = directory(&path, Policy::Journaled);
+    auth.open().unwrap();
+    assert_eq!(auth.stamp("a").unwrap(), None);
+    auth.commit(&[put("a", b"1")]).unwrap();
+    let mut stamps = Vec::new();
+    for round in 0..200_u32 {
+        auth.commit(&[put("a", &round.to_le_bytes())]).unwrap();
+        let stamp = auth.stamp("a").unwrap().unwrap();
+        assert!(!stamps.contains(&stamp));
+        stamps.push(stamp);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(120));
+    let old = auth.stamp("a").unwrap();
+    assert_eq!(old, auth.stamp("a").unwrap());
+    assert!(!stamps.contains(&old.unwrap()));
+}
+
+#[test]
+fn no_error_shows_what_a_file_holds() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let auth = directory(&path, Policy::Journaled);
+    auth.commit(&[put("a", b"SECRET-MARK")]).unwrap();
+    auth.commit(&[put("a", b"SECRET-MARK")]).unwrap();
+    let journal = path.join(".baileys_ex.journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    let error = directory(&path, Policy::Journaled).open().unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("MARK"));
+}
