@@ -10,4 +10,11 @@ defmodule BaileysEx.Auth.Native do
     |> String.to_charlist()
     |> :erlang.load_nif(0)
   end
+
+  # Curve25519: `BaileysEx.Signal.Curve`
+  def curve_generate_key_pair, do: :erlang.nif_error(:nif_not_loaded)
+  def curve_public_key(_private), do: :erlang.nif_error(:nif_not_loaded)
+  def curve_shared_secret(_private, _public), do: :erlang.nif_error(:nif_not_loaded)
+  def curve_sign(_private, _message), do: :erlang.nif_error(:nif_not_loaded)
+  def curve_verify(_public, _message, _signature), do: :erlang.nif_error(:nif_not_loaded)
 end

@@ -1,0 +1,18 @@
+defmodule BaileysEx.Auth.ShortInspect do
+  @moduledoc false
+  # How the structs that hold key material print: `#Module<name: value, ...>`, with nothing in it
+  # but what its `Inspect` implementation chose to show.
+
+  import Inspect.Algebra
+
+  @spec render(module(), keyword(), Inspect.Opts.t()) :: Inspect.Algebra.t()
+  def render(module, shown, opts) do
+    items =
+      shown
+      |> Enum.reject(fn {_name, value} -> is_nil(value) end)
+      |> Enum.map(fn {name, value} -> concat("#{name}: ", to_doc(value, opts)) end)
+      |> Enum.intersperse(", ")
+
+    concat(["#", inspect(module), "<"] ++ items ++ [">"])
+  end
+end

@@ -1,0 +1,303 @@
+defmodule BaileysEx.Auth.State do
+  @moduledoc """
+  The credentials of one account: what Baileys keeps in `creds.json`.
+
+  `new/1` makes a fresh identity, to be paired; everything else reads or changes one.
+
+  ## Fields
+
+    * `:noise_key`, `:pairing_ephemeral_key`, `:signed_identity_key` are key pairs of raw 32-byte
+      keys, `%{public: binary, private: binary}`
+    * `:signed_pre_key` is `%{key_pair: key_pair, key_id: integer, signature: binary}`
+    * `:adv_secret_key` and `:my_app_state_key_id` are base64 text, as in Baileys
+    * `:me` is `%{id: jid, name: name, lid: jid}` once paired; other members have string keys
+    * `:account_settings` is `%{unarchive_chats: boolean, default_disappearing_mode: map | nil}`
+    * `:additional_data` is yours; the JSON backend takes what JSON can hold
+    * `:unknown_fields` are members of a Baileys file that this library does not know, by their
+      Baileys names; they are written back to a Baileys file
+
+  The names are those of Baileys' `AuthenticationCreds` in snake case, but for
+  `:pairing_ephemeral_key` (`pairingEphemeralKeyPair`).
+
+  A state prints account and counters only:
+
+      iex> BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net"}, registered: true)
+      #BaileysEx.Auth.State<me: "1555@s.whatsapp.net", registered: true, next_pre_key_id: 1>
+  """
+
+  alias BaileysEx.Auth.State.Check
+  alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
+  alias BaileysEx.Signal.Curve
+
+  @type key_pair() :: Curve.key_pair()
+  @type signed_key_pair() :: Curve.signed_key_pair()
+
+  @type signal_identity() :: %{
+          identifier: %{name: String.t(), device_id: non_neg_integer()},
+          identifier_key: binary()
+        }
+
+  @type account_settings() :: %{
+          unarchive_chats: boolean(),
+          default_disappearing_mode: %{optional(String.t()) => term()} | nil
+        }
+
+  @type history_message() :: %{
+          key: %{
+            id: String.t() | nil,
+            remote_jid: String.t() | nil,
+            remote_jid_alt: String.t() | nil,
+            participant: String.t() | nil,
+            participant_alt: String.t() | nil,
+            from_me: boolean() | nil,
+            addressing_mode: :pn | :lid | nil,
+            server_id: String.t() | nil
+          },
+          message_timestamp: integer() | nil
+        }
+
+  @type t() :: %__MODULE__{
+          noise_key: key_pair(),
+          pairing_ephemeral_key: key_pair() | nil,
+          signed_identity_key: key_pair(),
+          signed_pre_key: signed_key_pair(),
+          registration_id: non_neg_integer(),
+          adv_secret_key: String.t(),
+          account: ADVSignedDeviceIdentity.t() | nil,
+          me: map() | nil,
+          signal_identities: [signal_identity()],
+          platform: String.t() | nil,
+          last_account_sync_timestamp: integer() | nil,
+          processed_history_messages: [history_message()],
+          my_app_state_key_id: String.t() | nil,
+          next_pre_key_id: non_neg_integer(),
+          first_unuploaded_pre_key_id: non_neg_integer(),
+          account_sync_counter: non_neg_integer(),
+          account_settings: account_settings(),
+          registered: boolean(),
+          pairing_code: String.t() | nil,
+          last_prop_hash: String.t() | nil,
+          routing_info: binary() | nil,
+          additional_data: term(),
+          unknown_fields: %{optional(String.t()) => term()}
+        }
+
+  defstruct noise_key: nil,
+            pairing_ephemeral_key: nil,
+            signed_identity_key: nil,
+            signed_pre_key: nil,
+            registration_id: nil,
+            adv_secret_key: nil,
+            account: nil,
+            me: nil,
+            signal_identities: [],
+            platform: nil,
+            last_account_sync_timestamp: nil,
+            processed_history_messages: [],
+            my_app_state_key_id: nil,
+            next_pre_key_id: 1,
+            first_unuploaded_pre_key_id: 1,
+            account_sync_counter: 0,
+            account_settings: %{unarchive_chats: false, default_disappearing_mode: nil},
+            registered: false,
+            pairing_code: nil,
+            last_prop_hash: nil,
+            routing_info: nil,
+            additional_data: nil,
+            unknown_fields: %{}
+
+  # Halves of two key pairs make no key pair: these are replaced, never merged.
+  @whole [:noise_key, :pairing_ephemeral_key, :signed_identity_key, :signed_pre_key]
+
+  @doc """
+  Makes a fresh identity, as Baileys' `initAuthCreds` does.
+
+  Three key pairs, a pre-key with id 1 signed by the identity, a registration id of 14 bits and a
+  random secret. Any field given, as keyword list or map, is taken instead of a generated one; the
+  pre-key is signed by a `:signed_identity_key` that is given.
+
+  Raises an `ArgumentError` for a name that is no field, and where a given `:signed_identity_key`
+  cannot sign.
+  """
+  @spec new(keyword() | map()) :: t()
+  def new(fields \\ []) do
+    given = Map.new(fields)
+    refuse_unknown(given)
+
+    __MODULE__
+    |> struct(given)
+    |> generate(:noise_key, given, &Curve.generate_key_pair/0)
+    |> generate(:pairing_ephemeral_key, given, &Curve.generate_key_pair/0)
+    |> generate(:signed_identity_key, given, &Curve.generate_key_pair/0)
+    |> generate(:registration_id, given, &registration_id/0)
+    |> generate(:adv_secret_key, given, fn -> Base.encode64(:crypto.strong_rand_bytes(32)) end)
+    |> sign_pre_key(given)
+  end
+
+  @doc """
+  The value of a field, of a state or of a map that holds credentials under `:creds`.
+
+  A field that is absent or `nil` is looked for in `:creds`, and gives the default in the end.
+
+      iex> state = BaileysEx.Auth.State.new(platform: "android")
+      iex> BaileysEx.Auth.State.get(state, :platform)
+      "android"
+      iex> BaileysEx.Auth.State.get(state, :me, %{})
+      %{}
+      iex> BaileysEx.Auth.State.get(%{creds: state}, :platform)
+      "android"
+  """
+  @spec get(t() | map(), atom(), term()) :: term()
+  def get(state, key, default \\ nil) when is_map(state) and is_atom(key) do
+    case state do
+      %{^key => value} when value != nil -> value
+      %{creds: creds} when is_map(creds) -> get(creds, key, default)
+      _ -> default
+    end
+  end
+
+  @doc "The account's JID, once paired."
+  @spec me_id(t() | map()) :: String.t() | nil
+  def me_id(state), do: me_member(state, :id)
+
+  @doc "The account's name, once known."
+  @spec me_name(t() | map()) :: String.t() | nil
+  def me_name(state), do: me_member(state, :name)
+
+  @doc "The account's LID, once known."
+  @spec me_lid(t() | map()) :: String.t() | nil
+  def me_lid(state), do: me_member(state, :lid)
+
+  @doc """
+  The credentials to save: those under `:creds`, the state itself, or of a map the fields of a state.
+
+      iex> BaileysEx.Auth.State.creds_view(%{creds: %{registered: true}, keys: :elsewhere})
+      %{registered: true}
+      iex> BaileysEx.Auth.State.creds_view(%{registered: true, keys: :elsewhere})
+      %{registered: true}
+  """
+  @spec creds_view(t() | map()) :: map()
+  def creds_view(%__MODULE__{} = state), do: state
+  def creds_view(%{creds: creds}) when is_map(creds), do: creds
+  def creds_view(map) when is_map(map), do: Map.take(map, fields())
+
+  @doc """
+  Merges an update, such as a `creds.update` event, into the credentials.
+
+    * maps are merged deeply; key pairs and the signed pre-key are replaced as a whole
+    * everything else is replaced; `nil` is a value like any other
+    * names that are no field of the state are ignored
+    * a map with `:creds` gets the update there; a map without is merged as it is
+
+  ## Example
+
+      iex> alias BaileysEx.Auth.State
+      iex> state = State.new(me: %{id: "1555@s.whatsapp.net"})
+      iex> State.merge_updates(state, %{me: %{name: "Zoë"}, registered: true, no_field: 1})
+      #BaileysEx.Auth.State<me: "1555@s.whatsapp.net", name: "Zoë", registered: true, next_pre_key_id: 1>
+  """
+  @spec merge_updates(t() | map(), t() | map()) :: t() | map()
+  def merge_updates(%__MODULE__{} = state, updates) when is_map(updates) do
+    updates
+    |> Map.take(fields())
+    |> Enum.reduce(state, fn {key, value}, state ->
+      Map.update!(state, key, &merge_field(key, &1, value))
+    end)
+  end
+
+  def merge_updates(%{creds: creds} = state, updates) when is_map(creds) do
+    %{state | creds: merge_updates(creds, updates)}
+  end
+
+  def merge_updates(state, updates) when is_map(state) and is_map(updates) do
+    Map.merge(state, Map.delete(updates, :__struct__), &merge_field/3)
+  end
+
+  @doc """
+  Makes a whole state of one that another version saved, or of a map of its fields.
+
+  Fields that it lacks get the struct's defaults. Fields of a state that this version does not know
+  are kept, so that saving loses nothing; other names in a map are left out. What makes the identity must be there and have its shape: otherwise the result is
+  `{:error, {member, problem}}`, such as `{"signed_pre_key.signature", "is missing"}`; `member` is
+  `nil` where the term is no state at all. No value is shown.
+
+      iex> BaileysEx.Auth.State.complete(%{registered: true})
+      {:error, {"noise_key", "is missing"}}
+  """
+  @spec complete(term()) :: {:ok, t()} | {:error, {String.t() | nil, String.t()}}
+  def complete(%{__struct__: __MODULE__} = state),
+    do: checked(Map.merge(struct(__MODULE__), state))
+
+  def complete(%{__struct__: _other}), do: {:error, {nil, "is not a state"}}
+  def complete(fields) when is_map(fields), do: checked(struct(__MODULE__, fields))
+  def complete(_term), do: {:error, {nil, "is not a state"}}
+
+  defp checked(state) do
+    with :ok <- Check.identity(state), do: {:ok, state}
+  end
+
+  defp fields, do: Map.keys(struct(__MODULE__)) -- [:__struct__]
+
+  defp refuse_unknown(given) do
+    case Map.keys(given) -- fields() do
+      [] -> :ok
+      unknown -> raise ArgumentError, "no field of #{inspect(__MODULE__)}: #{inspect(unknown)}"
+    end
+  end
+
+  defp generate(state, field, given, _generate) when is_map_key(given, field), do: state
+  defp generate(state, field, _given, generate), do: Map.put(state, field, generate.())
+
+  defp sign_pre_key(state, %{signed_pre_key: _given}), do: state
+
+  defp sign_pre_key(state, _given) do
+    case Curve.signed_key_pair(state.signed_identity_key, 1) do
+      {:ok, signed} -> %{state | signed_pre_key: signed}
+      {:error, _reason} -> raise ArgumentError, "the given :signed_identity_key cannot sign"
+    end
+  end
+
+  defp registration_id do
+    <<id::14, _::2>> = :crypto.strong_rand_bytes(2)
+    id
+  end
+
+  defp me_member(state, member) do
+    case get(state, :me) do
+      %{^member => value} when is_binary(value) -> value
+      _ -> nil
+    end
+  end
+
+  defp merge_field(key, _old, new) when key in @whole, do: new
+  defp merge_field(:account, nil, new), do: merge(%ADVSignedDeviceIdentity{}, new)
+  defp merge_field(_key, old, new), do: merge(old, new)
+
+  defp merge(old, new) when not is_map(old) or not is_map(new) or is_struct(new), do: new
+  defp merge(old, new) when is_struct(old), do: struct(old, new)
+  defp merge(old, new), do: Map.merge(old, new, fn _key, old, new -> merge(old, new) end)
+
+  defimpl Inspect do
+    alias BaileysEx.Auth.ShortInspect
+    alias BaileysEx.Auth.State
+
+    # An implementation that raises makes the whole struct print: only what has its shape is shown.
+    def inspect(state, opts) do
+      shown = [
+        me: State.me_id(state),
+        name: State.me_name(state),
+        lid: State.me_lid(state),
+        platform: only(state, :platform, &is_binary/1),
+        registered: only(state, :registered, &is_boolean/1),
+        next_pre_key_id: only(state, :next_pre_key_id, &is_integer/1)
+      ]
+
+      ShortInspect.render(State, shown, opts)
+    end
+
+    defp only(state, field, shape?) do
+      value = Map.get(state, field)
+      if shape?.(value), do: value
+    end
+  end
+end

@@ -1,0 +1,48 @@
+defmodule BaileysEx.Signal.Group.SenderChainKey do
+  @moduledoc """
+  Where a sender's chain stands in a group: the number of the next message and the seed that it and
+  all later ones derive from. It prints its number only.
+  """
+
+  alias BaileysEx.Signal.Group.SenderMessageKey
+  alias BaileysEx.Signal.HKDF
+
+  @message_key_seed <<1>>
+  @chain_key_seed <<2>>
+
+  @type t() :: %__MODULE__{iteration: non_neg_integer(), seed: binary()}
+
+  defstruct [:iteration, :seed]
+
+  @doc """
+  A chain at this message number.
+
+      iex> BaileysEx.Signal.Group.SenderChainKey.new(3, <<0::256>>)
+      #BaileysEx.Signal.Group.SenderChainKey<iteration: 3>
+  """
+  @spec new(non_neg_integer(), binary()) :: t()
+  def new(iteration, seed), do: %__MODULE__{iteration: iteration, seed: seed}
+
+  @doc "The chain one message on."
+  @spec next(t()) :: t()
+  def next(%__MODULE__{iteration: iteration, seed: seed}) do
+    %__MODULE__{iteration: iteration + 1, seed: HKDF.hmac(seed, @chain_key_seed)}
+  end
+
+  @doc "The key of the message that the chain stands at."
+  @spec sender_message_key(t()) :: SenderMessageKey.t()
+  def sender_message_key(%__MODULE__{iteration: iteration, seed: seed}) do
+    SenderMessageKey.new(iteration, HKDF.hmac(seed, @message_key_seed))
+  end
+
+  defimpl Inspect do
+    alias BaileysEx.Auth.ShortInspect
+    alias BaileysEx.Signal.Group.SenderChainKey
+
+    def inspect(%{iteration: iteration}, opts) when is_integer(iteration) do
+      ShortInspect.render(SenderChainKey, [iteration: iteration], opts)
+    end
+
+    def inspect(_malformed, opts), do: ShortInspect.render(SenderChainKey, [], opts)
+  end
+end

@@ -1,0 +1,82 @@
+defmodule BaileysEx.Signal.Group.SenderKeyRecord do
+  @moduledoc """
+  The sender keys of one member of a group, the newest last.
+
+  At most 5 are kept, as in libsignal; the oldest goes first. The struct prints their number only.
+  """
+
+  alias BaileysEx.Signal.Group.SenderKeyState
+
+  @max_states 5
+
+  @type t() :: %__MODULE__{sender_key_states: [SenderKeyState.t()]}
+
+  defstruct sender_key_states: []
+
+  @doc "A record without sender keys."
+  @spec new() :: t()
+  def new, do: %__MODULE__{}
+
+  @doc "Whether there is no sender key."
+  @spec empty?(t()) :: boolean()
+  def empty?(%__MODULE__{sender_key_states: states}), do: states == []
+
+  @doc "The newest sender key, the one to send with."
+  @spec current_state(t()) :: SenderKeyState.t() | nil
+  def current_state(%__MODULE__{sender_key_states: states}), do: List.last(states)
+
+  @doc "The sender key that a message names. Of two with one id it is the older, as in Baileys."
+  @spec state_for_key_id(t(), non_neg_integer()) :: SenderKeyState.t() | nil
+  def state_for_key_id(%__MODULE__{sender_key_states: states}, key_id) do
+    Enum.find(states, &(&1.sender_key_id == key_id))
+  end
+
+  @doc """
+  Adds a sender key that another member handed out; `signing_key` is its public key.
+
+      iex> alias BaileysEx.Signal.Group.SenderKeyRecord
+      iex> SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)
+      #BaileysEx.Signal.Group.SenderKeyRecord<states: 1>
+  """
+  @spec add_state(t(), non_neg_integer(), non_neg_integer(), binary(), binary()) :: t()
+  def add_state(%__MODULE__{} = record, id, iteration, chain_key, signing_key) do
+    append(record, SenderKeyState.new(id, iteration, chain_key, %{public: signing_key}))
+  end
+
+  @doc "Makes this sender key, our own, the only one."
+  @spec set_state(
+          t(),
+          non_neg_integer(),
+          non_neg_integer(),
+          binary(),
+          SenderKeyState.signing_key()
+        ) ::
+          t()
+  def set_state(%__MODULE__{} = record, id, iteration, chain_key, key_pair) do
+    %{record | sender_key_states: [SenderKeyState.new(id, iteration, chain_key, key_pair)]}
+  end
+
+  @doc "Replaces the sender key with the same id, where `state_for_key_id/2` finds it, or adds it."
+  @spec put_state(t(), SenderKeyState.t()) :: t()
+  def put_state(%__MODULE__{sender_key_states: states} = record, %SenderKeyState{} = state) do
+    case Enum.find_index(states, &(&1.sender_key_id == state.sender_key_id)) do
+      nil -> append(record, state)
+      index -> %{record | sender_key_states: List.replace_at(states, index, state)}
+    end
+  end
+
+  defp append(%__MODULE__{sender_key_states: states} = record, state) do
+    %{record | sender_key_states: Enum.take(states ++ [state], -@max_states)}
+  end
+
+  defimpl Inspect do
+    alias BaileysEx.Auth.ShortInspect
+    alias BaileysEx.Signal.Group.SenderKeyRecord
+
+    def inspect(%{sender_key_states: states}, opts) when length(states) >= 0 do
+      ShortInspect.render(SenderKeyRecord, [states: length(states)], opts)
+    end
+
+    def inspect(_malformed, opts), do: ShortInspect.render(SenderKeyRecord, [], opts)
+  end
+end
