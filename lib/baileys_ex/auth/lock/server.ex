@@ -1,6 +1,7 @@
 defmodule BaileysEx.Auth.Lock.Server do
   @moduledoc false
   # The node's lock queue. It runs no code of its callers, so that it has nothing to crash on.
+  # `acquire/2` and `release/2` also speak to the stores, which keep a queue for their transactions.
 
   use GenServer
 
@@ -28,30 +29,19 @@ defmodule BaileysEx.Auth.Lock.Server do
   def init([]), do: {:ok, Queue.new()}
 
   @impl true
-  def handle_call({:acquire, resource}, {pid, _tag} = from, queue) do
-    case Queue.claim(queue, resource, pid, from) do
-      {:granted, token, queue} -> {:reply, {:ok, token}, queue}
-      {:waiting, queue} -> {:noreply, queue}
-      :already_held -> {:reply, :already_held, queue}
-    end
+  def handle_call({:acquire, resource}, from, queue) do
+    {:noreply, Queue.acquire(queue, resource, from)}
   end
 
   def handle_call(:idle?, _from, queue), do: {:reply, Queue.empty?(queue), queue}
 
   @impl true
-  def handle_cast({:release, token}, queue), do: {:noreply, grant(Queue.release(queue, token))}
+  def handle_cast({:release, token}, queue), do: {:noreply, Queue.release(queue, token)}
 
   @impl true
   def handle_info({:DOWN, token, :process, _pid, _reason}, queue) do
-    {:noreply, grant(Queue.down(queue, token))}
+    {:noreply, Queue.down(queue, token)}
   end
 
   def handle_info(_message, queue), do: {:noreply, queue}
-
-  defp grant({nil, queue}), do: queue
-
-  defp grant({{token, from}, queue}) do
-    GenServer.reply(from, {:ok, token})
-    queue
-  end
 end
