@@ -1,0 +1,15 @@
+defmodule BaileysEx.Auth.Application do
+  @moduledoc false
+
+  use Application
+
+  alias BaileysEx.Auth.Lock.Server
+
+  @impl true
+  def start(_type, _args) do
+    Supervisor.start_link([{Server, name: Server}],
+      strategy: :one_for_one,
+      name: BaileysEx.Auth.Supervisor
+    )
+  end
+end

@@ -1,0 +1,266 @@
+defmodule BaileysEx.Auth.KeyStore do
+  @moduledoc """
+  A `BaileysEx.Signal.Store` over a persistence backend: Signal keys that survive the VM.
+
+      {:ok, pid} =
+        BaileysEx.Auth.KeyStore.start_link(
+          persistence_module: BaileysEx.Auth.NativeFilePersistence,
+          persistence_context: "tmp/baileys_auth"
+        )
+
+      keys = BaileysEx.Auth.KeyStore.wrap(pid)
+      BaileysEx.Auth.KeyStore.get(keys, :"pre-key", ["1", "2"])
+
+  The `connect_opts` of `use_native_file_auth_state/1` and `use_multi_file_auth_state/1` name this
+  module and its options.
+
+  ## Reading
+
+  What was read or written once, and what was found missing, is kept in an ETS table: reading it
+  again messages no process and touches no disk. `:max_cached_entries` bounds the table.
+
+  The directory belongs to one store at a time: what another program changes in it is not noticed
+  for keys that are in the table.
+
+  ## Writing
+
+  `set/2`, `clear/1` and the end of a transaction return when the backend has committed. A commit is
+  **one** `commit_keys` of the backend, so with the built-in backends all of it or none of it is on
+  disk after any crash; commits of different callers that arrive while one is being written
+  are written together. A backend without that callback is given the keys one by one, and the
+  previous values back when one fails, which a crash in the middle does not undo.
+
+  A commit that fails is tried again in its caller, `:max_commit_retries` times in all with
+  `:delay_between_tries_ms` in between, unless trying again is pointless (a term that cannot be
+  stored). Then it raises `BaileysEx.Auth.KeyStore.OperationError`, and nothing has changed. So does
+  `get/3` for a key that is there and cannot be read: to take it for missing would cost the session.
+
+  Deleting a pre-key that does not exist does nothing, as in Baileys.
+
+  ## Transactions
+
+  The callback of `transaction/3` runs in the caller, alone among the transactions with the same key
+  and beside those with other keys; callers are served in the order they came. It reads and writes
+  through the handle that it is given, and what it has read stays as it was read. Nothing is written
+  before it returns: if it raises or its process dies, there was no transaction, and the next one
+  in line goes on.
+  """
+
+  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer, OperationError, Ref, Server, TxRef}
+  alias BaileysEx.Auth.NativeFilePersistence
+  alias BaileysEx.Signal.Store
+  alias BaileysEx.Signal.Store.{Changes, Transaction, View}
+
+  @behaviour Store
+
+  @typedoc """
+  Options of `start_link/1`.
+
+    * `:persistence_module`, a `BaileysEx.Auth.Persistence`; `BaileysEx.Auth.NativeFilePersistence`
+      by default
+    * `:persistence_context`, the first argument of its context-aware callbacks, which are used if
+      this is given: for the built-in backends the path of the directory
+    * `:name`, as for a `GenServer`
+    * `:max_commit_retries`, how often a commit is tried in all; 10 by default
+    * `:delay_between_tries_ms`, 3000 by default
+    * `:max_cached_entries`, unlimited by default
+  """
+  @type option() ::
+          {:persistence_module, module()}
+          | {:persistence_context, term()}
+          | {:name, GenServer.name()}
+          | {:max_commit_retries, pos_integer()}
+          | {:delay_between_tries_ms, non_neg_integer()}
+          | {:max_cached_entries, pos_integer() | :infinity}
+
+  @doc """
+  Starts a store, linked to the caller. It reads nothing yet: a directory that cannot be read shows
+  at the first `get/3`.
+
+  Raises `ArgumentError` for options that cannot work.
+  """
+  @impl true
+  @spec start_link([option()]) :: GenServer.on_start()
+  def start_link(opts \\ []) do
+    module = Keyword.get(opts, :persistence_module, NativeFilePersistence)
+    context = Keyword.fetch(opts, :persistence_context)
+
+    Server.start_link(
+      %{
+        backend: Backend.new!(module, context),
+        context: context,
+        tries: integer!(opts, :max_commit_retries, 10, 1),
+        pause_ms: integer!(opts, :delay_between_tries_ms, 3_000, 0),
+        max_entries: max_entries!(opts)
+      },
+      Keyword.take(opts, [:name])
+    )
+  end
+
+  @doc """
+  A child specification for a supervisor. Its id is the `:name` or else the `:persistence_context`,
+  so that stores of several directories fit under one supervisor.
+  """
+  @spec child_spec([option()]) :: Supervisor.child_spec()
+  def child_spec(opts) do
+    %{
+      id: {__MODULE__, opts[:name] || opts[:persistence_context]},
+      start: {__MODULE__, :start_link, [opts]}
+    }
+  end
+
+  @doc "The reference of a running store, for the other functions."
+  @impl true
+  @spec wrap(GenServer.server()) :: Ref.t()
+  def wrap(server) do
+    {pid, table} = Server.table(server)
+    %Ref{pid: pid, table: table}
+  end
+
+  @doc """
+  The values of `ids`, without those that are not there.
+
+  Raises `BaileysEx.Auth.KeyStore.OperationError` if one of them cannot be read.
+  """
+  @impl true
+  @spec get(Ref.t() | TxRef.t(), Store.data_type(), [String.t()]) :: Store.data_entries()
+  def get(%Ref{table: table}, type, ids) when is_atom(type) and is_list(ids) do
+    read(table, type, ids)
+  end
+
+  def get(%TxRef{} = tx, type, ids) when is_atom(type) and is_list(ids) do
+    View.get(tx.tx_table, type, ids, &read(tx.table, type, &1))
+  end
+
+  @doc """
+  Saves and deletes (`nil`) entries. On a store: commits them; on the handle of a transaction:
+  leaves that to the end of it.
+  """
+  @impl true
+  @spec set(Ref.t() | TxRef.t(), Store.data_set()) :: :ok
+  def set(%Ref{} = ref, data), do: commit(ref, nil, :set, Changes.from_data_set!(data))
+  def set(%TxRef{} = tx, data), do: View.put(tx.tx_table, Changes.from_data_set!(data))
+
+  @doc """
+  Deletes every key of the backend, also those that this store has never read; not the credentials.
+  Needs the backend's `list_keys`.
+  """
+  @impl true
+  @spec clear(Ref.t() | TxRef.t()) :: :ok
+  def clear(%Ref{} = ref), do: commit(ref, nil, :clear, Changes.new(true, %{}))
+  def clear(%TxRef{} = tx), do: View.put(tx.tx_table, Changes.new(true, %{}))
+
+  @doc """
+  Runs `fun` in a transaction and returns its result when the changes are committed. On the handle
+  of a transaction: runs it as a part of that one.
+  """
+  @impl true
+  @spec transaction(Ref.t() | TxRef.t(), String.t(), (TxRef.t() -> result)) :: result
+        when result: var
+  def transaction(%TxRef{} = tx, _key, fun), do: fun.(tx)
+
+  def transaction(%Ref{pid: pid, table: table} = ref, key, fun) do
+    token = lock!(pid, key)
+
+    Transaction.run(pid, token, fn view ->
+      result = fun.(%TxRef{pid: pid, table: table, tx_table: view})
+      commit(ref, token, :commit, View.changes(view))
+      result
+    end)
+  end
+
+  @doc "Whether this is the handle of a transaction that is still running."
+  @impl true
+  @spec in_transaction?(Ref.t() | TxRef.t()) :: boolean()
+  def in_transaction?(%Ref{}), do: false
+  def in_transaction?(%TxRef{tx_table: view}), do: View.open?(view)
+
+  defp read(table, type, ids) do
+    read(table, type, ids, %{})
+  rescue
+    error in ArgumentError ->
+      if :ets.info(table, :type) == :undefined, do: fail!(:get, :store_stopped)
+      reraise error, __STACKTRACE__
+  end
+
+  defp read(_table, _type, [], entries), do: entries
+
+  defp read(table, type, [id | ids], entries) do
+    id = if is_binary(id), do: id, else: to_string(id)
+
+    case entry!(table, {type, id}) do
+      {:ok, value} -> read(table, type, ids, Map.put(entries, id, value))
+      :absent -> read(table, type, ids, entries)
+    end
+  end
+
+  defp entry!(table, key) do
+    with :unknown <- Cache.fetch(table, key),
+         {:error, reason} <- load(table, key) do
+      fail!(:get, reason)
+    end
+  end
+
+  defp load(table, key) do
+    backend = Cache.config(table).backend
+    Cache.load(table, key, fn -> Backend.load(backend, key) end)
+  end
+
+  defp lock!(pid, key) do
+    Transaction.lock!(pid, key)
+  catch
+    :exit, _reason -> fail!(:transaction, :store_stopped)
+  end
+
+  defp commit(%Ref{table: table}, token, action, changes) do
+    changes = %{changes | entries: without_unknown_pre_keys(table, changes)}
+    if Changes.empty?(changes), do: :ok, else: try_commit(table, token, action, changes)
+  rescue
+    error in ArgumentError ->
+      if :ets.info(table, :type) == :undefined, do: fail!(action, :store_stopped)
+      reraise error, __STACKTRACE__
+  end
+
+  defp try_commit(table, token, action, changes) do
+    config = Cache.config(table)
+    commit = fn -> Committer.commit(config.committer, token, changes) end
+
+    with {:error, reason} <- attempt(commit, config.tries, config.pause_ms) do
+      fail!(action, reason)
+    end
+  end
+
+  defp attempt(commit, tries, pause_ms) do
+    with {:error, reason} when tries > 1 <- commit.() do
+      if reason != :store_stopped and Backend.transient?(reason) do
+        Process.sleep(pause_ms)
+        attempt(commit, tries - 1, pause_ms)
+      else
+        {:error, reason}
+      end
+    end
+  end
+
+  # A pre-key that cannot be read is not unknown: it is deleted.
+  defp without_unknown_pre_keys(table, %Changes{entries: entries}) do
+    unknown = for {{:"pre-key", _id} = key, nil} <- entries, load(table, key) == :absent, do: key
+    Map.drop(entries, unknown)
+  end
+
+  @spec fail!(OperationError.action(), term()) :: no_return()
+  defp fail!(action, reason), do: raise(OperationError, action: action, reason: reason)
+
+  defp integer!(opts, option, default, least) do
+    case Keyword.get(opts, option, default) do
+      number when is_integer(number) and number >= least -> number
+      _other -> raise ArgumentError, "expected #{inspect(option)} to be an integer from #{least}"
+    end
+  end
+
+  defp max_entries!(opts) do
+    case Keyword.get(opts, :max_cached_entries, :infinity) do
+      :infinity -> :infinity
+      _number -> integer!(opts, :max_cached_entries, nil, 1)
+    end
+  end
+end

@@ -1,0 +1,150 @@
+defmodule BaileysEx.Auth.KeyStore.Backend do
+  @moduledoc false
+  # Calls a persistence module by the widest arity that it exports, and turns whatever goes wrong
+  # in it into `{:error, reason}` with a reason that holds no value.
+
+  alias BaileysEx.Auth.{CorruptFileError, InvalidKeyError, InvalidTermError}
+  alias BaileysEx.Signal.Store.Changes
+
+  # Each callback's leading arguments, `[context]` or `[]`; `nil` for one that is not there.
+  @derive {Inspect, only: [:module]}
+  @enforce_keys [:module, :load_keys, :save_keys, :delete_keys, :list_keys, :commit_keys]
+  defstruct @enforce_keys
+
+  @type t() :: %__MODULE__{
+          module: module(),
+          load_keys: [term()],
+          save_keys: [term()],
+          delete_keys: [term()],
+          list_keys: [term()] | nil,
+          commit_keys: [term()] | nil
+        }
+
+  @spec new!(module(), {:ok, context :: term()} | :error) :: t()
+  def new!(module, context) when is_atom(module) do
+    if not Code.ensure_loaded?(module) do
+      raise ArgumentError, "the persistence module #{inspect(module)} is not available"
+    end
+
+    save = required!(module, :save_keys, 3, context)
+
+    %__MODULE__{
+      module: module,
+      load_keys: required!(module, :load_keys, 2, context),
+      save_keys: save,
+      delete_keys: required!(module, :delete_keys, 2, context),
+      # Without a context these would speak of another place than the keys that are saved with one.
+      list_keys: if_exported(module, :list_keys, save, 0),
+      commit_keys: if_exported(module, :commit_keys, save, 1)
+    }
+  end
+
+  def new!(other, _context) do
+    raise ArgumentError, "expected :persistence_module to be a module, got: #{inspect(other)}"
+  end
+
+  @spec load(t(), Changes.key()) :: {:ok, term()} | :absent | {:error, term()}
+  def load(backend, {type, id}) do
+    case call(backend, :load_keys, [type, id]) do
+      {:ok, value} when not is_nil(value) -> {:ok, value}
+      {:error, :not_found} -> :absent
+      other -> failure(:load_keys, other)
+    end
+  end
+
+  @doc "Saves, or deletes where the value is `nil`."
+  @spec save(t(), Changes.key(), term() | nil) :: :ok | {:error, term()}
+  def save(backend, {type, id}, nil) do
+    with other when other != :ok <- call(backend, :delete_keys, [type, id]) do
+      failure(:delete_keys, other)
+    end
+  end
+
+  def save(backend, {type, id}, value) do
+    with other when other != :ok <- call(backend, :save_keys, [type, id, value]) do
+      failure(:save_keys, other)
+    end
+  end
+
+  @doc "Whether `commit/2` can be called."
+  @spec batch?(t()) :: boolean()
+  def batch?(%__MODULE__{commit_keys: commit_keys}), do: not is_nil(commit_keys)
+
+  @spec commit(t(), Changes.entries()) :: :ok | {:error, term()}
+  def commit(backend, entries) do
+    with other when other != :ok <- call(backend, :commit_keys, [Changes.to_data_set(entries)]) do
+      failure(:commit_keys, other)
+    end
+  end
+
+  @spec list(t()) :: {:ok, [Changes.key()]} | {:error, term()}
+  def list(%__MODULE__{list_keys: nil}), do: {:error, {:not_supported, :list_keys}}
+
+  def list(backend) do
+    case call(backend, :list_keys, []) do
+      {:ok, ids} when is_map(ids) ->
+        {:ok, for({type, of_type} <- ids, id <- of_type, do: {type, to_string(id)})}
+
+      other ->
+        failure(:list_keys, other)
+    end
+  end
+
+  @doc "Whether the same call could succeed later. What cannot be stored or read never can."
+  @spec transient?(reason :: term()) :: boolean()
+  def transient?(%module{}) when module in [CorruptFileError, InvalidKeyError, InvalidTermError],
+    do: false
+
+  def transient?({:not_supported, _callback}), do: false
+  def transient?({:rollback_failed, _reason, _keys}), do: false
+  def transient?(_reason), do: true
+
+  defp required!(module, callback, arity, context) do
+    with_context = context != :error and function_exported?(module, callback, arity + 1)
+
+    cond do
+      with_context -> [elem(context, 1)]
+      function_exported?(module, callback, arity) -> []
+      true -> raise ArgumentError, missing(module, callback, arity, context)
+    end
+  end
+
+  defp missing(module, callback, arity, :error) do
+    "#{inspect(module)} has no #{callback}/#{arity}, and no :persistence_context was given " <>
+      "to call #{callback}/#{arity + 1} with"
+  end
+
+  defp missing(module, callback, arity, {:ok, _context}) do
+    "#{inspect(module)} has neither #{callback}/#{arity + 1} nor #{callback}/#{arity}"
+  end
+
+  defp if_exported(module, callback, prefix, arity) do
+    if function_exported?(module, callback, arity + length(prefix)), do: prefix
+  end
+
+  defp call(%__MODULE__{module: module} = backend, callback, args) do
+    apply(module, callback, Map.fetch!(backend, callback) ++ args)
+  catch
+    kind, reason -> {:error, {:backend_crashed, crash(kind, reason, __STACKTRACE__)}}
+  end
+
+  defp failure(_callback, {:error, reason}), do: {:error, reason}
+  defp failure(callback, _other), do: {:error, {:bad_return, callback}}
+
+  # The messages of most exceptions print the term that they are about, which may be a key.
+  defp crash(kind, reason, stacktrace) do
+    what =
+      if kind == :error,
+        do: inspect(Exception.normalize(:error, reason, stacktrace).__struct__),
+        else: kind
+
+    "#{what}#{place(stacktrace)}"
+  end
+
+  defp place([{module, function, args, location} | _]) when is_list(args) do
+    place([{module, function, length(args), location}])
+  end
+
+  defp place([entry | _]), do: " in " <> Exception.format_stacktrace_entry(entry)
+  defp place([]), do: ""
+end

@@ -1,0 +1,194 @@
+defmodule BaileysEx.Auth.KeyStore.Cache do
+  @moduledoc false
+  # The ETS table of a key store: what was read and committed, keys that are not there included.
+  #
+  # Rows are `{key, state, value, mark}`. The state is `:present`, `:absent`, or `:loading` with the
+  # reference of the loader as the value. A loader may only turn its own `:loading` row into an
+  # entry, in one atomic step: a commit that ends while it reads replaces the row, and what it has
+  # read, which may be older, goes to nobody else.
+  #
+  # A bounded cache evicts by the clock algorithm: a hand goes round the table, takes the mark from
+  # rows that were read since it last came by, and deletes the others. Everything here is on disk
+  # as well, so whatever it deletes costs a load and nothing else. `:pinned` rows stay.
+
+  alias BaileysEx.Signal.Store.Changes
+
+  @type table() :: :ets.tid()
+  @type entry() :: {:ok, term()} | :absent
+
+  @spec new(max_entries :: pos_integer() | :infinity) :: table()
+  def new(max_entries) do
+    table = :ets.new(__MODULE__, [:set, :public, read_concurrency: true])
+    :ets.insert(table, {:config, %{}, max_entries, :pinned})
+    table
+  end
+
+  @doc "Keeps what the callers of the store need to know where they find it without asking."
+  @spec put_config(table(), map()) :: :ok
+  def put_config(table, config) do
+    :ets.update_element(table, :config, {2, config})
+    :ok
+  end
+
+  @spec config(table()) :: map()
+  def config(table), do: :ets.lookup_element(table, :config, 2)
+
+  @spec fetch(table(), Changes.key()) :: entry() | :unknown
+  def fetch(table, key) do
+    case :ets.lookup(table, key) do
+      [{_key, :present, value, mark}] ->
+        mark == false and mark(table, key)
+        {:ok, value}
+
+      [{_key, :absent, _value, mark}] ->
+        mark == false and mark(table, key)
+        :absent
+
+      _loading_or_none ->
+        :unknown
+    end
+  end
+
+  @doc "The entry, by `load` if it is not here; then it is remembered, unless that fails."
+  @spec load(table(), Changes.key(), (() -> entry() | {:error, term()})) ::
+          entry() | {:error, term()}
+  def load(table, key, load) do
+    case fetch(table, key) do
+      :unknown -> load_as(claim(table, key), table, key, load)
+      entry -> entry
+    end
+  end
+
+  @doc "Remembers what was committed (`nil`: it is not there). One atomic step for all entries."
+  @spec put(table(), Changes.entries()) :: :ok
+  def put(table, entries) do
+    mark = max_entries(table) == :infinity
+    :ets.insert(table, for({key, value} <- entries, do: row(key, value, mark)))
+    evict(table)
+  end
+
+  @doc "As `put/2`, not to be evicted before the next `put/2` or `delete/2` of these keys."
+  @spec pin(table(), Changes.entries()) :: :ok
+  def pin(table, entries) do
+    :ets.insert(table, for({key, value} <- entries, do: row(key, value, :pinned)))
+    :ok
+  end
+
+  @spec delete(table(), [Changes.key()]) :: :ok
+  def delete(table, keys), do: Enum.each(keys, &:ets.delete(table, &1))
+
+  @spec clear(table()) :: :ok
+  def clear(table) do
+    :ets.select_delete(table, [{{{:_, :_}, :_, :_, :_}, [], [true]}])
+    :ok
+  end
+
+  @doc "How many entries are here."
+  @spec count(table()) :: non_neg_integer()
+  def count(table) do
+    :ets.info(table, :size) - Enum.count([:config, :hand], &:ets.member(table, &1))
+  end
+
+  defp max_entries(table), do: :ets.lookup_element(table, :config, 3)
+
+  # Nothing is marked in a bounded cache before it is read; marking in an unbounded one is idle.
+  defp row(key, nil, mark), do: {key, :absent, nil, mark}
+  defp row(key, value, mark), do: {key, :present, value, mark}
+
+  defp mark(table, key), do: :ets.update_element(table, key, {4, true})
+
+  # A row that another loader has left behind is taken over: that loader may have died.
+  defp claim(table, key) do
+    mark = max_entries(table) == :infinity
+    loader = make_ref()
+
+    if :ets.insert_new(table, {key, :loading, loader, mark}) do
+      evict(table)
+      loader
+    else
+      take_over = {{key, :loading, :_, :"$1"}, [], [{{{:const, key}, :loading, loader, :"$1"}}]}
+      if :ets.select_replace(table, [take_over]) == 1, do: loader, else: :settled
+    end
+  end
+
+  defp load_as(:settled, table, key, load), do: load(table, key, load)
+
+  defp load_as(loader, table, key, load) do
+    case load.() do
+      {:ok, value} = entry ->
+        settle(table, key, loader, :present, value)
+        entry
+
+      :absent ->
+        settle(table, key, loader, :absent, nil)
+        :absent
+
+      {:error, reason} ->
+        :ets.select_delete(table, [{{key, :loading, loader, :_}, [], [true]}])
+        {:error, reason}
+    end
+  end
+
+  defp settle(table, key, loader, state, value) do
+    settled = {{{:const, key}, state, {:const, value}, :"$1"}}
+    :ets.select_replace(table, [{{key, :loading, loader, :"$1"}, [], [settled]}])
+  end
+
+  defp evict(table) do
+    case max_entries(table) do
+      :infinity -> :ok
+      max -> evict(table, count(table) - max)
+    end
+  end
+
+  defp evict(_table, excess) when excess <= 0, do: :ok
+
+  # So many rows are looked at that some can be spared, but never a share of the whole table.
+  defp evict(table, excess) do
+    hand = sweep(table, hand(table), excess, 2 * excess + 32)
+    :ets.insert(table, {:hand, hand, nil, :pinned})
+    :ok
+  end
+
+  defp sweep(_table, key, excess, looks) when excess == 0 or looks == 0, do: key
+
+  defp sweep(table, key, excess, looks) do
+    next = next(table, key)
+
+    case mark_of(table, key) do
+      :pinned ->
+        sweep(table, next, excess, looks - 1)
+
+      true when looks > excess ->
+        :ets.update_element(table, key, {4, false})
+        sweep(table, next, excess, looks - 1)
+
+      :gone ->
+        sweep(table, next, excess, looks - 1)
+
+      _unmarked ->
+        :ets.delete(table, key)
+        sweep(table, next, excess - 1, looks - 1)
+    end
+  end
+
+  defp hand(table) do
+    case :ets.lookup(table, :hand) do
+      [{:hand, key, _value, _mark}] -> key
+      [] -> :ets.first(table)
+    end
+  end
+
+  # Another process may have deleted the key that the hand points at.
+  defp next(table, key) do
+    with :"$end_of_table" <- :ets.next(table, key), do: :ets.first(table)
+  rescue
+    ArgumentError -> :ets.first(table)
+  end
+
+  defp mark_of(table, key) do
+    :ets.lookup_element(table, key, 4)
+  rescue
+    ArgumentError -> :gone
+  end
+end

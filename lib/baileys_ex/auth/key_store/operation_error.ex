@@ -1,0 +1,68 @@
+defmodule BaileysEx.Auth.KeyStore.OperationError do
+  @moduledoc """
+  The persistence backend of a `BaileysEx.Auth.KeyStore` did not do what was asked.
+
+    * `:action` is what was asked: `:get`, `:set`, `:clear`, `:transaction` (its start) or `:commit`
+      (its end)
+    * `:reason` is what the backend answered in `{:error, reason}`, or one of the following
+
+  Reasons of the store itself:
+
+    * `:store_stopped`: its process is not there, or ended before it answered; a change may or may
+      not have been saved
+    * `{:backend_crashed, text}`: the backend raised, threw or exited; `text` says what and where
+    * `{:bad_return, callback}`: the backend answered something that its behaviour does not allow
+    * `{:not_supported, :list_keys}`: `clear` needs that callback
+    * `{:rollback_failed, reason, key_reasons}`: a backend without `commit_keys` failed with
+      `reason` in the middle of a commit, and then failed to put some keys back
+
+  Unless it is `:store_stopped` or `:rollback_failed`, nothing has changed.
+
+  Neither the message nor `inspect/1` shows a value: of a reason they show atoms, numbers, texts and
+  the messages of exceptions, and leave out the rest.
+  """
+
+  @type action() :: :get | :set | :clear | :transaction | :commit
+  @type t() :: %__MODULE__{action: action(), reason: term()}
+
+  @enforce_keys [:action, :reason]
+  defexception [:action, :reason]
+
+  @impl true
+  def message(%__MODULE__{action: action, reason: reason}) do
+    "key store could not #{deed(action)}: #{text(reason)}"
+  end
+
+  defp deed(:get), do: "read"
+  defp deed(:set), do: "save"
+  defp deed(:clear), do: "delete all keys"
+  defp deed(:transaction), do: "start a transaction"
+  defp deed(:commit), do: "commit a transaction"
+
+  defp text(:store_stopped), do: "the store is not running"
+  defp text({:backend_crashed, text}), do: "the backend crashed: #{text}"
+
+  defp text({:bad_return, callback}),
+    do: "the backend's #{callback} returned neither :ok nor an error"
+
+  defp text({:not_supported, callback}), do: "the backend has no #{callback}"
+  defp text(message) when is_binary(message), do: printable(message)
+  defp text(reason), do: shown(reason)
+
+  defp shown(exception) when is_exception(exception), do: Exception.message(exception)
+  defp shown(term) when is_atom(term) or is_number(term), do: inspect(term)
+
+  defp shown(tuple) when is_tuple(tuple) do
+    "{" <> (tuple |> Tuple.to_list() |> Enum.map_join(", ", &shown/1)) <> "}"
+  end
+
+  defp shown(_may_hold_keys), do: "..."
+
+  defp printable(text), do: if(String.printable?(text), do: text, else: "...")
+
+  defimpl Inspect do
+    def inspect(error, _opts) do
+      "#BaileysEx.Auth.KeyStore.OperationError<#{Exception.message(error)}>"
+    end
+  end
+end

@@ -1,0 +1,113 @@
+defmodule BaileysEx.Auth.KeyStore.Server do
+  @moduledoc false
+  # The process of a key store: owns the table and the locks of the transactions. It neither reads
+  # nor writes the backend, so that it can always answer.
+
+  use GenServer
+
+  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer}
+  alias BaileysEx.Auth.Lock
+  alias BaileysEx.Auth.Lock.Queue
+
+  # Below the five seconds after which a supervisor kills.
+  @last_commit_ms 4_000
+
+  @type config() :: %{
+          backend: Backend.t(),
+          context: term(),
+          tries: pos_integer(),
+          pause_ms: non_neg_integer(),
+          max_entries: pos_integer() | :infinity
+        }
+
+  @spec start_link(config(), GenServer.options()) :: GenServer.on_start()
+  def start_link(config, opts), do: GenServer.start_link(__MODULE__, config, opts)
+
+  @spec table(GenServer.server()) :: {pid(), Cache.table()}
+  def table(server), do: GenServer.call(server, {__MODULE__, :table})
+
+  @impl true
+  def init(config) do
+    Process.flag(:trap_exit, true)
+    lock = {BaileysEx.Auth.KeyStore, config.backend.module, config.context}
+    # A store that was here before and was killed may still be writing. What it writes has to be
+    # there before this one reads.
+    Lock.run_local(lock, fn -> :ok end)
+
+    cache = Cache.new(config.max_entries)
+    {:ok, committer} = Committer.start_link(self(), cache, config.backend, lock)
+
+    Cache.put_config(cache, %{
+      backend: config.backend,
+      committer: committer,
+      tries: config.tries,
+      pause_ms: config.pause_ms
+    })
+
+    {:ok, %{table: cache, committer: committer, locks: Queue.new()}}
+  end
+
+  @impl true
+  def handle_call({__MODULE__, :table}, _from, state) do
+    {:reply, {self(), state.table}, state}
+  end
+
+  def handle_call({:acquire, key}, from, state) do
+    {:noreply, %{state | locks: Queue.acquire(state.locks, key, from)}}
+  end
+
+  @impl true
+  def handle_cast({:release, token}, state) do
+    {:noreply, %{state | locks: Queue.release(state.locks, token)}}
+  end
+
+  @impl true
+  def handle_info({:pin, tokens, committer, tag}, state) do
+    {pinned, locks} =
+      Enum.reduce(tokens, {[], state.locks}, fn token, {pinned, locks} ->
+        case Queue.pin(locks, token) do
+          {:ok, locks} -> {[token | pinned], locks}
+          :error -> {pinned, locks}
+        end
+      end)
+
+    send(committer, {tag, {:ok, pinned}})
+    {:noreply, %{state | locks: locks}}
+  end
+
+  def handle_info({:unpin, tokens}, state) do
+    {:noreply, %{state | locks: Enum.reduce(tokens, state.locks, &Queue.unpin(&2, &1))}}
+  end
+
+  def handle_info({:DOWN, token, :process, _pid, _reason}, state) do
+    {:noreply, %{state | locks: Queue.down(state.locks, token)}}
+  end
+
+  # Its reason is left out: it could hold what it was writing.
+  def handle_info({:EXIT, committer, _reason}, %{committer: committer} = state) do
+    {:stop, :committer_stopped, state}
+  end
+
+  def handle_info(_message, state), do: {:noreply, state}
+
+  # Lets a commit that is being written end, and no other begin.
+  @impl true
+  def terminate(_reason, %{committer: committer}) do
+    monitor = Process.monitor(committer)
+    Process.exit(committer, :shutdown)
+    await_end(monitor)
+  end
+
+  defp await_end(monitor) do
+    receive do
+      {:DOWN, ^monitor, :process, _pid, _reason} ->
+        :ok
+
+      {:pin, _tokens, committer, tag} ->
+        send(committer, {tag, :store_stopped})
+        await_end(monitor)
+    after
+      @last_commit_ms -> :ok
+    end
+  end
+end

@@ -1,0 +1,83 @@
+defmodule BaileysEx.Auth.Lock do
+  @moduledoc """
+  Mutual exclusion on a resource, any term, among the processes of a cluster or of a node.
+
+  `run/2` excludes every other caller of `run/2` for the same resource on all connected nodes:
+  callers of one node go first come, first served, and the first of each node then competes
+  through `:global.trans/4`. `run_local/2` is the first half alone.
+
+      BaileysEx.Auth.Lock.run({MyBackend, path}, fn -> replace_file(path) end)
+
+  A lock is given back when the function returns, raises, throws or exits, and when its process
+  or node dies. A call for a resource that the same process already holds runs the function at
+  once, and the lock stays until the outermost call is over. The two kinds are separate: holding
+  one does not hold the other.
+
+  What it does not do: order callers of *different* nodes, exclude nodes that are not connected
+  (each side of a partition goes on), detect a deadlock of two processes that each wait for what
+  the other holds, or stop the function when the lock server is killed (callers that use `run/2`
+  are then still excluded by `:global`).
+  """
+
+  alias BaileysEx.Auth.Lock.Server
+
+  # `:global` itself sleeps up to a quarter of a second after the first refusal and eight seconds
+  # after the sixth, for a lock that is held for about a millisecond.
+  @first_pause_ms 1
+  @longest_pause_ms 32
+
+  @doc """
+  Runs `fun` while no other process of the connected nodes runs one for `resource`, and returns
+  what it returns. Waits as long as it takes.
+  """
+  @spec run(resource :: term(), (() -> result)) :: result when result: var
+  def run(resource, fun) when is_function(fun, 0) do
+    queued(
+      {:cluster, resource},
+      fn ->
+        trans({resource, self()}, fn -> {:done, fun.()} end, @first_pause_ms)
+      end,
+      fun
+    )
+  end
+
+  @doc "As `run/2`, among the processes of this node only."
+  @spec run_local(resource :: term(), (() -> result)) :: result when result: var
+  def run_local(resource, fun) when is_function(fun, 0) do
+    queued({:node, resource}, fun, fun)
+  end
+
+  defp queued(resource, fun, nested_fun) do
+    case acquire(resource) do
+      {:ok, token} ->
+        try do
+          fun.()
+        after
+          Server.release(token)
+        end
+
+      :already_held ->
+        nested_fun.()
+    end
+  end
+
+  defp acquire(resource) do
+    Server.acquire(resource)
+  catch
+    :exit, {:noproc, _call} ->
+      raise "the lock server is not running: start the application :baileys_ex_auth"
+  end
+
+  # The requester in the id must be the process: with anything that two callers share, `:global`
+  # takes the second for the first and lets both in.
+  defp trans(id, fun, pause) do
+    case :global.trans(id, fun, [node() | Node.list()], 0) do
+      {:done, result} ->
+        result
+
+      :aborted ->
+        Process.sleep(:rand.uniform(pause))
+        trans(id, fun, min(pause * 2, @longest_pause_ms))
+    end
+  end
+end

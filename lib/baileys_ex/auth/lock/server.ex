@@ -1,0 +1,47 @@
+defmodule BaileysEx.Auth.Lock.Server do
+  @moduledoc false
+  # The node's lock queue. It runs no code of its callers, so that it has nothing to crash on.
+  # `acquire/2` and `release/2` also speak to the stores, which keep a queue for their transactions.
+
+  use GenServer
+
+  alias BaileysEx.Auth.Lock.Queue
+
+  @spec start_link(keyword()) :: GenServer.on_start()
+  def start_link(opts \\ []) do
+    GenServer.start_link(__MODULE__, [], Keyword.take(opts, [:name]))
+  end
+
+  @doc "Waits for the caller's turn. `:already_held` when the caller holds the resource."
+  @spec acquire(GenServer.server(), Queue.resource()) :: {:ok, Queue.token()} | :already_held
+  def acquire(server \\ __MODULE__, resource) do
+    GenServer.call(server, {:acquire, resource}, :infinity)
+  end
+
+  @spec release(GenServer.server(), Queue.token()) :: :ok
+  def release(server \\ __MODULE__, token), do: GenServer.cast(server, {:release, token})
+
+  @doc "Whether nothing is held and nobody waits."
+  @spec idle?(GenServer.server()) :: boolean()
+  def idle?(server \\ __MODULE__), do: GenServer.call(server, :idle?)
+
+  @impl true
+  def init([]), do: {:ok, Queue.new()}
+
+  @impl true
+  def handle_call({:acquire, resource}, from, queue) do
+    {:noreply, Queue.acquire(queue, resource, from)}
+  end
+
+  def handle_call(:idle?, _from, queue), do: {:reply, Queue.empty?(queue), queue}
+
+  @impl true
+  def handle_cast({:release, token}, queue), do: {:noreply, Queue.release(queue, token)}
+
+  @impl true
+  def handle_info({:DOWN, token, :process, _pid, _reason}, queue) do
+    {:noreply, Queue.down(queue, token)}
+  end
+
+  def handle_info(_message, queue), do: {:noreply, queue}
+end

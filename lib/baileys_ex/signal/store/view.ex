@@ -1,0 +1,99 @@
+defmodule BaileysEx.Signal.Store.View do
+  @moduledoc false
+  # What a running transaction has read and written, in an ETS table of its process: it disappears
+  # with that process, and the processes that the callback starts may use it too.
+  #
+  # Rows: `{{type, id}, :read | :written, {:ok, value} | :absent}`, and `:cleared` once everything
+  # that is outside no longer counts.
+
+  alias BaileysEx.Signal.Store
+  alias BaileysEx.Signal.Store.Changes
+
+  @type t() :: :ets.tid()
+
+  @spec new() :: t()
+  def new, do: :ets.new(__MODULE__, [:set, :public])
+
+  @spec close(t()) :: :ok
+  def close(view) do
+    true = :ets.delete(view)
+    :ok
+  end
+
+  @spec open?(t()) :: boolean()
+  def open?(view), do: :ets.info(view, :type) != :undefined
+
+  @doc "Reads through the view; `outside` gives the entries of ids that it does not know yet."
+  @spec get(t(), Store.data_type(), [String.t()], ([String.t()] -> Store.data_entries())) ::
+          Store.data_entries()
+  def get(view, type, ids, outside) do
+    known = known(view, type, Enum.map(ids, &to_string/1))
+
+    read =
+      case for({id, :unknown} <- known, do: id) do
+        [] -> %{}
+        unknown -> read(view, type, unknown, outside)
+      end
+
+    for {id, {:ok, value}} <- Map.merge(known, read), into: %{}, do: {id, value}
+  end
+
+  @spec put(t(), Changes.t()) :: :ok
+  def put(view, %Changes{clear?: clear?, entries: entries}) do
+    rows = for {key, value} <- entries, do: {key, :written, entry(value)}
+
+    alive!(fn ->
+      if clear?, do: clear(view)
+      :ets.insert(view, rows)
+    end)
+
+    :ok
+  end
+
+  @spec changes(t()) :: Changes.t()
+  def changes(view) do
+    written = :ets.select(view, [{{:"$1", :written, :"$2"}, [], [{{:"$1", :"$2"}}]}])
+
+    Changes.new(
+      :ets.member(view, :cleared),
+      Map.new(written, fn
+        {key, {:ok, value}} -> {key, value}
+        {key, :absent} -> {key, nil}
+      end)
+    )
+  end
+
+  defp clear(view) do
+    :ets.delete_all_objects(view)
+    :ets.insert(view, {:cleared})
+  end
+
+  defp known(view, type, ids) do
+    alive!(fn -> Map.new(ids, &{&1, lookup(view, {type, &1})}) end)
+  end
+
+  defp lookup(view, key) do
+    case :ets.lookup(view, key) do
+      [{_key, _how, entry}] -> entry
+      [] -> if :ets.member(view, :cleared), do: :absent, else: :unknown
+    end
+  end
+
+  defp read(view, type, ids, outside) do
+    entries = outside.(ids)
+    read = Map.new(ids, &{&1, entry(entries[&1])})
+    rows = for {id, entry} <- read, do: {{type, id}, :read, entry}
+    # One that another process of this transaction has written meanwhile stays.
+    alive!(fn -> Enum.each(rows, &:ets.insert_new(view, &1)) end)
+    read
+  end
+
+  defp entry(nil), do: :absent
+  defp entry(value), do: {:ok, value}
+
+  defp alive!(fun) do
+    fun.()
+  rescue
+    ArgumentError -> raise ArgumentError, "the transaction of this handle is over"
+  end
+end
