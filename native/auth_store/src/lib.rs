@@ -9,6 +9,7 @@
 //!
 //! [`Value`] is the only thing the codec and the NIF share.
 
+pub mod codec;
 pub mod curve;
 pub mod engine;
 pub mod error;

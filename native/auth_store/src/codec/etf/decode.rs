@@ -1,0 +1,91 @@
+//! Terms of the external term format as values.
+
+use crate::Value;
+use crate::value::MAX_DEPTH;
+
+use super::super::Problem;
+use super::super::fault::{Fault, Outcome};
+use super::super::keys::check_unique;
+use super::scan::{Cursor, Int, Item, scan_all, too_deep};
+
+/// Reads a term that [`scan`](super::scan) accepts.
+///
+/// Beyond what `scan` refuses, a [`Value`] cannot hold integers of more than 128 bits and improper
+/// lists; and a map's keys must be atoms, binaries or integers, each once.
+pub fn decode(bytes: &[u8]) -> Result<Value, Problem> {
+    read(bytes).map_err(|fault| fault.into_problem(""))
+}
+
+fn read(bytes: &[u8]) -> Outcome<Value> {
+    // Now every count is true, and may be allocated for.
+    scan_all(bytes, &mut |_| true)?;
+    let mut cursor = Cursor::start(bytes)?;
+    let value = term(&mut cursor, 0)?;
+    cursor.end()?;
+    Ok(value)
+}
+
+fn term(cursor: &mut Cursor<'_>, depth: usize) -> Outcome<Value> {
+    if depth > MAX_DEPTH {
+        return Err(too_deep());
+    }
+    Ok(match cursor.item()? {
+        Item::Int(int) => Value::Int(integer(&int)?),
+        Item::Float(float) => Value::Float(float),
+        Item::Atom(name) => Value::atom(&name),
+        Item::Binary(bytes) => Value::Binary(bytes.to_vec()),
+        Item::Bytes(bytes) => Value::List(byte_list(bytes)),
+        Item::Tuple(count) => Value::Tuple(terms(cursor, count, depth + 1)?),
+        Item::List(count) => {
+            let mut items = terms(cursor, count, depth + 1)?;
+            match term(cursor, depth + 1)? {
+                Value::List(mut tail) => items.append(&mut tail),
+                _ => return Err(Fault::new("holds an improper list")),
+            }
+            Value::List(items)
+        }
+        Item::Map(count) => {
+            let mut pairs = Vec::with_capacity(count as usize);
+            for _ in 0..count {
+                pairs.push((term(cursor, depth + 1)?, term(cursor, depth + 1)?));
+            }
+            check_unique(&pairs)?;
+            Value::Map(pairs)
+        }
+    })
+}
+
+fn terms(cursor: &mut Cursor<'_>, count: u32, depth: usize) -> Outcome<Vec<Value>> {
+    let mut items = Vec::with_capacity(count as usize);
+    for _ in 0..count {
+        items.push(term(cursor, depth)?);
+    }
+    Ok(items)
+}
+
+fn byte_list(bytes: &[u8]) -> Vec<Value> {
+    bytes.iter().map(|b| Value::Int(i128::from(*b))).collect()
+}
+
+fn integer(int: &Int<'_>) -> Outcome<i128> {
+    let (negative, magnitude) = match int {
+        Int::Small(int) => return Ok(i128::from(*int)),
+        Int::Big {
+            negative,
+            magnitude,
+        } => (*negative, *magnitude),
+    };
+    let too_large = || Fault::new("holds an integer of more than 128 bits");
+    let significant = magnitude.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1);
+    let mut bytes = [0; 16];
+    bytes
+        .get_mut(..significant)
+        .ok_or_else(too_large)?
+        .copy_from_slice(&magnitude[..significant]);
+    let magnitude = u128::from_le_bytes(bytes);
+    if negative {
+        0i128.checked_sub_unsigned(magnitude).ok_or_else(too_large)
+    } else {
+        i128::try_from(magnitude).map_err(|_| too_large())
+    }
+}

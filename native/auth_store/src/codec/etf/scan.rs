@@ -1,0 +1,258 @@
+//! A check that cannot recurse, and a reader of single items that both directions share.
+
+use std::borrow::Cow;
+
+use crate::value::MAX_DEPTH;
+
+use super::super::Problem;
+use super::super::fault::{Fault, Outcome};
+use super::tag;
+
+/// An atom has at most this many characters.
+const MAX_ATOM_CHARS: usize = 255;
+
+/// Says whether `binary_to_term` may be called: the bytes are exactly one term of plain data.
+///
+/// Refused are: another version byte; compression; funs, pids, ports, references and bit strings;
+/// terms nested deeper than [`MAX_DEPTH`]; lengths that the bytes do not have; bytes after the
+/// term. `atom` is called with the name of every atom, as often as it occurs; where it gives
+/// `false` the term is refused.
+///
+/// Takes linear time and, but for Latin-1 atoms, no memory.
+pub fn scan(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Result<(), Problem> {
+    scan_all(bytes, atom).map_err(|fault| fault.into_problem(""))
+}
+
+pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outcome<()> {
+    let mut cursor = Cursor::start(bytes)?;
+    // How many terms are still to come at each level that is open.
+    let mut open = [0u64; MAX_DEPTH + 1];
+    let mut depth = 0;
+    open[0] = 1;
+    loop {
+        while open[depth] == 0 {
+            if depth == 0 {
+                return cursor.end();
+            }
+            depth -= 1;
+        }
+        open[depth] -= 1;
+        match cursor.item()? {
+            Item::Atom(name) => {
+                if !atom(&name) {
+                    return Err(Fault::new("holds an atom that is refused"));
+                }
+            }
+            Item::Tuple(count) => depth = deeper(&mut open, depth, u64::from(count))?,
+            Item::List(count) => depth = deeper(&mut open, depth, u64::from(count) + 1)?,
+            Item::Map(count) => depth = deeper(&mut open, depth, u64::from(count) * 2)?,
+            Item::Bytes(bytes) if !bytes.is_empty() && depth == MAX_DEPTH => {
+                return Err(too_deep());
+            }
+            Item::Int(_) | Item::Float(_) | Item::Binary(_) | Item::Bytes(_) => {}
+        }
+    }
+}
+
+fn deeper(open: &mut [u64; MAX_DEPTH + 1], depth: usize, count: u64) -> Outcome<usize> {
+    if count == 0 {
+        return Ok(depth);
+    }
+    match open.get_mut(depth + 1) {
+        Some(level) => {
+            *level = count;
+            Ok(depth + 1)
+        }
+        None => Err(too_deep()),
+    }
+}
+
+pub(super) fn too_deep() -> Fault {
+    Fault::new(format!("is nested deeper than {MAX_DEPTH} levels"))
+}
+
+/// A term, or the head of one: the elements follow.
+pub(super) enum Item<'a> {
+    Int(Int<'a>),
+    Float(f64),
+    Atom(Cow<'a, str>),
+    Binary(&'a [u8]),
+    /// A list of small integers; the empty list too.
+    Bytes(&'a [u8]),
+    Tuple(u32),
+    /// So many elements, and the tail.
+    List(u32),
+    /// So many pairs.
+    Map(u32),
+}
+
+pub(super) enum Int<'a> {
+    Small(i32),
+    /// Magnitude, least byte first.
+    Big {
+        negative: bool,
+        magnitude: &'a [u8],
+    },
+}
+
+pub(super) struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    /// After the version byte.
+    pub(super) fn start(bytes: &'a [u8]) -> Outcome<Cursor<'a>> {
+        match bytes {
+            [] => Err(Fault::new("is empty")),
+            [tag::VERSION, tag::COMPRESSED, ..] => Err(Fault::new("is a compressed term")),
+            [tag::VERSION, rest @ ..] => Ok(Cursor { rest }),
+            _ => Err(Fault::new(
+                "is not in the external term format, version 131",
+            )),
+        }
+    }
+
+    pub(super) fn end(&self) -> Outcome<()> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Fault::new("has bytes after the term"))
+        }
+    }
+
+    pub(super) fn item(&mut self) -> Outcome<Item<'a>> {
+        Ok(match self.u8()? {
+            tag::SMALL_INTEGER => Item::Int(Int::Small(i32::from(self.u8()?))),
+            tag::INTEGER => Item::Int(Int::Small(i32::from_be_bytes(self.array()?))),
+            tag::SMALL_BIG => {
+                let length = u32::from(self.u8()?);
+                self.big(length)?
+            }
+            tag::LARGE_BIG => {
+                let length = self.u32()?;
+                self.big(length)?
+            }
+            tag::NEW_FLOAT => {
+                let float = f64::from_be_bytes(self.array()?);
+                if !float.is_finite() {
+                    return Err(Fault::new("holds a float that is not finite"));
+                }
+                Item::Float(float)
+            }
+            tag::ATOM_UTF8 => {
+                let length = u32::from(self.u16()?);
+                self.utf8_atom(length)?
+            }
+            tag::SMALL_ATOM_UTF8 => {
+                let length = u32::from(self.u8()?);
+                self.utf8_atom(length)?
+            }
+            tag::ATOM_LATIN1 => {
+                let length = u32::from(self.u16()?);
+                self.latin1_atom(length)?
+            }
+            tag::SMALL_ATOM_LATIN1 => {
+                let length = u32::from(self.u8()?);
+                self.latin1_atom(length)?
+            }
+            tag::BINARY => {
+                let length = self.u32()?;
+                Item::Binary(self.take(length)?)
+            }
+            tag::STRING => {
+                let length = u32::from(self.u16()?);
+                Item::Bytes(self.take(length)?)
+            }
+            tag::NIL => Item::Bytes(&[]),
+            tag::SMALL_TUPLE => {
+                let count = u32::from(self.u8()?);
+                Item::Tuple(self.count(count, 0, 1)?)
+            }
+            tag::LARGE_TUPLE => {
+                let count = self.u32()?;
+                Item::Tuple(self.count(count, 0, 1)?)
+            }
+            tag::LIST => {
+                let count = self.u32()?;
+                Item::List(self.count(count, 1, 1)?)
+            }
+            tag::MAP => {
+                let count = self.u32()?;
+                Item::Map(self.count(count, 0, 2)?)
+            }
+            _ => return Err(Fault::new("holds a term that is not plain data")),
+        })
+    }
+
+    /// A claimed number of elements, if there are bytes for them: each has one at least.
+    fn count(&self, count: u32, more: u64, each: u64) -> Outcome<u32> {
+        if u64::from(count) * each + more > self.rest.len() as u64 {
+            return Err(cut_off());
+        }
+        Ok(count)
+    }
+
+    fn big(&mut self, length: u32) -> Outcome<Item<'a>> {
+        let negative = match self.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Fault::new("holds an integer without a sign")),
+        };
+        let magnitude = self.take(length)?;
+        Ok(Item::Int(Int::Big {
+            negative,
+            magnitude,
+        }))
+    }
+
+    fn utf8_atom(&mut self, length: u32) -> Outcome<Item<'a>> {
+        let name = std::str::from_utf8(self.take(length)?)
+            .map_err(|_| Fault::new("holds an atom that is not UTF-8"))?;
+        if name.len() > MAX_ATOM_CHARS && name.chars().count() > MAX_ATOM_CHARS {
+            return Err(Fault::new("holds an atom that is too long"));
+        }
+        Ok(Item::Atom(Cow::Borrowed(name)))
+    }
+
+    fn latin1_atom(&mut self, length: u32) -> Outcome<Item<'a>> {
+        let name = self.take(length)?;
+        if name.len() > MAX_ATOM_CHARS {
+            return Err(Fault::new("holds an atom that is too long"));
+        }
+        Ok(Item::Atom(match std::str::from_utf8(name) {
+            Ok(ascii) if ascii.is_ascii() => Cow::Borrowed(ascii),
+            _ => Cow::Owned(name.iter().copied().map(char::from).collect()),
+        }))
+    }
+
+    fn take(&mut self, length: u32) -> Outcome<&'a [u8]> {
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(length as usize)
+            .ok_or_else(cut_off)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Outcome<[u8; N]> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or_else(cut_off)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    fn u8(&mut self) -> Outcome<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn u16(&mut self) -> Outcome<u16> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    fn u32(&mut self) -> Outcome<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+}
+
+fn cut_off() -> Fault {
+    Fault::new("is cut off: the term ends too early")
+}

@@ -1,0 +1,104 @@
+//! The spellings of bytes in JSON.
+//!
+//! | spelling | written by |
+//! |---|---|
+//! | `{"type":"Buffer","data":"<base64>"}` | `BufferJSON` of Baileys; baileys_ex |
+//! | `{"type":"Buffer","data":[1,2]}` | `Buffer.toJSON` of Node; baileys_ex before alpha.4 |
+//! | `{"buffer":true,"data":…}` | Baileys before `BufferJSON` wrote a type |
+//! | `{"0":1,"1":2}` | `JSON.stringify` of a `Uint8Array` |
+//! | `"<base64>"` | libsignal, protobuf.js |
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::{
+    STANDARD, STANDARD_PAD_INDIFFERENT, URL_SAFE_PAD_INDIFFERENT,
+};
+
+use super::super::fault::{Fault, Outcome};
+use super::tree::Json;
+
+/// Bytes in any spelling but an unquoted run-time binary.
+pub(super) fn read(json: &Json<'_>) -> Outcome<Vec<u8>> {
+    match json {
+        Json::Text(text) => from_base64(text),
+        Json::Object(pairs) => match tagged(json) {
+            Some(bytes) => bytes,
+            None => indexed(pairs).ok_or_else(|| Fault::expected("bytes", "another object")),
+        },
+        other => Err(Fault::expected("bytes", other.kind())),
+    }
+}
+
+/// Base64 of either alphabet, padded or not, as Node reads it; but no other characters.
+pub(super) fn from_base64(text: &str) -> Outcome<Vec<u8>> {
+    STANDARD_PAD_INDIFFERENT
+        .decode(text)
+        .or_else(|_| URL_SAFE_PAD_INDIFFERENT.decode(text))
+        .map_err(|_| Fault::new("is not base64"))
+}
+
+pub(super) fn to_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    // The length of padded base64 cannot overflow for bytes that are in memory.
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]);
+    debug_assert_eq!(written, Ok(out.len() - start));
+}
+
+/// What a tagged object says; `None` for any other JSON.
+pub(super) fn tagged(json: &Json<'_>) -> Option<Outcome<Vec<u8>>> {
+    let Json::Object(pairs) = json else {
+        return None;
+    };
+    let data = match pairs.as_slice() {
+        [(tag, marker), (data, bytes)] | [(data, bytes), (tag, marker)]
+            if data == "data" && is_tag(tag, marker) =>
+        {
+            bytes
+        }
+        _ => return None,
+    };
+    match data {
+        Json::Text(text) => Some(from_base64(text)),
+        Json::List(items) => {
+            let bytes = items.iter().map(byte).collect::<Option<Vec<u8>>>();
+            Some(bytes.ok_or_else(|| Fault::new("is not a list of bytes")))
+        }
+        _ => None,
+    }
+}
+
+fn is_tag(tag: &str, marker: &Json<'_>) -> bool {
+    match marker {
+        Json::Text(text) => tag == "type" && text == "Buffer",
+        Json::Bool(bool) => tag == "buffer" && *bool,
+        _ => false,
+    }
+}
+
+/// The bytes of an object whose names are all decimal integers and whose values are all bytes.
+pub(super) fn indexed(pairs: &[(Cow<'_, str>, Json<'_>)]) -> Option<Vec<u8>> {
+    let mut bytes = pairs
+        .iter()
+        .map(|(name, json)| Some((index(name)?, byte(json)?)))
+        .collect::<Option<Vec<(u32, u8)>>>()?;
+    if bytes.is_empty() {
+        return None;
+    }
+    bytes.sort_unstable();
+    Some(bytes.into_iter().map(|(_, byte)| byte).collect())
+}
+
+/// An array index as JavaScript spells it.
+pub(super) fn index(name: &str) -> Option<u32> {
+    let canonical = name == "0" || name.starts_with(|c: char| matches!(c, '1'..='9'));
+    if canonical { name.parse().ok() } else { None }
+}
+
+fn byte(json: &Json<'_>) -> Option<u8> {
+    match json {
+        Json::Int(int) => u8::try_from(*int).ok(),
+        _ => None,
+    }
+}

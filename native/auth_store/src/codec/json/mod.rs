@@ -1,0 +1,103 @@
+//! The JSON files: Baileys' shape in both directions, and the two older dialects of baileys_ex.
+//!
+//! One table per family ([`schema`]) is walked from JSON to a term ([`read`]) and back
+//! ([`write`]). A file's dialect is recognised by its own content.
+//!
+//! # What comes back
+//!
+//! [`decode`] gives for what [`encode`] wrote the same value, but for these, which have one form
+//! at run time and are taken in another:
+//!
+//! * an optional member that is missing or nil reads as its default
+//! * empty text in a message key, and an empty private signing key, read as nil
+//! * an addressing mode as text reads as its atom; a `MessageKey` struct as a plain map
+//! * in a session, a missing `used` or `created` is the time of writing, and a missing
+//!   `local_identity_key` the account's
+
+mod bytes;
+mod free_form;
+mod legacy;
+mod local_identity;
+mod read;
+mod schema;
+mod sender_key;
+mod session;
+mod tree;
+mod write;
+
+use crate::Value;
+
+use super::Problem;
+use super::fault::Outcome;
+use read::{Dialect, Reader};
+use schema::{Content, Family};
+use tree::Json;
+use write::Writer;
+
+pub use local_identity::local_identity;
+
+/// What a file does not say.
+#[derive(Clone, Copy, Default)]
+pub struct DecodeContext<'a> {
+    /// `<<5>> <> signedIdentityKey.public` of the account: sessions hold it at run time only.
+    pub local_identity: Option<&'a [u8]>,
+}
+
+/// What a term does not say.
+#[derive(Clone, Copy, Default)]
+pub struct EncodeContext<'a> {
+    /// Left out of the session files of this account.
+    pub local_identity: Option<&'a [u8]>,
+    /// The time of writing in milliseconds, for sessions that do not know when they were used.
+    pub now_ms: i64,
+}
+
+/// Reads a file of a family of keys, or `"creds"`. A family that Baileys does not have is free-form.
+pub fn decode(family: &str, bytes: &[u8], ctx: &DecodeContext) -> Result<Value, Problem> {
+    let table = schema::family(family);
+    tree::parse(bytes)
+        .and_then(|json| read(table, &json, ctx))
+        .map_err(|fault| fault.into_problem(family))
+}
+
+/// Writes a term as Baileys would.
+pub fn encode(family: &str, value: &Value, ctx: &EncodeContext) -> Result<Vec<u8>, Problem> {
+    let mut writer = Writer::new(ctx);
+    let written = match &schema::family(family).content {
+        Content::Plain(kind) => writer.kind(kind, value),
+        Content::Session => writer.record(&schema::SESSION_RECORD, value),
+        Content::SenderKey => sender_key::write(&mut writer, value),
+    };
+    written
+        .map(|()| writer.into_bytes())
+        .map_err(|fault| fault.into_problem(family))
+}
+
+fn read(family: &'static Family, json: &Json<'_>, ctx: &DecodeContext) -> Outcome<Value> {
+    let reader = Reader {
+        dialect: dialect(family, json),
+        local_identity: ctx.local_identity,
+    };
+    match &family.content {
+        Content::Plain(kind) => reader.kind(kind, json),
+        Content::Session => session::read(&reader, json),
+        Content::SenderKey => sender_key::read(&reader, json),
+    }
+}
+
+fn dialect(family: &Family, json: &Json<'_>) -> Dialect {
+    if legacy::recognises(json) {
+        return Dialect::Legacy;
+    }
+    match family.marker {
+        Some((name, key)) => {
+            let has_name = !name.is_empty() && json.get(name).is_some();
+            if !has_name && json.get(key).is_some() {
+                Dialect::Explicit
+            } else {
+                Dialect::Baileys
+            }
+        }
+        None => Dialect::Baileys,
+    }
+}

@@ -1,0 +1,398 @@
+//! The tables walked from JSON to a run-time term.
+
+use std::borrow::Cow;
+
+use crate::Value;
+
+use super::super::fault::{Fault, Outcome};
+use super::super::keys::check_unique;
+use super::free_form::{self, Style};
+use super::legacy::{self, Name};
+use super::schema::{Keys, Kind, Member, Presence, Record, Unknown};
+use super::tree::Json;
+use super::{bytes, sender_key};
+
+/// Who wrote a file.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Dialect {
+    Baileys,
+    /// baileys_ex from alpha.4: run-time names, enums as text.
+    Explicit,
+    /// baileys_ex before: run-time terms under tags.
+    Legacy,
+}
+
+/// No table has more members than this.
+const MAX_MEMBERS: usize = 24;
+
+pub(super) struct Reader<'c> {
+    pub(super) dialect: Dialect,
+    pub(super) local_identity: Option<&'c [u8]>,
+}
+
+impl Reader<'_> {
+    pub(super) fn kind(&self, kind: &'static Kind, json: &Json<'_>) -> Outcome<Value> {
+        match kind {
+            Kind::Bytes(_, lengths) => self.bytes_of(json, lengths).map(Value::Binary),
+            Kind::BytesOrNil(lengths) => {
+                let bytes = self.bytes(json)?;
+                if bytes.is_empty() {
+                    return Ok(Value::Nil);
+                }
+                check_length(&bytes, lengths)?;
+                Ok(Value::Binary(bytes))
+            }
+            Kind::Token => match json.text() {
+                Some(text) => Ok(Value::text(text)),
+                None => bytes::read(json).map(Value::Binary),
+            },
+            Kind::Text => self.text(json).map(|text| Value::text(text.into_owned())),
+            Kind::TextOrNil => {
+                let text = self.text(json)?;
+                Ok(if text.is_empty() {
+                    Value::Nil
+                } else {
+                    Value::text(text)
+                })
+            }
+            Kind::Int => int(json).map(Value::Int),
+            Kind::Bool => match json {
+                Json::Bool(bool) => Ok(Value::Bool(*bool)),
+                other => Err(Fault::expected("a boolean", other.kind())),
+            },
+            Kind::Timestamp(_) => timestamp(json).map(Value::Int),
+            Kind::Counter => {
+                let behind = i128::from(self.dialect == Dialect::Baileys);
+                int(json).map(|counter| Value::Int(counter + behind))
+            }
+            Kind::Closed => self.closed(json),
+            Kind::Code(codes) => self.code(json, codes),
+            Kind::Word(words) => self.word(json, words),
+            Kind::LocalIdentity => self.bytes_of(json, &[32, 33]).map(Value::Binary),
+            Kind::Constant(text) => match json.text() {
+                Some(found) if found == *text => Ok(Value::Nil),
+                _ => Err(Fault::new("an unsupported version")),
+            },
+            Kind::List(inner) => self.list(json, inner),
+            Kind::Map(keys, inner) => self.map(json, *keys, inner),
+            Kind::Record(record) => self.record(record, json),
+            Kind::BytesOr(lengths, inner) => {
+                let bare = json.text().is_some() || free_form::as_bytes(json).is_some();
+                if bare {
+                    self.bytes_of(json, lengths).map(Value::Binary)
+                } else {
+                    self.kind(inner, json)
+                }
+            }
+            Kind::SenderMessageKeys => sender_key::read_message_keys(self, json),
+            Kind::Free => self.free(json),
+        }
+    }
+
+    pub(super) fn record(&self, record: &'static Record, json: &Json<'_>) -> Outcome<Value> {
+        if self.dialect == Dialect::Legacy {
+            self.members(record, legacy::members(json, record)?.into_iter())
+        } else {
+            self.members(record, plain(json.object()?))
+        }
+    }
+
+    pub(super) fn members<'j, 'a: 'j>(
+        &self,
+        record: &'static Record,
+        pairs: impl Iterator<Item = (Name<'j>, &'j Json<'a>)>,
+    ) -> Outcome<Value> {
+        let mut found: [Option<&Json<'_>>; MAX_MEMBERS] = [None; MAX_MEMBERS];
+        let mut unknown = Vec::new();
+        let mut expected = 0;
+        for (name, json) in pairs {
+            match self.place(record, name, expected)? {
+                Some(place) => {
+                    found[place] = Some(json);
+                    expected = place + 1;
+                }
+                None => unknown.push(unknown_member(record, name, json)?),
+            }
+        }
+        let mut members = Vec::with_capacity(record.members.len() + unknown.len() + 1);
+        if let Some(module) = record.module {
+            members.push((Value::atom("__struct__"), Value::atom(module)));
+        }
+        for (member, json) in record.members.iter().zip(found) {
+            let value = self.member(member, json).map_err(|fault| {
+                fault.member(if member.key.is_empty() {
+                    member.name
+                } else {
+                    member.key
+                })
+            })?;
+            if let Some(value) = value {
+                members.push((Value::atom(member.key), value));
+            }
+        }
+        match record.unknown {
+            Unknown::Under(key) => members.push((Value::atom(key), Value::Map(unknown))),
+            Unknown::Beside => members.append(&mut unknown),
+            Unknown::Nowhere if unknown.is_empty() => {}
+            Unknown::Nowhere => return Err(Fault::new("holds a member that has no place in it")),
+        }
+        Ok(Value::Map(members))
+    }
+
+    /// Which member a name means; files have them in the order of the table.
+    fn place(&self, record: &Record, name: Name<'_>, expected: usize) -> Outcome<Option<usize>> {
+        let (name, by_key) = match name {
+            Name::Plain(name) => (name, self.dialect != Dialect::Baileys),
+            Name::Atom(name) => (name, true),
+            Name::Text(_) => return Ok(None),
+        };
+        let is = |member: &Member| {
+            let own = if by_key { member.key } else { member.name };
+            own == name && !name.is_empty()
+        };
+        if record.members.get(expected).is_some_and(is) {
+            return Ok(Some(expected));
+        }
+        let place = record.members.iter().position(is);
+        if place.is_none() && by_key && self.dialect == Dialect::Legacy {
+            return Err(Fault::new("names an atom that is not of the schema"));
+        }
+        Ok(place)
+    }
+
+    fn member(&self, member: &'static Member, json: Option<&Json<'_>>) -> Outcome<Option<Value>> {
+        if matches!(member.kind, Kind::LocalIdentity) {
+            return self.local_identity(&member.kind, json).map(Some);
+        }
+        let json = match (json, &member.presence) {
+            (Some(json), Presence::Required) => json,
+            (None, Presence::Required) => return Err(Fault::new("is missing")),
+            (Some(Json::Null) | None, presence) => {
+                return Ok(match presence {
+                    _ if member.key.is_empty() => None,
+                    Presence::Default(default) => Some(default()),
+                    Presence::OptionalList => Some(Value::List(Vec::new())),
+                    Presence::Extra | Presence::ExtraNow => None,
+                    Presence::Optional | Presence::Required => Some(Value::Nil),
+                });
+            }
+            (Some(json), _) => json,
+        };
+        let value = self.kind(&member.kind, json)?;
+        Ok((!member.key.is_empty()).then_some(value))
+    }
+
+    /// The file's own, else the account's.
+    fn local_identity(&self, kind: &'static Kind, json: Option<&Json<'_>>) -> Outcome<Value> {
+        match json {
+            Some(Json::Null) | None => Ok(match self.local_identity {
+                Some(identity) => Value::Binary(identity.to_vec()),
+                None => Value::Nil,
+            }),
+            Some(json) => self.kind(kind, json),
+        }
+    }
+
+    pub(super) fn list(&self, json: &Json<'_>, inner: &'static Kind) -> Outcome<Value> {
+        json.list()?
+            .iter()
+            .map(|item| self.kind(inner, item).map_err(Fault::item))
+            .collect::<Outcome<Vec<_>>>()
+            .map(Value::List)
+    }
+
+    fn map(&self, json: &Json<'_>, keys: Keys, inner: &'static Kind) -> Outcome<Value> {
+        let pairs = if self.dialect == Dialect::Legacy {
+            legacy::entries(json)?
+                .into_iter()
+                .map(|(key, json)| {
+                    let value = self.kind(inner, json).map_err(Fault::item)?;
+                    Ok((legacy::key(key, keys)?, value))
+                })
+                .collect::<Outcome<Vec<_>>>()?
+        } else {
+            json.object()?
+                .iter()
+                .map(|(name, json)| {
+                    let value = self.kind(inner, json).map_err(Fault::item)?;
+                    Ok((self.key(name, keys)?, value))
+                })
+                .collect::<Outcome<Vec<_>>>()?
+        };
+        // Two names may spell the same bytes; equal names are gone already.
+        if keys != Keys::Text {
+            check_unique(&pairs)?;
+        }
+        Ok(Value::Map(pairs))
+    }
+
+    fn key(&self, name: &str, keys: Keys) -> Outcome<Value> {
+        match keys {
+            Keys::Chain if self.dialect == Dialect::Explicit => bytes::from_base64(name)
+                .and_then(utf8)
+                .map(Value::text)
+                .map_err(Fault::item),
+            Keys::Text | Keys::Chain => Ok(Value::text(name)),
+            Keys::Bytes(lengths) => {
+                let bytes = bytes::from_base64(name).map_err(Fault::item)?;
+                check_length(&bytes, lengths).map_err(Fault::item)?;
+                Ok(Value::Binary(bytes))
+            }
+            Keys::Int => decimal(name)
+                .filter(|int| *int >= 0)
+                .map(Value::Int)
+                .ok_or_else(|| Fault::new("a name is not a decimal number").item()),
+        }
+    }
+
+    fn bytes_of(&self, json: &Json<'_>, lengths: &[usize]) -> Outcome<Vec<u8>> {
+        let bytes = self.bytes(json)?;
+        check_length(&bytes, lengths)?;
+        Ok(bytes)
+    }
+
+    fn bytes(&self, json: &Json<'_>) -> Outcome<Vec<u8>> {
+        match json.text() {
+            // A printable binary is its own text in the legacy dialect.
+            Some(text) if self.dialect == Dialect::Legacy => Ok(text.as_bytes().to_vec()),
+            _ => bytes::read(json),
+        }
+    }
+
+    /// baileys_ex tags text that is not printable.
+    fn text<'j>(&self, json: &'j Json<'_>) -> Outcome<Cow<'j, str>> {
+        match json {
+            Json::Text(text) => Ok(Cow::Borrowed(text)),
+            Json::Object(_) if self.dialect != Dialect::Baileys => {
+                bytes::read(json).and_then(utf8).map(Cow::Owned)
+            }
+            other => Err(Fault::expected("a string", other.kind())),
+        }
+    }
+
+    fn closed(&self, json: &Json<'_>) -> Outcome<Value> {
+        match json {
+            Json::Null if self.dialect != Dialect::Baileys => Ok(Value::Nil),
+            _ => int(json).map(|at| if at == -1 { Value::Nil } else { Value::Int(at) }),
+        }
+    }
+
+    fn code(&self, json: &Json<'_>, codes: &[(i64, &'static str)]) -> Outcome<Value> {
+        let name = match self.dialect {
+            Dialect::Baileys => json
+                .int()
+                .and_then(|int| codes.iter().find(|(code, _)| i128::from(*code) == int))
+                .map(|(_, name)| *name),
+            Dialect::Explicit => known(json.text(), codes.iter().map(|(_, name)| *name)),
+            Dialect::Legacy => known(legacy::atom(json), codes.iter().map(|(_, name)| *name)),
+        };
+        name.map(Value::atom)
+            .ok_or_else(|| Fault::new("is none of the known types"))
+    }
+
+    fn word(&self, json: &Json<'_>, words: &[&'static str]) -> Outcome<Value> {
+        let atom = legacy::atom(json).filter(|_| self.dialect == Dialect::Legacy);
+        let text = match atom {
+            Some(atom) => Cow::Borrowed(atom),
+            None => self.text(json)?,
+        };
+        match known(Some(&text), words.iter().copied()) {
+            Some(word) => Ok(Value::atom(word)),
+            None if atom.is_some() => Err(Fault::new("names an atom that is not of the schema")),
+            None if text.is_empty() => Ok(Value::Nil),
+            None => Ok(Value::text(text)),
+        }
+    }
+
+    fn free(&self, json: &Json<'_>) -> Outcome<Value> {
+        if self.dialect == Dialect::Legacy {
+            legacy::free(json)
+        } else {
+            free_form::read(json, Style::Free)
+        }
+    }
+}
+
+fn unknown_member(record: &Record, name: Name<'_>, json: &Json<'_>) -> Outcome<(Value, Value)> {
+    let (Name::Plain(name) | Name::Atom(name) | Name::Text(name)) = name;
+    let value = free_form::read(json, Style::Verbatim).map_err(|fault| match record.unknown {
+        Unknown::Under(key) => fault.key(name).member(key),
+        _ => fault.key(name),
+    })?;
+    Ok((Value::text(name), value))
+}
+
+fn plain<'j, 'a>(
+    pairs: &'j [(Cow<'a, str>, Json<'a>)],
+) -> impl Iterator<Item = (Name<'j>, &'j Json<'a>)> {
+    pairs.iter().map(|(name, json)| (Name::Plain(name), json))
+}
+
+fn known<'n>(text: Option<&str>, mut names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let text = text?;
+    names.find(|name| *name == text)
+}
+
+pub(super) fn int(json: &Json<'_>) -> Outcome<i128> {
+    json.int()
+        .ok_or_else(|| Fault::expected("an integer", json.kind()))
+}
+
+/// A number, a decimal string, or a Long of protobuf.js.
+fn timestamp(json: &Json<'_>) -> Outcome<i128> {
+    match json {
+        Json::Text(text) => {
+            decimal(text).ok_or_else(|| Fault::expected("a decimal number", "another string"))
+        }
+        Json::Object(_) => {
+            long(json).ok_or_else(|| Fault::expected("a number or a Long", "another object"))
+        }
+        _ => int(json),
+    }
+}
+
+fn long(json: &Json<'_>) -> Option<i128> {
+    let half = |name| {
+        let int = json.get(name)?.int()?;
+        (i128::from(i32::MIN)..=i128::from(u32::MAX))
+            .contains(&int)
+            .then_some(int as u32)
+    };
+    let bits = (u64::from(half("high")?) << 32) | u64::from(half("low")?);
+    match json.get("unsigned") {
+        Some(Json::Bool(true)) => Some(i128::from(bits)),
+        Some(Json::Bool(false)) | None => Some(i128::from(bits as i64)),
+        Some(_) => None,
+    }
+}
+
+/// A decimal number that is spelled the one way it would be written.
+pub(super) fn decimal(text: &str) -> Option<i128> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let canonical = digits.bytes().all(|b| b.is_ascii_digit())
+        && (digits == "0" && text == "0" || digits.starts_with(|c| c != '0'));
+    let int = if canonical {
+        text.parse().ok()?
+    } else {
+        return None;
+    };
+    (i128::from(i64::MIN)..=i128::from(u64::MAX))
+        .contains(&int)
+        .then_some(int)
+}
+
+pub(super) fn utf8(bytes: Vec<u8>) -> Outcome<String> {
+    String::from_utf8(bytes).map_err(|_| Fault::new("is not UTF-8"))
+}
+
+pub(super) fn check_length(bytes: &[u8], lengths: &[usize]) -> Outcome<()> {
+    if lengths.is_empty() || lengths.contains(&bytes.len()) {
+        return Ok(());
+    }
+    let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
+    Err(Fault::new(format!(
+        "must be {} bytes long, but is {}",
+        lengths.join(" or "),
+        bytes.len()
+    )))
+}

@@ -1,0 +1,293 @@
+//! The tables: what each family of files holds, read in both directions.
+//!
+//! A member has its name in the file of Baileys, its name at run time, and a kind. The explicit
+//! dialect of baileys_ex is the same table under run-time names.
+//!
+//! Read off real directories of Baileys 6.7.7 to 7.0.0-rc14 (libsignal 6.0.0) and baileys_ex
+//! alpha.7 to alpha.11.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use crate::Value;
+
+mod creds;
+mod keys;
+
+pub(super) use creds::STATE;
+pub(super) use keys::{
+    KEY_PAIR, SENDER_KEY_RECORD, SENDER_KEY_STATES, SENDER_MESSAGE_KEY, SESSION_RECORD,
+};
+
+/// A table of members.
+pub(super) struct Record {
+    /// The struct it is at run time; `None` is a plain map.
+    pub(super) module: Option<&'static str>,
+    /// A struct that is taken for the plain map.
+    pub(super) also: Option<&'static str>,
+    pub(super) members: &'static [Member],
+    pub(super) unknown: Unknown,
+}
+
+pub(super) struct Member {
+    /// In the file of Baileys; empty for what is not there.
+    pub(super) name: &'static str,
+    /// At run time; empty for what is not there.
+    pub(super) key: &'static str,
+    pub(super) kind: Kind,
+    pub(super) presence: Presence,
+}
+
+/// Where a member goes that the table does not know.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Unknown {
+    /// Under its string key in the same map.
+    Beside,
+    /// Into the map of this member.
+    Under(&'static str),
+    /// The file has no place for it.
+    Nowhere,
+}
+
+/// What an absent (or null) member is at run time, and whether that is written.
+pub(super) enum Presence {
+    Required,
+    /// nil, not written.
+    Optional,
+    /// `[]`, not written.
+    OptionalList,
+    /// This value, written.
+    Default(fn() -> Value),
+    /// Absent at run time too.
+    Extra,
+    /// Absent at run time too, written as the time of writing.
+    ExtraNow,
+}
+
+pub(super) enum Kind {
+    /// Bytes of one of these lengths; of any if there is none.
+    Bytes(Form, &'static [usize]),
+    /// Bytes; empty is nil.
+    BytesOrNil(&'static [usize]),
+    /// Bytes; a bare string is the bytes themselves (baileys_ex writes printable tokens so).
+    Token,
+    Text,
+    /// Text; empty is nil.
+    TextOrNil,
+    Int,
+    Bool,
+    /// A number, a decimal string or a Long; written as the first or as the second.
+    Timestamp(Form),
+    /// libsignal counts the last key used (−1 at first), baileys_ex the next.
+    Counter,
+    /// −1 in libsignal is nil: open.
+    Closed,
+    /// A number in libsignal, an atom at run time.
+    Code(&'static [(i64, &'static str)]),
+    /// Text, an atom at run time; text that is not in the list stays text.
+    Word(&'static [&'static str]),
+    /// Not in the file of Baileys: the context knows it.
+    LocalIdentity,
+    /// Only in the file: always written, checked when it is there.
+    Constant(&'static str),
+    List(&'static Kind),
+    Map(Keys, &'static Kind),
+    Record(&'static Record),
+    /// Bare bytes where JSON spells bytes, else the other.
+    BytesOr(&'static [usize], &'static Kind),
+    SenderMessageKeys,
+    /// Anything JSON can hold.
+    Free,
+}
+
+/// How a leaf is written.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    /// Bytes as an object, a number as a number.
+    Own,
+    /// Bytes as base64, a number as decimal digits.
+    Text,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Keys {
+    Text,
+    /// Text; the explicit dialect writes base64 of it.
+    Chain,
+    /// Bytes of one of these lengths, base64 in the file.
+    Bytes(&'static [usize]),
+    /// Integers, decimal in the file.
+    Int,
+}
+
+/// A family of files.
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    pub(super) content: Content,
+    /// A member by which the dialects differ: its name in Baileys and at run time.
+    pub(super) marker: Option<(&'static str, &'static str)>,
+}
+
+pub(super) enum Content {
+    Plain(Kind),
+    Session,
+    SenderKey,
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        name: "creds",
+        content: Content::Plain(Kind::Record(&creds::STATE)),
+        marker: Some(("noiseKey", "noise_key")),
+    },
+    Family {
+        name: "session",
+        content: Content::Session,
+        marker: Some(("_sessions", "sessions")),
+    },
+    Family {
+        name: "pre-key",
+        content: Content::Plain(Kind::Record(&keys::KEY_PAIR)),
+        marker: None,
+    },
+    Family {
+        name: "sender-key",
+        content: Content::SenderKey,
+        marker: Some(("", "sender_key_states")),
+    },
+    Family {
+        name: "sender-key-memory",
+        content: Content::Plain(Kind::Map(Keys::Text, &Kind::Bool)),
+        marker: None,
+    },
+    Family {
+        name: "app-state-sync-key",
+        content: Content::Plain(Kind::BytesOr(&[], &Kind::Record(&keys::APP_STATE_SYNC_KEY))),
+        marker: Some(("keyData", "key_data")),
+    },
+    Family {
+        name: "app-state-sync-version",
+        content: Content::Plain(Kind::Record(&keys::APP_STATE_SYNC_VERSION)),
+        marker: Some(("indexValueMap", "index_value_map")),
+    },
+    Family {
+        name: "lid-mapping",
+        content: Content::Plain(Kind::Text),
+        marker: None,
+    },
+    Family {
+        name: "device-list",
+        content: Content::Plain(Kind::List(&Kind::Text)),
+        marker: None,
+    },
+    Family {
+        name: "tctoken",
+        content: Content::Plain(Kind::Record(&keys::TC_TOKEN)),
+        marker: None,
+    },
+    Family {
+        name: "identity-key",
+        content: Content::Plain(Kind::BytesOr(
+            PUBLIC,
+            &Kind::Map(Keys::Text, &Kind::Bytes(Form::Own, &[])),
+        )),
+        marker: None,
+    },
+];
+
+const FREE: Family = Family {
+    name: "",
+    content: Content::Plain(Kind::Free),
+    marker: None,
+};
+
+/// The table of a family; any name that is not Baileys' is free-form.
+pub(super) fn family(name: &str) -> &'static Family {
+    FAMILIES
+        .iter()
+        .find(|family| family.name == name)
+        .unwrap_or(&FREE)
+}
+
+/// A public key: 32 bytes, or 33 with the type 0x05 in front.
+const PUBLIC: &[usize] = &[32, 33];
+/// A private key, a root, chain or message key, a seed or a MAC.
+const SECRET: &[usize] = &[32];
+const SIGNATURE: &[usize] = &[64];
+
+const fn required(name: &'static str, key: &'static str, kind: Kind) -> Member {
+    member(name, key, kind, Presence::Required)
+}
+
+const fn optional(name: &'static str, key: &'static str, kind: Kind) -> Member {
+    member(name, key, kind, Presence::Optional)
+}
+
+const fn extra(name: &'static str, key: &'static str, kind: Kind) -> Member {
+    member(name, key, kind, Presence::Extra)
+}
+
+const fn member(name: &'static str, key: &'static str, kind: Kind, presence: Presence) -> Member {
+    Member {
+        name,
+        key,
+        kind,
+        presence,
+    }
+}
+
+/// A plain map whose unknown members stay beside the known ones.
+const fn map(members: &'static [Member]) -> Record {
+    Record {
+        module: None,
+        also: None,
+        members,
+        unknown: Unknown::Beside,
+    }
+}
+
+const fn structure(module: &'static str, members: &'static [Member]) -> Record {
+    Record {
+        module: Some(module),
+        also: None,
+        members,
+        unknown: Unknown::Beside,
+    }
+}
+
+/// Every atom of the tables: what a file of the legacy dialect may name.
+pub(super) fn is_known_atom(name: &str) -> bool {
+    static KNOWN: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+        let mut atoms = HashSet::new();
+        for family in FAMILIES {
+            if let Content::Plain(kind) = &family.content {
+                collect_kind(kind, &mut atoms);
+            }
+        }
+        collect_record(&SESSION_RECORD, &mut atoms);
+        collect_record(&SENDER_KEY_RECORD, &mut atoms);
+        atoms.remove("");
+        atoms
+    });
+    KNOWN.contains(name)
+}
+
+fn collect_record(record: &'static Record, atoms: &mut HashSet<&'static str>) {
+    for member in record.members {
+        atoms.insert(member.key);
+        collect_kind(&member.kind, atoms);
+    }
+}
+
+fn collect_kind(kind: &'static Kind, atoms: &mut HashSet<&'static str>) {
+    match kind {
+        Kind::List(inner) | Kind::Map(_, inner) | Kind::BytesOr(_, inner) => {
+            collect_kind(inner, atoms);
+        }
+        Kind::Record(record) => collect_record(record, atoms),
+        Kind::SenderMessageKeys => collect_record(&keys::SENDER_MESSAGE_KEY, atoms),
+        Kind::Code(codes) => atoms.extend(codes.iter().map(|(_, name)| *name)),
+        Kind::Word(words) => atoms.extend(words.iter()),
+        _ => {}
+    }
+}

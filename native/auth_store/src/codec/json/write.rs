@@ -1,0 +1,423 @@
+//! The tables walked from a run-time term to the JSON of Baileys.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+
+use crate::Value;
+
+use super::super::fault::{Fault, Outcome};
+use super::free_form::{self, Style};
+use super::read::check_length;
+use super::schema::{Form, Keys, Kind, Member, Presence, Record, Unknown};
+use super::tree::MAX_JSON_DEPTH;
+use super::{EncodeContext, bytes, legacy, sender_key};
+
+pub(super) struct Writer<'c> {
+    context: &'c EncodeContext<'c>,
+    out: Vec<u8>,
+    depth: usize,
+}
+
+/// A map sorted into the members of a table, in its order, and the others.
+pub(super) struct Fields<'v> {
+    pub(super) known: Vec<Option<&'v Value>>,
+    unknown: Vec<(&'v str, &'v Value)>,
+}
+
+impl<'c> Writer<'c> {
+    pub(super) fn new(context: &'c EncodeContext<'c>) -> Self {
+        Writer {
+            context,
+            out: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// A writer for JSON inside bytes.
+    pub(super) fn nested(&self) -> Self {
+        Writer::new(self.context)
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    pub(super) fn kind(&mut self, kind: &'static Kind, value: &Value) -> Outcome<()> {
+        match kind {
+            Kind::Bytes(form, lengths) => self.bytes(binary(value)?, *form, lengths),
+            Kind::LocalIdentity => self.bytes(binary(value)?, Form::Text, &[32, 33]),
+            Kind::BytesOrNil(lengths) => match value {
+                Value::Nil => self.tagged(&[]),
+                _ => {
+                    let bytes = binary(value)?;
+                    let lengths = if bytes.is_empty() { &[] } else { *lengths };
+                    self.bytes(bytes, Form::Own, lengths)
+                }
+            },
+            Kind::Token => self.tagged(binary(value)?),
+            Kind::Text | Kind::TextOrNil => {
+                self.text(text(value)?);
+                Ok(())
+            }
+            Kind::Int => self.int(int(value)?),
+            Kind::Bool => match value {
+                Value::Bool(bool) => {
+                    self.bool(*bool);
+                    Ok(())
+                }
+                other => Err(Fault::expected("a boolean", other.kind())),
+            },
+            Kind::Timestamp(Form::Own) => self.int(int(value)?),
+            Kind::Timestamp(Form::Text) => {
+                self.raw("\"");
+                self.int(int(value)?)?;
+                self.raw("\"");
+                Ok(())
+            }
+            Kind::Counter => {
+                let before = int(value)?.checked_sub(1);
+                self.int(before.ok_or_else(out_of_range)?)
+            }
+            Kind::Closed => match value {
+                Value::Nil => self.int(-1),
+                Value::Int(-1) => Err(Fault::new("an open session is nil, not -1")),
+                other => self.int(int(other)?),
+            },
+            Kind::Code(codes) => {
+                let code = codes
+                    .iter()
+                    .find(|(_, name)| matches!(value, Value::Atom(atom) if atom == name));
+                self.int(i128::from(code.ok_or_else(|| unknown_type(value))?.0))
+            }
+            Kind::Word(words) => {
+                let word = match value {
+                    Value::Atom(atom) if words.contains(&atom.as_str()) => atom,
+                    Value::Atom(_) => return Err(unknown_type(value)),
+                    _ => text(value)?,
+                };
+                self.text(word);
+                Ok(())
+            }
+            Kind::Constant(text) => {
+                self.text(text);
+                Ok(())
+            }
+            Kind::List(inner) => match value {
+                Value::List(items) => self.list(items, |writer, item| writer.kind(inner, item)),
+                other => Err(Fault::expected("a list", other.kind())),
+            },
+            Kind::Map(keys, inner) => self.map(value, *keys, inner),
+            Kind::Record(record) => self.record(record, value),
+            Kind::BytesOr(lengths, inner) => match value {
+                Value::Binary(bytes) => self.bytes(bytes, Form::Own, lengths),
+                other => self.kind(inner, other),
+            },
+            Kind::SenderMessageKeys => sender_key::write_message_keys(self, value),
+            Kind::Free => free_form::write(self, value, Style::Free),
+        }
+    }
+
+    pub(super) fn record(&mut self, record: &'static Record, value: &Value) -> Outcome<()> {
+        let fields = fields(record, value)?;
+        self.open('{')?;
+        for (member, value) in record.members.iter().zip(fields.known) {
+            self.member(member, value)
+                .map_err(|fault| fault.member(member.key))?;
+        }
+        for (name, value) in fields.unknown {
+            if record.members.iter().any(|member| member.name == name) {
+                let fault = Fault::new("a string key takes the name of a known member");
+                return Err(fault.key(name));
+            }
+            self.free_member(name, value, Style::Verbatim)
+                .map_err(|fault| match record.unknown {
+                    Unknown::Under(key) => fault.member(key),
+                    _ => fault,
+                })?;
+        }
+        self.close('}');
+        Ok(())
+    }
+
+    fn member(&mut self, member: &'static Member, value: Option<&Value>) -> Outcome<()> {
+        if member.name.is_empty() {
+            return Ok(());
+        }
+        if let Kind::Constant(_) = member.kind {
+            self.name(member.name);
+            return self.kind(&member.kind, &Value::Nil);
+        }
+        let default;
+        let value = match (value.unwrap_or(&Value::Nil), &member.presence) {
+            (Value::Nil, Presence::Optional | Presence::Extra | Presence::OptionalList) => {
+                return Ok(());
+            }
+            (Value::List(items), Presence::OptionalList) if items.is_empty() => return Ok(()),
+            (Value::Nil, Presence::ExtraNow) => {
+                default = Value::Int(i128::from(self.context.now_ms));
+                &default
+            }
+            (Value::Nil, Presence::Default(make)) => {
+                default = make();
+                &default
+            }
+            (Value::Nil, Presence::Required) if !matches!(member.kind, Kind::Closed) => {
+                return Err(Fault::new("is missing"));
+            }
+            (value, _) => value,
+        };
+        if self.is_left_out(&member.kind, value) {
+            return Ok(());
+        }
+        self.name(member.name);
+        self.kind(&member.kind, value)
+    }
+
+    fn is_left_out(&self, kind: &Kind, value: &Value) -> bool {
+        match (kind, value) {
+            (Kind::TextOrNil, Value::Binary(text)) => text.is_empty(),
+            (Kind::LocalIdentity, Value::Binary(identity)) => {
+                self.context.local_identity == Some(identity)
+            }
+            _ => false,
+        }
+    }
+
+    fn map(&mut self, value: &Value, keys: Keys, inner: &'static Kind) -> Outcome<()> {
+        let mut members = map(value)?
+            .iter()
+            .map(|(key, value)| Ok((key_name(key, keys)?, value)))
+            .collect::<Outcome<Vec<_>>>()
+            .map_err(Fault::item)?;
+        // Numbers by their size, names by their bytes.
+        members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        self.open('{')?;
+        for ((_, name), value) in members {
+            self.name(&name);
+            self.kind(inner, value).map_err(Fault::item)?;
+        }
+        self.close('}');
+        Ok(())
+    }
+
+    pub(super) fn list(
+        &mut self,
+        items: &[Value],
+        mut write: impl FnMut(&mut Self, &Value) -> Outcome<()>,
+    ) -> Outcome<()> {
+        self.open('[')?;
+        for (i, item) in items.iter().enumerate() {
+            if i > 0 {
+                self.raw(",");
+            }
+            write(self, item).map_err(Fault::item)?;
+        }
+        self.close(']');
+        Ok(())
+    }
+
+    /// A member without a table.
+    pub(super) fn free_member(&mut self, name: &str, value: &Value, style: Style) -> Outcome<()> {
+        if self.depth == 1 && legacy::is_reserved(name) {
+            return Err(Fault::new("has a name that marks another format").key(name));
+        }
+        self.name(name);
+        free_form::write(self, value, style).map_err(|fault| fault.key(name))
+    }
+
+    pub(super) fn open(&mut self, bracket: char) -> Outcome<()> {
+        if self.depth == MAX_JSON_DEPTH {
+            return Err(Fault::new(format!(
+                "is nested deeper than {MAX_JSON_DEPTH} levels"
+            )));
+        }
+        self.depth += 1;
+        self.out.push(bracket as u8);
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, bracket: char) {
+        self.depth -= 1;
+        self.out.push(bracket as u8);
+    }
+
+    /// The name of a member, after a comma unless it is the first.
+    fn name(&mut self, name: &str) {
+        if self.out.last() != Some(&b'{') {
+            self.out.push(b',');
+        }
+        self.text(name);
+        self.out.push(b':');
+    }
+
+    pub(super) fn raw(&mut self, json: &str) {
+        self.out.extend_from_slice(json.as_bytes());
+    }
+
+    pub(super) fn bool(&mut self, bool: bool) {
+        self.raw(if bool { "true" } else { "false" });
+    }
+
+    pub(super) fn int(&mut self, int: i128) -> Outcome<()> {
+        if int < i128::from(i64::MIN) || int > i128::from(u64::MAX) {
+            return Err(out_of_range());
+        }
+        // Writing to memory cannot fail.
+        let _ = write!(self.out, "{int}");
+        Ok(())
+    }
+
+    pub(super) fn float(&mut self, float: f64) -> Outcome<()> {
+        if !float.is_finite() {
+            return Err(Fault::new("JSON cannot hold a float that is not finite"));
+        }
+        serde_json::to_writer(&mut self.out, &float)
+            .map_err(|_| Fault::new("JSON cannot hold this float"))
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        // A string always serialises, and writing to memory cannot fail.
+        let _ = serde_json::to_writer(&mut self.out, text);
+    }
+
+    pub(super) fn tagged(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.open('{')?;
+        self.raw("\"type\":\"Buffer\",\"data\":\"");
+        bytes::to_base64(bytes, &mut self.out);
+        self.raw("\"");
+        self.close('}');
+        Ok(())
+    }
+
+    fn bytes(&mut self, bytes: &[u8], form: Form, lengths: &[usize]) -> Outcome<()> {
+        check_length(bytes, lengths)?;
+        if form == Form::Own {
+            return self.tagged(bytes);
+        }
+        self.raw("\"");
+        bytes::to_base64(bytes, &mut self.out);
+        self.raw("\"");
+        Ok(())
+    }
+}
+
+/// Sorts a map into what the table knows and the rest.
+pub(super) fn fields<'v>(record: &Record, value: &'v Value) -> Outcome<Fields<'v>> {
+    let mut fields = Fields {
+        known: vec![None; record.members.len()],
+        unknown: Vec::new(),
+    };
+    let mut module = None;
+    for (key, value) in map(value)? {
+        match key {
+            Value::Atom(name) if name == "__struct__" => module = Some(value),
+            Value::Atom(name) => match record.members.iter().position(|m| m.key == name) {
+                Some(place) => fields.known[place] = Some(value),
+                None if matches!(record.unknown, Unknown::Under(key) if key == name) => {
+                    fields.unknown = named(value).map_err(|fault| fault.key(name))?;
+                }
+                None => return Err(Fault::new("has no place in the file").key(name)),
+            },
+            Value::Binary(name) if record.unknown == Unknown::Beside => {
+                fields.unknown.push((utf8(name)?, value));
+            }
+            other => {
+                let problem = format!(
+                    "has {} as a key that has no place in the file",
+                    other.kind()
+                );
+                return Err(Fault::new(problem));
+            }
+        }
+    }
+    check_module(record, module)?;
+    fields.unknown.sort_unstable_by_key(|(name, _)| *name);
+    Ok(fields)
+}
+
+fn check_module(record: &Record, module: Option<&Value>) -> Outcome<()> {
+    let name = match module {
+        Some(Value::Atom(name)) => Some(name.as_str()),
+        Some(_) => return Err(Fault::new("is a struct whose module is no atom")),
+        None => None,
+    };
+    match (name, record.module) {
+        (None, Some(module)) => Err(Fault::expected(&format!("a struct {module}"), "a map")),
+        (name, Some(module)) if name == Some(module) => Ok(()),
+        (None, None) => Ok(()),
+        (name, None) if name == record.also => Ok(()),
+        (Some(_), _) => Err(Fault::new("is a struct of another module")),
+    }
+}
+
+fn named(value: &Value) -> Outcome<Vec<(&str, &Value)>> {
+    if matches!(value, Value::Nil) {
+        return Ok(Vec::new());
+    }
+    map(value)?
+        .iter()
+        .map(|(key, value)| match key {
+            Value::Binary(name) => Ok((utf8(name)?, value)),
+            other => Err(Fault::expected("string keys", other.kind())),
+        })
+        .collect()
+}
+
+/// The name of a map's member, behind what it is sorted by first.
+fn key_name(key: &Value, keys: Keys) -> Outcome<(i128, Cow<'_, str>)> {
+    match (key, keys) {
+        (Value::Int(int), Keys::Int) => {
+            let int = u64::try_from(*int).map_err(|_| out_of_range())?;
+            Ok((i128::from(int), Cow::Owned(int.to_string())))
+        }
+        (Value::Binary(bytes), Keys::Bytes(lengths)) => {
+            check_length(bytes, lengths)?;
+            let mut name = Vec::new();
+            bytes::to_base64(bytes, &mut name);
+            let name = String::from_utf8(name).map_err(|_| Fault::new("is not base64"))?;
+            Ok((0, Cow::Owned(name)))
+        }
+        (Value::Binary(text), Keys::Text | Keys::Chain) => Ok((0, Cow::Borrowed(utf8(text)?))),
+        (other, _) => Err(Fault::new(format!("has {} as a key", other.kind()))),
+    }
+}
+
+fn map(value: &Value) -> Outcome<&[(Value, Value)]> {
+    match value {
+        Value::Map(pairs) => Ok(pairs),
+        other => Err(Fault::expected("a map", other.kind())),
+    }
+}
+
+fn binary(value: &Value) -> Outcome<&[u8]> {
+    match value {
+        Value::Binary(bytes) => Ok(bytes),
+        other => Err(Fault::expected("a binary", other.kind())),
+    }
+}
+
+fn text(value: &Value) -> Outcome<&str> {
+    binary(value).and_then(utf8)
+}
+
+fn utf8(bytes: &[u8]) -> Outcome<&str> {
+    std::str::from_utf8(bytes).map_err(|_| Fault::new("is not UTF-8"))
+}
+
+fn int(value: &Value) -> Outcome<i128> {
+    match value {
+        Value::Int(int) => Ok(*int),
+        other => Err(Fault::expected("an integer", other.kind())),
+    }
+}
+
+fn out_of_range() -> Fault {
+    Fault::new("is an integer of more than 64 bits, or negative where none can be")
+}
+
+fn unknown_type(value: &Value) -> Fault {
+    match value {
+        Value::Atom(_) => Fault::new("is none of the known atoms"),
+        other => Fault::expected("an atom", other.kind()),
+    }
+}
