@@ -72,6 +72,11 @@ impl Error {
         }
     }
 
+    /// What the codec found wrong in the file at `path`.
+    pub fn content(path: &Path, problem: crate::codec::Problem) -> Self {
+        Error::corrupt(path, problem.member, problem.problem)
+    }
+
     pub fn corrupt(path: &Path, member: impl Into<String>, problem: impl Into<String>) -> Self {
         Error::Corrupt {
             path: path.to_owned(),

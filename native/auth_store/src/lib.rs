@@ -9,10 +9,15 @@
 //!
 //! [`Value`] is the only thing the codec and the NIF share.
 
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 pub mod codec;
 pub mod curve;
 pub mod engine;
 pub mod error;
+pub mod layout;
+pub mod manifest;
+pub mod store;
 pub mod value;
 
 pub use error::{Error, Result};

@@ -22,6 +22,7 @@ mod temp;
 pub use commit::MAX_COMMIT;
 pub use directory::{Directory, JournalState, Limits, MAX_FILE, Policy};
 pub use disk::{Disk, Kind, Metadata, SyncPoint};
+pub use names::JOURNAL;
 pub use real::RealDisk;
 pub use record::Change;
 pub use staging::{Staging, sweep as sweep_staging};

@@ -8,7 +8,7 @@ use super::disk::Disk;
 use crate::error::{Error, Result};
 
 /// The journal of a directory.
-pub(crate) const JOURNAL: &str = ".baileys_ex.journal";
+pub const JOURNAL: &str = ".baileys_ex.journal";
 
 /// Our unfinished files. Short, since a key's file name may itself be 255 bytes.
 pub(crate) const TEMP_PREFIX: &str = ".baileys_ex.tmp-";

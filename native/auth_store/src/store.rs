@@ -1,0 +1,383 @@
+//! One auth directory: keys by family and id, on top of the engine's names and bytes.
+//!
+//! The store decides which file a key has, keeps the manifest that irregular ids need, and never
+//! lets two ids share a file. It knows nothing of what is inside a file but the manifest.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::codec::json;
+use crate::engine::{Change, Directory, Disk, JournalState, Kind, Stamp};
+use crate::error::{Error, Result};
+use crate::layout::{self, Entry, Format};
+use crate::manifest::Manifest;
+
+/// What a file of the directory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    Creds,
+    Of { family: &'a str, id: &'a str },
+}
+
+/// New bytes for a key, or `None` to delete it.
+pub struct KeyChange<'a> {
+    pub key: Key<'a>,
+    pub bytes: Option<&'a [u8]>,
+}
+
+pub struct Store<D: Disk> {
+    directory: Directory<D>,
+    format: Format,
+    manifest: Mutex<Option<Known>>,
+    /// The manifest was read once, and this library may use the directory.
+    is_ours: AtomicBool,
+}
+
+/// The manifest as it was when its file had this stamp.
+#[derive(Clone)]
+struct Known {
+    stamp: Option<Stamp>,
+    manifest: Arc<Manifest>,
+}
+
+impl<D: Disk> Store<D> {
+    /// Does no I/O.
+    pub fn new(disk: D, path: PathBuf, format: Format) -> Self {
+        Store {
+            directory: Directory::new(disk, path, format.policy()),
+            format,
+            manifest: Mutex::new(None),
+            is_ours: AtomicBool::new(false),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.directory.is_open() && self.is_ours.load(Ordering::Acquire)
+    }
+
+    /// Recovers what an interrupted commit left. The caller holds the directory's lock.
+    pub fn open(&self) -> Result<()> {
+        self.directory.open()?;
+        self.check_manifest()
+    }
+
+    /// Recovers even after a failed write. The caller holds the directory's lock.
+    pub fn recover(&self) -> Result<()> {
+        self.forget_manifest();
+        self.directory.recover()?;
+        self.check_manifest()
+    }
+
+    /// Syncs the files and empties the journal. The caller holds the directory's lock.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.directory.checkpoint()
+    }
+
+    pub fn snapshot(&self, target: &Path) -> Result<()> {
+        self.directory.snapshot(target, false)
+    }
+
+    pub fn journal_state(&self) -> Result<JournalState> {
+        self.directory.journal_state()
+    }
+
+    /// The bytes of a key. Takes no lock: files are only ever replaced whole.
+    pub fn load(&self, key: Key<'_>) -> Result<Vec<u8>> {
+        match self.file_of(key)? {
+            Some(name) => self.directory.read(&name)?.ok_or(Error::NotFound),
+            None => Err(Error::NotFound),
+        }
+    }
+
+    /// The account's identity, which the sessions of a JSON directory leave out; `None` without
+    /// credentials.
+    pub fn local_identity(&self) -> Result<Option<Vec<u8>>> {
+        let name = layout::creds_name(self.format);
+        let Some(bytes) = self.directory.read(&name)? else {
+            return Ok(None);
+        };
+        json::local_identity(&bytes)
+            .map(Some)
+            .map_err(|problem| Error::content(&self.path().join(&name), problem))
+    }
+
+    /// Saves and deletes, all or nothing. The caller holds the directory's lock.
+    pub fn commit(&self, changes: &[KeyChange<'_>]) -> Result<()> {
+        let mut plan = Plan::new(self, changes.len());
+        for change in changes {
+            plan.add(change)?;
+        }
+        plan.commit()
+    }
+
+    /// Every key, by family. Files of unknown families are listed where the manifest knows them.
+    pub fn list(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        let manifest = self.look_at_manifest()?;
+        let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        self.directory.list(&mut |name| {
+            if let Some((family, id)) = manifest.owner(name) {
+                keys.entry(family.to_owned())
+                    .or_default()
+                    .push(id.to_owned());
+            } else if let Entry::Key { family, id } = layout::parse(name, self.format) {
+                keys.entry(family).or_default().push(id);
+            }
+        })?;
+        Ok(keys)
+    }
+
+    /// Everything the directory holds, whatever it is.
+    pub fn entries(&self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+        self.directory.entries(each)
+    }
+
+    /// The bytes of a file by its name, whosever it is.
+    pub fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.directory.read(name)
+    }
+
+    /// The manifest, read again only when its file has changed.
+    pub fn look_at_manifest(&self) -> Result<Arc<Manifest>> {
+        let name = self.format.manifest_name();
+        let stamp = self.directory.stamp(name)?;
+        if let Some(known) = self.known_manifest()
+            && known.stamp == stamp
+        {
+            return Ok(known.manifest);
+        }
+        let manifest = match self.directory.read(name)? {
+            Some(bytes) => Manifest::parse(&bytes, self.format)?,
+            None => Manifest::absent(),
+        };
+        let manifest = Arc::new(manifest);
+        self.remember_manifest(Some(Known {
+            stamp,
+            manifest: Arc::clone(&manifest),
+        }));
+        Ok(manifest)
+    }
+
+    /// Where a key's file is, for messages.
+    pub fn path_of(&self, key: Key<'_>) -> PathBuf {
+        match self.file_of(key) {
+            Ok(Some(name)) => self.path().join(name),
+            _ => self.path().to_owned(),
+        }
+    }
+
+    /// The file a key has; `None` where its name belongs to another id.
+    fn file_of(&self, key: Key<'_>) -> Result<Option<String>> {
+        let Key::Of { family, id } = key else {
+            return Ok(Some(layout::creds_name(self.format)));
+        };
+        let name = layout::key_name(family, id, self.format)?;
+        if layout::is_unambiguous(family, id) {
+            return Ok(Some(name));
+        }
+        let is_ours = match self.look_at_manifest()?.owner(&name) {
+            Some(owner) => owner == (family, id),
+            None => match layout::parse(&name, self.format) {
+                Entry::Key { id: regular, .. } => regular == id,
+                // A family of a later Baileys: the file is whose name it is.
+                _ => true,
+            },
+        };
+        Ok(is_ours.then_some(name))
+    }
+
+    fn check_manifest(&self) -> Result<()> {
+        if !self.is_ours.load(Ordering::Acquire) {
+            self.look_at_manifest()?;
+            self.is_ours.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn known_manifest(&self) -> Option<Known> {
+        self.manifest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn remember_manifest(&self, known: Option<Known>) {
+        *self.manifest.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    fn forget_manifest(&self) {
+        self.remember_manifest(None);
+    }
+}
+
+/// The files of one commit, with the manifest they need.
+struct Plan<'a, D: Disk> {
+    store: &'a Store<D>,
+    files: Vec<(String, Option<&'a [u8]>)>,
+    by_name: HashMap<String, (usize, Key<'a>)>,
+    manifest: Option<Manifest>,
+    manifest_changed: bool,
+}
+
+impl<'a, D: Disk> Plan<'a, D> {
+    fn new(store: &'a Store<D>, size: usize) -> Self {
+        Plan {
+            store,
+            files: Vec::with_capacity(size + 1),
+            by_name: HashMap::with_capacity(size),
+            manifest: None,
+            manifest_changed: false,
+        }
+    }
+
+    fn add(&mut self, change: &KeyChange<'a>) -> Result<()> {
+        let Key::Of { family, id } = change.key else {
+            let name = layout::creds_name(self.store.format);
+            return self.put(name, change);
+        };
+        let name = layout::key_name(family, id, self.store.format)?;
+        if layout::is_unambiguous(family, id) || self.take_name(&name, family, id, change)? {
+            self.put(name, change)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the name is this key's to write; `false` where deleting it means nothing.
+    fn take_name(
+        &mut self,
+        name: &str,
+        family: &str,
+        id: &str,
+        change: &KeyChange<'a>,
+    ) -> Result<bool> {
+        let deletes = change.bytes.is_none();
+        let format = self.store.format;
+        let owner = self.manifest()?.owner(name);
+        if let Some(owner) = owner {
+            if owner != (family, id) {
+                return if deletes {
+                    Ok(false)
+                } else {
+                    Err(collision(family, id))
+                };
+            }
+            if deletes {
+                self.manifest()?.release(name);
+                self.manifest_changed = true;
+            }
+            return Ok(true);
+        }
+        let is_known = match layout::parse(name, format) {
+            Entry::Key { id: regular, .. } if regular == id => return Ok(true),
+            Entry::Key { .. } => true,
+            _ => false,
+        };
+        if deletes {
+            return Ok(!is_known);
+        }
+        if is_known && self.is_taken(name)? {
+            return Err(collision(family, id));
+        }
+        self.manifest()?.claim(name, family, id);
+        self.manifest_changed = true;
+        Ok(true)
+    }
+
+    /// Whether a file of this name is there, or will be after this commit.
+    fn is_taken(&self, name: &str) -> Result<bool> {
+        match self.by_name.get(name) {
+            Some((index, _)) => Ok(self.files[*index].1.is_some()),
+            None => Ok(self.store.directory.stamp(name)?.is_some()),
+        }
+    }
+
+    fn put(&mut self, name: String, change: &KeyChange<'a>) -> Result<()> {
+        if let Some((index, key)) = self.by_name.get_mut(&name) {
+            let replaced = &mut self.files[*index].1;
+            if let Key::Of { family, id } = change.key
+                && *key != change.key
+                && replaced.is_some()
+            {
+                return Err(collision(family, id));
+            }
+            *key = change.key;
+            *replaced = change.bytes;
+            return Ok(());
+        }
+        self.by_name
+            .insert(name.clone(), (self.files.len(), change.key));
+        self.files.push((name, change.bytes));
+        Ok(())
+    }
+
+    fn manifest(&mut self) -> Result<&mut Manifest> {
+        if self.manifest.is_none() {
+            self.manifest = Some(Manifest::clone(&*self.store.look_at_manifest()?));
+        }
+        // Just filled; `get_or_insert_with` cannot carry the error above.
+        Ok(self.manifest.get_or_insert_with(Manifest::absent))
+    }
+
+    fn commit(mut self) -> Result<()> {
+        let manifest_bytes = self.manifest_bytes()?;
+        let mut changes: Vec<Change<'_>> = Vec::with_capacity(self.files.len() + 1);
+        if let Some(bytes) = &manifest_bytes {
+            changes.push(Change {
+                name: self.store.format.manifest_name(),
+                bytes: Some(bytes),
+            });
+        }
+        changes.extend(self.files.iter().map(|(name, bytes)| Change {
+            name,
+            bytes: *bytes,
+        }));
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let result = self.store.directory.commit(&changes);
+        if manifest_bytes.is_some() || result.is_err() {
+            self.store.forget_manifest();
+        }
+        result
+    }
+
+    /// The manifest to write with this commit: none where the one on disk will do.
+    fn manifest_bytes(&mut self) -> Result<Option<Vec<u8>>> {
+        let format = self.store.format;
+        if !self.manifest_changed && !self.first_save_needs_manifest()? {
+            return Ok(None);
+        }
+        let manifest = self.manifest()?;
+        manifest.upgrade(format);
+        manifest.render(format).map(Some)
+    }
+
+    fn first_save_needs_manifest(&self) -> Result<bool> {
+        if self.files.iter().all(|(_, bytes)| bytes.is_none()) {
+            return Ok(false);
+        }
+        let manifest = match self.store.known_manifest() {
+            Some(known) => known.manifest,
+            None => self.store.look_at_manifest()?,
+        };
+        Ok(!manifest.is_current(self.store.format))
+    }
+}
+
+fn collision(family: &str, id: &str) -> Error {
+    Error::InvalidKey {
+        family: family.to_owned(),
+        id: id.to_owned(),
+        problem: "another id of this directory has the same file name".to_owned(),
+    }
+}
