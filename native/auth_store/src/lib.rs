@@ -17,7 +17,9 @@ pub mod engine;
 pub mod error;
 pub mod layout;
 pub mod manifest;
+pub mod migrate;
 pub mod store;
+pub mod survey;
 pub mod value;
 
 pub use error::{Error, Result};

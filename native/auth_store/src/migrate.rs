@@ -1,0 +1,347 @@
+//! Moves a whole directory from one format to the other, in steps.
+//!
+//! Everything is written to a staging directory beside the target and published by one rename.
+//! The source is never changed.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error as ThisError;
+
+use crate::codec::{etf, json};
+use crate::engine::{Disk, Kind, Staging, sweep_staging};
+use crate::error::Error;
+use crate::layout::{self, Format};
+use crate::manifest::Manifest;
+use crate::survey::{Damage, Finding, Survey, Tally};
+use crate::value::Value;
+
+#[derive(Debug, ThisError)]
+pub enum MigrationError {
+    /// The source: what opening or reading it gave.
+    #[error("source: {0}")]
+    Source(Error),
+
+    /// The target: what writing it gave.
+    #[error("target: {0}")]
+    Target(Error),
+
+    #[error("{}: not a directory of the source backend", .0.display())]
+    NotAnAuthDirectory(PathBuf),
+
+    /// The target holds files of the target's format.
+    #[error("{}: already holds auth state", .0.display())]
+    TargetHoldsAuthState(PathBuf),
+
+    #[error("{}: not empty", .0.display())]
+    TargetNotEmpty(PathBuf),
+
+    #[error("{}: cannot be the target: {source}", path.display())]
+    InvalidTarget {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+
+    /// One directory holds the other, or both are the same.
+    #[error("{}: overlaps the source", .0.display())]
+    Overlap(PathBuf),
+
+    /// Files that cannot be read, all of them.
+    #[error("{} files cannot be read", .0.len())]
+    Damaged(Vec<Damage>),
+}
+
+type Result<T> = std::result::Result<T, MigrationError>;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Replace a target that is not empty.
+    pub overwrite: bool,
+    /// Leave keys out that cannot be read. Credentials are never left out.
+    pub skip_corrupt: bool,
+}
+
+/// What a migration carried over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    pub tally: Tally,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+    pub skipped: Vec<Damage>,
+    pub ignored: Vec<String>,
+}
+
+pub struct Migration<D: Disk> {
+    survey: Survey<D>,
+    staging: Staging<D>,
+    writer: Writer,
+    options: Options,
+}
+
+/// What the files of the source become.
+struct Writer {
+    to: Format,
+    manifest: Manifest,
+    summary: Summary,
+    damaged: Vec<Damage>,
+    now_ms: i64,
+}
+
+impl<D: Disk + Clone> Migration<D> {
+    /// Checks source and target and makes the staging directory. The caller holds both locks until
+    /// the migration is published or dropped.
+    pub fn begin(
+        disk: D,
+        source: PathBuf,
+        target: &Path,
+        from: Format,
+        options: Options,
+        now_ms: i64,
+    ) -> Result<Self> {
+        let to = match from {
+            Format::Json => Format::Etf,
+            Format::Etf => Format::Json,
+        };
+        check_source(&disk, &source)?;
+        check_overlap(&disk, &source, target)?;
+        check_target(&disk, target, to, options)?;
+        let survey =
+            Survey::begin(disk.clone(), source.clone(), from).map_err(MigrationError::Source)?;
+        if survey.total() == 0 {
+            return Err(MigrationError::NotAnAuthDirectory(source));
+        }
+        sweep_staging(&disk, target).map_err(MigrationError::Target)?;
+        let staging = Staging::create(disk, target).map_err(MigrationError::Target)?;
+        let mut manifest = Manifest::absent();
+        manifest.upgrade(to);
+        Ok(Migration {
+            survey,
+            staging,
+            writer: Writer {
+                to,
+                manifest,
+                summary: Summary::default(),
+                damaged: Vec::new(),
+                now_ms,
+            },
+            options,
+        })
+    }
+
+    pub fn done(&self) -> usize {
+        self.survey.done()
+    }
+
+    pub fn total(&self) -> usize {
+        self.survey.total()
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.done() == self.total()
+    }
+
+    /// Carries up to `files` more files over.
+    pub fn step(&mut self, files: usize) -> Result<()> {
+        let Migration {
+            survey,
+            staging,
+            writer,
+            ..
+        } = self;
+        let source = survey.store().path().to_owned();
+        survey
+            .step(files, &mut |finding, identity| {
+                match writer.file(finding, identity) {
+                    Ok((name, bytes)) => {
+                        staging.write(&name, &bytes)?;
+                        writer.summary.tally.add(finding);
+                        writer.summary.bytes_written += bytes.len() as u64;
+                    }
+                    Err(damage) => writer.damaged.push(damage.at(&source)),
+                }
+                Ok(())
+            })
+            .map_err(MigrationError::Target)
+    }
+
+    /// Makes everything durable and puts it in the target's place, all at once.
+    pub fn publish(mut self) -> Result<Summary> {
+        let mut damaged = std::mem::take(&mut self.survey.damaged);
+        damaged.append(&mut self.writer.damaged);
+        damaged.sort_by(|a, b| a.path.cmp(&b.path));
+        let may_skip = self.options.skip_corrupt && damaged.iter().all(|d| d.can_be_skipped);
+        if !damaged.is_empty() && !may_skip {
+            self.staging.abort();
+            return Err(MigrationError::Damaged(damaged));
+        }
+        let format = self.writer.to;
+        let manifest = self.writer.manifest.render(format);
+        manifest
+            .and_then(|bytes| self.staging.write(format.manifest_name(), &bytes))
+            .and_then(|()| self.staging.publish(self.options.overwrite))
+            .map_err(MigrationError::Target)?;
+        Ok(Summary {
+            bytes_read: self.survey.bytes(),
+            skipped: damaged,
+            ignored: std::mem::take(&mut self.survey.ignored),
+            ..self.writer.summary
+        })
+    }
+}
+
+/// Damage that is found when writing: the term has no form in the target.
+struct Unwritable {
+    name: String,
+    member: String,
+    problem: String,
+    can_be_skipped: bool,
+}
+
+impl Unwritable {
+    fn at(self, source: &Path) -> Damage {
+        Damage {
+            path: source.join(self.name),
+            member: self.member,
+            problem: self.problem,
+            can_be_skipped: self.can_be_skipped,
+        }
+    }
+}
+
+impl Writer {
+    fn file(
+        &mut self,
+        finding: &Finding<'_>,
+        identity: Option<&[u8]>,
+    ) -> std::result::Result<(String, Vec<u8>), Unwritable> {
+        match *finding {
+            Finding::Creds(value) => {
+                let name = layout::creds_name(self.to);
+                let bytes = self.encode(&name, layout::CREDS, value, identity)?;
+                Ok((name, bytes))
+            }
+            Finding::Key {
+                name,
+                family,
+                id,
+                value,
+            } => {
+                let target = layout::key_name(family, id, self.to)
+                    .map_err(|error| unwritable(name, String::new(), error.to_string()))?;
+                let bytes = self.encode(name, family, value, identity)?;
+                if !layout::is_regular(family, id, &target, self.to) {
+                    self.manifest.claim(&target, family, id);
+                }
+                Ok((target, bytes))
+            }
+            Finding::UnknownFamily { name, value } => {
+                let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+                let bytes = self.encode(name, "", value, identity)?;
+                Ok((format!("{stem}{}", self.to.extension()), bytes))
+            }
+        }
+    }
+
+    fn encode(
+        &self,
+        name: &str,
+        family: &str,
+        value: &Value,
+        identity: Option<&[u8]>,
+    ) -> std::result::Result<Vec<u8>, Unwritable> {
+        let encoded = match self.to {
+            Format::Etf => etf::encode(value),
+            Format::Json => json::encode(
+                family,
+                value,
+                &json::EncodeContext {
+                    local_identity: identity,
+                    now_ms: self.now_ms,
+                },
+            ),
+        };
+        encoded.map_err(|problem| Unwritable {
+            can_be_skipped: family != layout::CREDS,
+            ..unwritable(name, problem.member, problem.problem)
+        })
+    }
+}
+
+fn unwritable(name: &str, member: String, problem: String) -> Unwritable {
+    Unwritable {
+        name: name.to_owned(),
+        member,
+        problem,
+        can_be_skipped: true,
+    }
+}
+
+fn check_source<D: Disk>(disk: &D, source: &Path) -> Result<()> {
+    match disk.metadata(&source.join(".")) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(MigrationError::Source(Error::io(source, error))),
+    }
+}
+
+fn check_target<D: Disk>(disk: &D, target: &Path, to: Format, options: Options) -> Result<()> {
+    let invalid = |source| MigrationError::InvalidTarget {
+        path: target.to_owned(),
+        source,
+    };
+    match disk.metadata(target) {
+        Ok(metadata) if metadata.kind == Kind::Directory => (),
+        Ok(_) => return Err(invalid(ErrorKind::NotADirectory.into())),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(invalid(error)),
+    }
+    let mut is_empty = true;
+    let mut holds_auth_state = false;
+    disk.entries(target, &mut |name, _| {
+        is_empty = false;
+        let name = name.to_string_lossy();
+        holds_auth_state |= name == to.manifest_name() || name.ends_with(to.extension());
+    })
+    .map_err(invalid)?;
+    if is_empty || options.overwrite {
+        Ok(())
+    } else if holds_auth_state {
+        Err(MigrationError::TargetHoldsAuthState(target.to_owned()))
+    } else {
+        Err(MigrationError::TargetNotEmpty(target.to_owned()))
+    }
+}
+
+/// Replacing a target that holds the source would delete it, and a target inside the source would
+/// change it.
+fn check_overlap<D: Disk>(disk: &D, source: &Path, target: &Path) -> Result<()> {
+    let error = |error| MigrationError::Source(Error::io(source, error));
+    let above_source = physical_ancestors(disk, source).map_err(error)?;
+    let Some(existing) = target
+        .ancestors()
+        .find(|path| disk.metadata(&path.join(".")).is_ok())
+    else {
+        return Ok(());
+    };
+    let above_target = physical_ancestors(disk, existing).map_err(error)?;
+    let target_is_above = existing == target && above_source.contains(&above_target[0]);
+    if target_is_above || above_target.contains(&above_source[0]) {
+        return Err(MigrationError::Overlap(target.to_owned()));
+    }
+    Ok(())
+}
+
+/// A directory and those that hold it, by identity: paths may lead through links.
+fn physical_ancestors<D: Disk>(disk: &D, path: &Path) -> std::io::Result<Vec<(u64, u64)>> {
+    let mut path = path.join(".");
+    let mut found: Vec<(u64, u64)> = Vec::new();
+    loop {
+        let metadata = disk.metadata(&path)?;
+        let identity = (metadata.device, metadata.inode);
+        // The root is its own parent.
+        if found.last() == Some(&identity) {
+            return Ok(found);
+        }
+        found.push(identity);
+        path.push("..");
+    }
+}

@@ -1,0 +1,284 @@
+//! Reads every file of a directory, in steps, and tells what each is or what is wrong with it.
+//!
+//! Verification is a survey; migration is a survey that writes what it reads.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::codec::{Problem, etf, json};
+use crate::engine::{Disk, JOURNAL, Kind};
+use crate::error::{Error, Result};
+use crate::layout::{self, Entry, FAMILIES, Format};
+use crate::store::Store;
+use crate::value::Value;
+
+/// What one file of the directory turned out to be.
+pub enum Finding<'a> {
+    Creds(&'a Value),
+    Key {
+        name: &'a str,
+        family: &'a str,
+        id: &'a str,
+        value: &'a Value,
+    },
+    /// A file with a key's extension and an unknown family: kept under its name.
+    UnknownFamily {
+        name: &'a str,
+        value: &'a Value,
+    },
+}
+
+/// Takes what was found, with the account's identity once that is known.
+pub type Sink<'a> = dyn FnMut(&Finding<'_>, Option<&[u8]>) -> Result<()> + 'a;
+
+/// What was found, counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    pub has_creds: bool,
+    /// Keys by family; those of an unknown family are under the empty name.
+    pub keys: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    pub fn add(&mut self, finding: &Finding<'_>) {
+        let family = match *finding {
+            Finding::Creds(_) => {
+                self.has_creds = true;
+                return;
+            }
+            Finding::Key { family, .. } => family,
+            Finding::UnknownFamily { .. } => "",
+        };
+        match self.keys.get_mut(family) {
+            Some(count) => *count += 1,
+            None => {
+                self.keys.insert(family.to_owned(), 1);
+            }
+        }
+    }
+}
+
+/// A file that could not be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Damage {
+    pub path: PathBuf,
+    pub member: String,
+    pub problem: String,
+    /// Whether the key can be left out: credentials cannot, nor what the disk failed to give.
+    pub can_be_skipped: bool,
+}
+
+pub struct Survey<D: Disk> {
+    store: Store<D>,
+    names: Vec<String>,
+    next: usize,
+    bytes: u64,
+    local_identity: Option<Vec<u8>>,
+    pub damaged: Vec<Damage>,
+    /// Files that are no keys: hidden, temporary, of another extension.
+    pub ignored: Vec<String>,
+}
+
+impl<D: Disk> Survey<D> {
+    /// Lists the directory. The caller holds its lock until the survey ends.
+    pub fn begin(disk: D, path: PathBuf, format: Format) -> Result<Self> {
+        let store = Store::new(disk, path, format);
+        store.open()?;
+        let mut names = Vec::new();
+        let mut ignored = Vec::new();
+        store.entries(&mut |name, kind| {
+            let Some(name) = name.to_str() else {
+                return ignored.push(name.to_string_lossy().into_owned());
+            };
+            match layout::parse(name, format) {
+                Entry::Foreign if is_own(name, format) => (),
+                Entry::Foreign => ignored.push(name.to_owned()),
+                // A directory is damage where a key's file should be, and else none of ours.
+                Entry::Unknown if kind != Kind::File => ignored.push(name.to_owned()),
+                _ => names.push(name.to_owned()),
+            }
+        })?;
+        names.sort_unstable();
+        ignored.sort_unstable();
+        bring_creds_first(&mut names, &layout::creds_name(format));
+        Ok(Survey {
+            store,
+            names,
+            next: 0,
+            bytes: 0,
+            local_identity: None,
+            damaged: Vec::new(),
+            ignored,
+        })
+    }
+
+    pub fn store(&self) -> &Store<D> {
+        &self.store
+    }
+
+    pub fn done(&self) -> usize {
+        self.next
+    }
+
+    pub fn total(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Bytes read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The account's identity, known once the credentials have been read.
+    pub fn local_identity(&self) -> Option<&[u8]> {
+        self.local_identity.as_deref()
+    }
+
+    /// Reads up to `files` more files and gives each to `sink`. Damage is collected, not returned.
+    pub fn step(&mut self, files: usize, sink: &mut Sink<'_>) -> Result<()> {
+        let end = self.names.len().min(self.next.saturating_add(files));
+        while self.next < end {
+            let name = std::mem::take(&mut self.names[self.next]);
+            self.next += 1;
+            match self.read(&name) {
+                Ok(Some(value)) => self.give(&name, &value, sink)?,
+                // Listed, and deleted since: the caller broke the lock, nothing is lost by us.
+                Ok(None) => (),
+                Err(damage) => self.damaged.push(damage),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, name: &str) -> Result<Option<Value>, Damage> {
+        let is_creds = matches!(layout::parse(name, self.store.format()), Entry::Creds);
+        let damage = |member: String, problem: String, can_be_skipped: bool| Damage {
+            path: self.store.path().join(name),
+            member,
+            problem,
+            can_be_skipped: can_be_skipped && !is_creds,
+        };
+        let bytes = match self.store.read_file(name) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(None),
+            Err(Error::Corrupt {
+                member, problem, ..
+            }) => return Err(damage(member, problem, true)),
+            Err(error) => return Err(damage(String::new(), error.to_string(), false)),
+        };
+        let value = self
+            .decode(name, &bytes)
+            .map_err(|problem| damage(problem.member, problem.problem, true))?;
+        self.bytes += bytes.len() as u64;
+        if is_creds {
+            self.local_identity = identity_of(&value);
+        }
+        Ok(Some(value))
+    }
+
+    fn decode(&self, name: &str, bytes: &[u8]) -> Result<Value, Problem> {
+        let family = self.family_of(name);
+        match self.store.format() {
+            Format::Json => {
+                let context = json::DecodeContext {
+                    local_identity: self.local_identity(),
+                };
+                json::decode(&family, bytes, &context)
+            }
+            Format::Etf => {
+                etf::scan(bytes, &mut |_| true)?;
+                let value = etf::decode(bytes)?;
+                check_shape(&family, &value)?;
+                Ok(value)
+            }
+        }
+    }
+
+    fn family_of(&self, name: &str) -> String {
+        match layout::parse(name, self.store.format()) {
+            Entry::Creds => layout::CREDS.to_owned(),
+            Entry::Key { family, .. } => family,
+            Entry::Unknown | Entry::Foreign => String::new(),
+        }
+    }
+
+    fn give(&self, name: &str, value: &Value, sink: &mut Sink<'_>) -> Result<()> {
+        let manifest = self.store.look_at_manifest()?;
+        if let Some((family, id)) = manifest.owner(name) {
+            let finding = Finding::Key {
+                name,
+                family,
+                id,
+                value,
+            };
+            return sink(&finding, self.local_identity());
+        }
+        match layout::parse(name, self.store.format()) {
+            Entry::Creds => sink(&Finding::Creds(value), self.local_identity()),
+            Entry::Key { family, id } => {
+                let finding = Finding::Key {
+                    name,
+                    family: &family,
+                    id: &id,
+                    value,
+                };
+                sink(&finding, self.local_identity())
+            }
+            Entry::Unknown | Entry::Foreign => sink(
+                &Finding::UnknownFamily { name, value },
+                self.local_identity(),
+            ),
+        }
+    }
+}
+
+fn is_own(name: &str, format: Format) -> bool {
+    name == format.manifest_name() || name == JOURNAL
+}
+
+/// Sessions need the identity that the credentials hold.
+fn bring_creds_first(names: &mut [String], creds: &str) {
+    if let Some(position) = names.iter().position(|name| name == creds) {
+        names[..=position].rotate_right(1);
+    }
+}
+
+fn identity_of(creds: &Value) -> Option<Vec<u8>> {
+    match creds.get("signed_identity_key")?.get("public")? {
+        Value::Binary(public) if public.len() == 32 => Some([&[5], public.as_slice()].concat()),
+        Value::Binary(public) => Some(public.clone()),
+        _ => None,
+    }
+}
+
+/// Native files hold any term; of a known family they hold what its schema says.
+fn check_shape(family: &str, value: &Value) -> Result<(), Problem> {
+    let is_creds = family == layout::CREDS;
+    if !is_creds && !FAMILIES.contains(&family) {
+        return Ok(());
+    }
+    let context = json::EncodeContext {
+        local_identity: None,
+        now_ms: 0,
+    };
+    if is_creds {
+        json::encode(family, &without_additional_data(value), &context).map(drop)
+    } else {
+        json::encode(family, value, &context).map(drop)
+    }
+}
+
+/// The native form takes any plain term there, JSON does not.
+fn without_additional_data(creds: &Value) -> Value {
+    let Value::Map(pairs) = creds else {
+        return creds.clone();
+    };
+    let is_additional = |key: &Value| matches!(key, Value::Atom(name) if name == "additional_data");
+    Value::Map(
+        pairs
+            .iter()
+            .filter(|(key, _)| !is_additional(key))
+            .cloned()
+            .collect(),
+    )
+}
