@@ -58,3 +58,36 @@ defmodule BaileysEx.Auth.InvalidKeyError do
     "#{type} #{inspect(id)}: #{problem}"
   end
 end
+
+defmodule BaileysEx.Auth.DamagedDirectoryError do
+  @moduledoc """
+  Files of an auth directory that cannot be read, all of them.
+
+    * `:path` is the directory
+    * `:files` holds a `BaileysEx.Auth.CorruptFileError` for each
+  """
+
+  alias BaileysEx.Auth.CorruptFileError
+
+  @type t() :: %__MODULE__{path: Path.t(), files: [CorruptFileError.t()]}
+
+  defexception [:path, :files]
+
+  # A message is read by a person: the rest is in :files.
+  @shown 10
+
+  @impl true
+  def message(%__MODULE__{path: path, files: files}) do
+    lines = files |> Enum.take(@shown) |> Enum.map(&("\n  " <> Exception.message(&1)))
+    more = if length(files) > @shown, do: "\n  and #{length(files) - @shown} more", else: ""
+    "#{path}: #{length(files)} files cannot be read:#{lines}#{more}"
+  end
+
+  @doc false
+  @spec files([{Path.t(), String.t(), String.t()}]) :: [CorruptFileError.t()]
+  def files(damaged) do
+    for {path, member, problem} <- damaged do
+      %CorruptFileError{path: path, member: if(member != "", do: member), problem: problem}
+    end
+  end
+end

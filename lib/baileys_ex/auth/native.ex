@@ -1,6 +1,7 @@
 defmodule BaileysEx.Auth.Native do
   @moduledoc false
-  # Stubs of the NIF, and nothing else. `native/auth_nif` says what each takes and gives.
+  # Stubs of the NIF, and nothing else. `native/auth_nif` says what each takes and gives; errors
+  # come as `BaileysEx.Auth.NativeError` documents.
 
   @on_load :load
 
@@ -11,10 +12,33 @@ defmodule BaileysEx.Auth.Native do
     |> :erlang.load_nif(0)
   end
 
-  # Curve25519: `BaileysEx.Signal.Curve`
-  def curve_generate_key_pair, do: :erlang.nif_error(:nif_not_loaded)
-  def curve_public_key(_private), do: :erlang.nif_error(:nif_not_loaded)
-  def curve_shared_secret(_private, _public), do: :erlang.nif_error(:nif_not_loaded)
-  def curve_sign(_private, _message), do: :erlang.nif_error(:nif_not_loaded)
-  def curve_verify(_public, _message, _signature), do: :erlang.nif_error(:nif_not_loaded)
+  # Curve25519 (native/auth_nif/src/curve.rs)
+  def curve_generate_key_pair, do: stub()
+  def curve_public_key(_private), do: stub()
+  def curve_shared_secret(_private, _public), do: stub()
+  def curve_sign(_private, _message), do: stub()
+  def curve_verify(_public, _message, _signature), do: stub()
+
+  # One directory (native/auth_nif/src/store.rs)
+  def store_open(_path, _format), do: stub()
+  def store_recover(_path, _format), do: stub()
+  def store_checkpoint(_path, _format), do: stub()
+  def store_snapshot(_path, _format, _target), do: stub()
+  def store_list(_path, _format), do: stub()
+  def json_load(_path, _family, _id), do: stub()
+  def json_commit(_path, _changes), do: stub()
+  def etf_load(_path, _family, _id), do: stub()
+  def etf_check(_member, _binary), do: stub()
+  def etf_commit(_path, _changes), do: stub()
+
+  # Whole directories, in steps (native/auth_nif/src/migration.rs)
+  def migration_begin(_source, _target, _from, _overwrite, _skip_corrupt), do: stub()
+  def migration_step(_migration, _files), do: stub()
+  def migration_publish(_migration), do: stub()
+  def migration_abort(_migration), do: stub()
+  def survey_begin(_path, _format), do: stub()
+  def survey_step(_survey, _files), do: stub()
+  def survey_finish(_survey), do: stub()
+
+  defp stub, do: :erlang.nif_error(:nif_not_loaded)
 end

@@ -1,0 +1,65 @@
+defmodule BaileysEx.Auth.NativeError do
+  @moduledoc false
+  # The errors of the NIF as callers of the library get them.
+
+  alias BaileysEx.Auth.{CorruptFileError, InvalidKeyError, InvalidTermError}
+
+  @type reason() ::
+          :not_found
+          | {:io, String.t()}
+          | {:corrupt, Path.t(), String.t(), String.t()}
+          | {:invalid_term, String.t(), String.t()}
+          | {:invalid_key, String.t(), String.t(), String.t()}
+          | {:unexpected_backend, String.t()}
+          | {:unsupported_version, integer()}
+          | {:invalid_manifest, String.t()}
+          | {:unsupported_journal, integer()}
+          | {:recovery_required, Path.t()}
+
+  @doc "What `backend` answers for an error of the NIF."
+  @spec to_public(reason(), module()) :: term()
+  def to_public(:not_found, _backend), do: :not_found
+  # The names are those of `rustix`'s errno table in the NIF: bounded.
+  def to_public({:io, posix}, _backend), do: String.to_atom(posix)
+
+  def to_public({:corrupt, path, member, problem}, _backend) do
+    %CorruptFileError{path: path, member: presence(member), problem: problem}
+  end
+
+  def to_public({:invalid_term, member, problem}, _backend) do
+    error = %InvalidTermError{member: presence(member), problem: problem}
+
+    if String.starts_with?(member, "creds.additional_data") do
+      {:invalid_additional_data, Exception.message(error)}
+    else
+      error
+    end
+  end
+
+  def to_public({:invalid_key, type, id, problem}, _backend) do
+    %InvalidKeyError{type: type, id: id, problem: problem}
+  end
+
+  def to_public({:unexpected_backend, name}, backend) do
+    {:unexpected_persistence_backend, backend, name}
+  end
+
+  def to_public({:unsupported_version, version}, backend) do
+    {:unsupported_persistence_version, backend, version}
+  end
+
+  def to_public({:invalid_manifest, reason}, backend) do
+    {:invalid_persistence_metadata, backend, reason}
+  end
+
+  def to_public({:unsupported_journal, version}, backend) do
+    {:unsupported_journal_version, backend, version}
+  end
+
+  def to_public({:recovery_required, path}, backend) do
+    {:recovery_required, backend, path}
+  end
+
+  defp presence(""), do: nil
+  defp presence(text), do: text
+end

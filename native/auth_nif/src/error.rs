@@ -1,0 +1,119 @@
+//! Errors of the store as the tuples that `BaileysEx.Auth.Native` documents.
+
+use auth_store::Error;
+use rustler::{Encoder, Env, Term};
+
+mod atoms {
+    rustler::atoms! {
+        not_found,
+        corrupt,
+        invalid_term,
+        invalid_key,
+        unexpected_backend,
+        unsupported_version,
+        invalid_manifest,
+        unsupported_journal,
+        recovery_required,
+        io,
+    }
+}
+
+/// `{:error, reason}`; `BaileysEx.Auth.NativeError` makes what callers get of the reason.
+pub fn to_term<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
+    env.error_tuple(reason(env, error))
+}
+
+pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
+    match error {
+        Error::NotFound => atoms::not_found().encode(env),
+        Error::Io { source, .. } => (atoms::io(), posix(source)).encode(env),
+        Error::Corrupt {
+            path,
+            member,
+            problem,
+        } => (
+            atoms::corrupt(),
+            path.to_string_lossy().as_ref(),
+            member,
+            problem,
+        )
+            .encode(env),
+        Error::InvalidTerm { member, problem } => {
+            (atoms::invalid_term(), member, problem).encode(env)
+        }
+        Error::InvalidKey {
+            family,
+            id,
+            problem,
+        } => (atoms::invalid_key(), family, id, problem).encode(env),
+        Error::UnexpectedBackend(name) => (atoms::unexpected_backend(), name).encode(env),
+        Error::UnsupportedVersion(version) => (
+            atoms::unsupported_version(),
+            i64::try_from(*version).unwrap_or(i64::MAX),
+        )
+            .encode(env),
+        Error::InvalidManifest(reason) => (atoms::invalid_manifest(), reason).encode(env),
+        Error::UnsupportedJournal(version) => (atoms::unsupported_journal(), version).encode(env),
+        Error::RecoveryRequired { path } => {
+            (atoms::recovery_required(), path.to_string_lossy().as_ref()).encode(env)
+        }
+    }
+}
+
+/// The name that Erlang's `file` module has for an error, `eio` where it has none.
+pub fn posix(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    if let Some(code) = error.raw_os_error() {
+        return posix_name(code);
+    }
+    match error.kind() {
+        ErrorKind::NotFound => "enoent",
+        ErrorKind::PermissionDenied => "eacces",
+        ErrorKind::AlreadyExists => "eexist",
+        ErrorKind::InvalidInput | ErrorKind::InvalidData => "einval",
+        ErrorKind::StorageFull => "enospc",
+        ErrorKind::NotADirectory => "enotdir",
+        ErrorKind::IsADirectory => "eisdir",
+        ErrorKind::FileTooLarge => "efbig",
+        ErrorKind::Unsupported => "enotsup",
+        _ => "eio",
+    }
+}
+
+fn posix_name(code: i32) -> &'static str {
+    use rustix::io::Errno;
+    match Errno::from_raw_os_error(code) {
+        Errno::ACCESS => "eacces",
+        Errno::AGAIN => "eagain",
+        Errno::BADF => "ebadf",
+        Errno::BUSY => "ebusy",
+        Errno::DQUOT => "edquot",
+        Errno::EXIST => "eexist",
+        Errno::FBIG => "efbig",
+        Errno::INTR => "eintr",
+        Errno::INVAL => "einval",
+        Errno::ISDIR => "eisdir",
+        Errno::LOOP => "eloop",
+        Errno::MFILE => "emfile",
+        Errno::MLINK => "emlink",
+        Errno::NAMETOOLONG => "enametoolong",
+        Errno::NFILE => "enfile",
+        Errno::NODEV => "enodev",
+        Errno::NOENT => "enoent",
+        Errno::NOMEM => "enomem",
+        Errno::NOSPC => "enospc",
+        Errno::NOSYS => "enosys",
+        Errno::NOTDIR => "enotdir",
+        Errno::NOTEMPTY => "enotempty",
+        Errno::NOTSUP => "enotsup",
+        Errno::NXIO => "enxio",
+        Errno::PERM => "eperm",
+        Errno::PIPE => "epipe",
+        Errno::ROFS => "erofs",
+        Errno::SPIPE => "espipe",
+        Errno::STALE => "estale",
+        Errno::TXTBSY => "etxtbsy",
+        Errno::XDEV => "exdev",
+        _ => "eio",
+    }
+}

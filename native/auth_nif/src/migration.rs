@@ -1,0 +1,247 @@
+//! Whole directories, in steps that the Elixir side drives.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use auth_store::engine::RealDisk;
+use auth_store::migrate::{Migration, MigrationError, Options, Summary};
+use auth_store::survey::{Damage, Survey, Tally};
+use rustler::types::atom::{self, Atom};
+use rustler::{Encoder, Env, NifResult, ResourceArc, Term};
+
+use crate::error;
+use crate::store::{forget, format_of, now_ms};
+
+mod atoms {
+    rustler::atoms! {
+        source,
+        target,
+        not_an_auth_directory,
+        target_holds_auth_state,
+        target_not_empty,
+        invalid_target,
+        overlap,
+        damaged,
+        finished,
+    }
+}
+
+/// Work that is given up from another thread when the BEAM collects its handle: throwing a staging
+/// directory away touches the disk, and the collector runs on a normal scheduler.
+struct InSteps<T: Send + 'static>(Mutex<Option<T>>);
+
+impl<T: Send> InSteps<T> {
+    fn new(work: T) -> ResourceArc<Self>
+    where
+        Self: rustler::Resource,
+    {
+        ResourceArc::new(InSteps(Mutex::new(Some(work))))
+    }
+
+    /// `None` when the work is finished or given up.
+    fn with<R>(&self, run: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let mut work = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        work.as_mut().map(run)
+    }
+
+    fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<T: Send> Drop for InSteps<T> {
+    fn drop(&mut self) {
+        if let Some(work) = self.take() {
+            std::thread::spawn(move || drop(work));
+        }
+    }
+}
+
+struct Running {
+    migration: Migration<RealDisk>,
+    target: String,
+}
+
+type MigrationHandle = InSteps<Running>;
+struct Surveyed {
+    survey: Survey<RealDisk>,
+    tally: Tally,
+}
+
+type SurveyHandle = InSteps<Surveyed>;
+
+#[rustler::resource_impl]
+impl rustler::Resource for MigrationHandle {}
+
+#[rustler::resource_impl]
+impl rustler::Resource for SurveyHandle {}
+
+/// `{:ok, handle, total_files} | {:error, reason}`. The caller holds both directories' locks until
+/// it has published or aborted.
+#[rustler::nif(schedule = "DirtyIo")]
+fn migration_begin<'a>(
+    env: Env<'a>,
+    source: &str,
+    target: &str,
+    from: Atom,
+    overwrite: bool,
+    skip_corrupt: bool,
+) -> NifResult<Term<'a>> {
+    let options = Options {
+        overwrite,
+        skip_corrupt,
+    };
+    let begun = Migration::begin(
+        RealDisk,
+        PathBuf::from(source),
+        Path::new(target),
+        format_of(from)?,
+        options,
+        now_ms(),
+    );
+    Ok(match begun {
+        Ok(migration) => {
+            let total = migration.total();
+            let handle = InSteps::new(Running {
+                migration,
+                target: target.to_owned(),
+            });
+            (atom::ok(), handle, total).encode(env)
+        }
+        Err(error) => failure(env, &error),
+    })
+}
+
+/// `{:ok, done_files} | {:error, reason}`
+#[rustler::nif(schedule = "DirtyIo")]
+fn migration_step<'a>(
+    env: Env<'a>,
+    handle: ResourceArc<MigrationHandle>,
+    files: usize,
+) -> Term<'a> {
+    let step = handle.with(|running| {
+        let migration = &mut running.migration;
+        migration.step(files).map(|()| migration.done())
+    });
+    match step {
+        Some(Ok(done)) => (atom::ok(), done).encode(env),
+        Some(Err(error)) => failure(env, &error),
+        None => env.error_tuple(atoms::finished()),
+    }
+}
+
+/// `{:ok, summary} | {:error, reason}`
+#[rustler::nif(schedule = "DirtyIo")]
+fn migration_publish<'a>(env: Env<'a>, handle: ResourceArc<MigrationHandle>) -> Term<'a> {
+    let Some(running) = handle.take() else {
+        return env.error_tuple(atoms::finished());
+    };
+    let published = running.migration.publish();
+    forget(&running.target);
+    match published {
+        Ok(summary) => (atom::ok(), summary_term(env, summary)).encode(env),
+        Err(error) => failure(env, &error),
+    }
+}
+
+/// Leaves the target as it was.
+#[rustler::nif(schedule = "DirtyIo")]
+fn migration_abort(handle: ResourceArc<MigrationHandle>) -> Atom {
+    drop(handle.take());
+    atom::ok()
+}
+
+/// `{:ok, handle, total_files} | {:error, reason}`. The caller holds the directory's lock until it
+/// has finished.
+#[rustler::nif(schedule = "DirtyIo")]
+fn survey_begin<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    let begun = Survey::begin(RealDisk, PathBuf::from(path), format_of(format)?);
+    Ok(match begun {
+        Ok(survey) => {
+            let total = survey.total();
+            let tally = Tally::default();
+            (atom::ok(), InSteps::new(Surveyed { survey, tally }), total).encode(env)
+        }
+        Err(error) => error::to_term(env, &error),
+    })
+}
+
+/// `{:ok, done_files} | {:error, reason}`
+#[rustler::nif(schedule = "DirtyIo")]
+fn survey_step<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>, files: usize) -> Term<'a> {
+    let step = handle.with(|Surveyed { survey, tally }| {
+        let counted = survey.step(files, &mut |finding, _| {
+            tally.add(finding);
+            Ok(())
+        });
+        counted.map(|()| survey.done())
+    });
+    match step {
+        Some(Ok(done)) => (atom::ok(), done).encode(env),
+        Some(Err(error)) => error::to_term(env, &error),
+        None => env.error_tuple(atoms::finished()),
+    }
+}
+
+/// `{has_creds, [{family, count}], damaged, ignored, bytes_read}` of what was surveyed.
+#[rustler::nif(schedule = "DirtyIo")]
+fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a> {
+    match handle.take() {
+        Some(Surveyed { survey, tally }) => {
+            let bytes = survey.bytes();
+            let keys: Vec<(String, u64)> = tally.keys.into_iter().collect();
+            let damaged = damage_terms(&survey.damaged);
+            (tally.has_creds, keys, damaged, survey.ignored, bytes).encode(env)
+        }
+        None => env.error_tuple(atoms::finished()),
+    }
+}
+
+/// `{has_creds, [{family, count}], skipped, ignored, bytes_read, bytes_written}`
+fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
+    let keys: Vec<(String, u64)> = summary.tally.keys.into_iter().collect();
+    (
+        summary.tally.has_creds,
+        keys,
+        damage_terms(&summary.skipped),
+        summary.ignored,
+        summary.bytes_read,
+        summary.bytes_written,
+    )
+        .encode(env)
+}
+
+/// `[{path, member, problem}]`
+fn damage_terms(damaged: &[Damage]) -> Vec<(String, String, String)> {
+    damaged
+        .iter()
+        .map(|damage| {
+            (
+                damage.path.to_string_lossy().into_owned(),
+                damage.member.clone(),
+                damage.problem.clone(),
+            )
+        })
+        .collect()
+}
+
+fn failure<'a>(env: Env<'a>, failure: &MigrationError) -> Term<'a> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let reason = match failure {
+        MigrationError::Source(error) => (atoms::source(), error::reason(env, error)).encode(env),
+        MigrationError::Target(error) => (atoms::target(), error::reason(env, error)).encode(env),
+        MigrationError::NotAnAuthDirectory(path) => {
+            (atoms::not_an_auth_directory(), text(path)).encode(env)
+        }
+        MigrationError::TargetHoldsAuthState(path) => {
+            (atoms::target_holds_auth_state(), text(path)).encode(env)
+        }
+        MigrationError::TargetNotEmpty(path) => (atoms::target_not_empty(), text(path)).encode(env),
+        MigrationError::InvalidTarget { path, source } => {
+            (atoms::invalid_target(), text(path), error::posix(source)).encode(env)
+        }
+        MigrationError::Overlap(path) => (atoms::overlap(), text(path)).encode(env),
+        MigrationError::Damaged(damaged) => (atoms::damaged(), damage_terms(damaged)).encode(env),
+    };
+    env.error_tuple(reason)
+}

@@ -1,0 +1,342 @@
+//! One directory: open, load, commit, list, recover, snapshot.
+//!
+//! Every function may wait for a disk and runs on a dirty I/O scheduler. A path is absolute; an id
+//! is a binary, or `nil` for the credentials.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use auth_store::codec::{Problem, etf, json};
+use auth_store::engine::RealDisk;
+use auth_store::layout::{CREDS, Format};
+use auth_store::store::{Key, KeyChange, Store};
+use auth_store::{Error, Result};
+use rustler::types::atom::{self, Atom};
+use rustler::{Binary, Encoder, Env, NifResult, Term};
+
+use crate::{error, term};
+
+mod atoms {
+    rustler::atoms! { json, etf, closed }
+}
+
+/// Atoms that one file may bring, and all files in the life of this VM: its table of a million
+/// cannot be filled from disk.
+const ATOMS_PER_FILE: usize = 256;
+const NEW_ATOMS_PER_VM: u32 = 65_536;
+
+static NEW_ATOMS: AtomicU32 = AtomicU32::new(0);
+
+type Stores = Mutex<HashMap<(PathBuf, Format), Arc<Store<RealDisk>>>>;
+
+/// What is known of each directory that this VM has used. No descriptor is kept.
+static STORES: LazyLock<Stores> = LazyLock::new(Stores::default);
+
+pub fn store(path: &str, format: Format) -> Arc<Store<RealDisk>> {
+    let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = PathBuf::from(path);
+    let store = stores
+        .entry((path.clone(), format))
+        .or_insert_with(|| Arc::new(Store::new(RealDisk, path, format)));
+    Arc::clone(store)
+}
+
+/// Forgets what was known of a directory that has been replaced.
+pub fn forget(path: &str) {
+    let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+    for format in [Format::Json, Format::Etf] {
+        stores.remove(&(PathBuf::from(path), format));
+    }
+}
+
+pub fn format_of(atom: Atom) -> NifResult<Format> {
+    if atom == atoms::json() {
+        Ok(Format::Json)
+    } else if atom == atoms::etf() {
+        Ok(Format::Etf)
+    } else {
+        Err(rustler::Error::BadArg)
+    }
+}
+
+/// `:ok | {:error, reason}`
+pub fn unit<'a>(env: Env<'a>, result: Result<()>) -> Term<'a> {
+    match result {
+        Ok(()) => atom::ok().encode(env),
+        Err(error) => error::to_term(env, &error),
+    }
+}
+
+/// `{:ok, value} | {:error, reason}`
+pub fn tagged<'a, T: Encoder>(env: Env<'a>, result: Result<T>) -> Term<'a> {
+    match result {
+        Ok(value) => (atom::ok(), value).encode(env),
+        Err(error) => error::to_term(env, &error),
+    }
+}
+
+/// Recovers the directory where needed. The caller holds its lock.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_open<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    Ok(unit(env, store(path, format_of(format)?).open()))
+}
+
+/// Recovers the directory even after a failed write. The caller holds its lock.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_recover<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    Ok(unit(env, store(path, format_of(format)?).recover()))
+}
+
+/// Syncs the files and empties the journal. The caller holds the directory's lock.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_checkpoint<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    Ok(unit(env, store(path, format_of(format)?).checkpoint()))
+}
+
+/// A consistent copy. The caller holds the directory's lock.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> NifResult<Term<'a>> {
+    let store = store(path, format_of(format)?);
+    let result = store.open().and_then(|()| store.snapshot(target.as_ref()));
+    forget(target);
+    Ok(unit(env, result))
+}
+
+/// `{:ok, [{family, [id]}]} | :closed | {:error, reason}`
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_list<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    let store = store(path, format_of(format)?);
+    if !store.is_open() {
+        return Ok(atoms::closed().encode(env));
+    }
+    let keys = store
+        .list()
+        .map(|keys| keys.into_iter().collect::<Vec<_>>());
+    Ok(tagged(env, keys))
+}
+
+/// `{:ok, term} | :closed | {:error, reason}`
+#[rustler::nif(schedule = "DirtyIo")]
+fn json_load<'a>(
+    env: Env<'a>,
+    path: &str,
+    family: &str,
+    id: Option<Binary<'a>>,
+) -> NifResult<Term<'a>> {
+    let store = store(path, Format::Json);
+    if !store.is_open() {
+        return Ok(atoms::closed().encode(env));
+    }
+    match load_json_value(&store, family, id.as_ref()) {
+        Ok(value) => Ok((atom::ok(), term::from_value(env, &value)?).encode(env)),
+        Err(error) => Ok(error::to_term(env, &error)),
+    }
+}
+
+fn load_json_value(
+    store: &Store<RealDisk>,
+    family: &str,
+    id: Option<&Binary<'_>>,
+) -> Result<auth_store::Value> {
+    let key = key(family, id.map(|id| id.as_slice()))?;
+    let bytes = store.load(key)?;
+    let local_identity = local_identity(store, [family])?;
+    let context = json::DecodeContext {
+        local_identity: local_identity.as_deref(),
+    };
+    json::decode(family, &bytes, &context)
+        .map_err(|problem| Error::content(&store.path_of(key), problem))
+}
+
+/// `{:ok, binary} | :closed | {:error, reason}`: external term format that is safe to read.
+#[rustler::nif(schedule = "DirtyIo")]
+fn etf_load<'a>(
+    env: Env<'a>,
+    path: &str,
+    family: &str,
+    id: Option<Binary<'a>>,
+) -> NifResult<Term<'a>> {
+    let store = store(path, Format::Etf);
+    if !store.is_open() {
+        return Ok(atoms::closed().encode(env));
+    }
+    let result = key(family, id.as_ref().map(|id| id.as_slice())).and_then(|key| {
+        let bytes = store.load(key)?;
+        scan_atoms(env, &bytes).map_err(|problem| Error::content(&store.path_of(key), problem))?;
+        Ok(bytes)
+    });
+    Ok(match result {
+        Ok(bytes) => (atom::ok(), term::binary_term(env, &bytes)).encode(env),
+        Err(error) => error::to_term(env, &error),
+    })
+}
+
+/// Refuses what is not plain data, and more new atoms than a file has reason to bring.
+fn scan_atoms(env: Env<'_>, bytes: &[u8]) -> std::result::Result<(), Problem> {
+    let mut new = HashSet::new();
+    etf::scan(bytes, &mut |name| {
+        let is_known = Atom::existing_from_str(env, name).is_ok();
+        is_known || remember_atom(&mut new, name)
+    })?;
+    let new = new.len() as u32;
+    if new > 0 && NEW_ATOMS.fetch_add(new, Ordering::Relaxed) > NEW_ATOMS_PER_VM {
+        return Err(Problem {
+            member: String::new(),
+            problem: "too many atoms that this VM has not seen yet".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Whether a file may have one more atom.
+fn remember_atom(atoms: &mut HashSet<String>, name: &str) -> bool {
+    atoms.contains(name) || (atoms.len() < ATOMS_PER_FILE && atoms.insert(name.to_owned()))
+}
+
+/// `changes` is `[{family, id | nil, {:put, term} | :delete}]`. The caller holds the lock.
+#[rustler::nif(schedule = "DirtyIo")]
+fn json_commit<'a>(
+    env: Env<'a>,
+    path: &str,
+    changes: Vec<(String, Option<Binary<'a>>, Term<'a>)>,
+) -> NifResult<Term<'a>> {
+    let store = store(path, Format::Json);
+    Ok(unit(env, commit_json_values(&store, &changes)))
+}
+
+fn commit_json_values(
+    store: &Store<RealDisk>,
+    changes: &[(String, Option<Binary<'_>>, Term<'_>)],
+) -> Result<()> {
+    store.open()?;
+    let saved = changes.iter().filter(|(_, _, change)| !change.is_atom());
+    let local_identity = local_identity(store, saved.map(|(family, _, _)| family.as_str()))?;
+    let context = json::EncodeContext {
+        local_identity: local_identity.as_deref(),
+        now_ms: now_ms(),
+    };
+    let encoded = changes
+        .iter()
+        .map(|(family, _, change)| encode_json(family, *change, &context))
+        .collect::<Result<Vec<_>>>()?;
+    let changes = changes
+        .iter()
+        .zip(&encoded)
+        .map(|((family, id, _), bytes)| {
+            Ok(KeyChange {
+                key: key(family, id.as_ref().map(|id| id.as_slice()))?,
+                bytes: bytes.as_deref(),
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    store.commit(&changes)
+}
+
+fn encode_json(
+    family: &str,
+    change: Term<'_>,
+    context: &json::EncodeContext<'_>,
+) -> Result<Option<Vec<u8>>> {
+    let Ok((_put, data)) = change.decode::<(Atom, Term<'_>)>() else {
+        return Ok(None);
+    };
+    term::to_value(data)
+        .map_err(|problem| term::within(family, problem))
+        .and_then(|value| json::encode(family, &value, context))
+        .map(Some)
+        .map_err(|problem| Error::InvalidTerm {
+            member: problem.member,
+            problem: problem.problem,
+        })
+}
+
+/// Whether a term in external term format could be loaded again.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn etf_check<'a>(env: Env<'a>, member: &str, bytes: Binary<'a>) -> Term<'a> {
+    unit(env, check_can_be_loaded_again(member, bytes.as_slice()))
+}
+
+/// `changes` is `[{family, id | nil, binary | nil}]`, the binaries in external term format. The
+/// caller holds the lock.
+#[rustler::nif(schedule = "DirtyIo")]
+fn etf_commit<'a>(
+    env: Env<'a>,
+    path: &str,
+    changes: Vec<(String, Option<Binary<'a>>, Option<Binary<'a>>)>,
+) -> NifResult<Term<'a>> {
+    let store = store(path, Format::Etf);
+    Ok(unit(env, commit_etf_bytes(&store, &changes)))
+}
+
+fn commit_etf_bytes(
+    store: &Store<RealDisk>,
+    changes: &[(String, Option<Binary<'_>>, Option<Binary<'_>>)],
+) -> Result<()> {
+    let changes = changes
+        .iter()
+        .map(|(family, id, bytes)| {
+            let bytes = bytes.as_ref().map(|bytes| bytes.as_slice());
+            if let Some(bytes) = bytes {
+                check_can_be_loaded_again(family, bytes)?;
+            }
+            Ok(KeyChange {
+                key: key(family, id.as_ref().map(|id| id.as_slice()))?,
+                bytes,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    store.open()?;
+    store.commit(&changes)
+}
+
+/// What loading in another VM, which has none of these atoms yet, would refuse is refused here.
+fn check_can_be_loaded_again(family: &str, bytes: &[u8]) -> Result<()> {
+    let mut atoms = HashSet::new();
+    etf::scan(bytes, &mut |name| remember_atom(&mut atoms, name)).map_err(|problem| {
+        let problem = term::within(family, problem);
+        Error::InvalidTerm {
+            member: problem.member,
+            problem: problem.problem,
+        }
+    })
+}
+
+fn key<'a>(family: &'a str, id: Option<&'a [u8]>) -> Result<Key<'a>> {
+    match id {
+        None => {
+            debug_assert_eq!(family, CREDS);
+            Ok(Key::Creds)
+        }
+        Some(id) => match std::str::from_utf8(id) {
+            Ok(id) => Ok(Key::Of { family, id }),
+            Err(_) => Err(Error::InvalidKey {
+                family: family.to_owned(),
+                id: String::from_utf8_lossy(id).into_owned(),
+                problem: "the id is not UTF-8 text".to_owned(),
+            }),
+        },
+    }
+}
+
+/// Only sessions need the account's identity.
+fn local_identity<'a>(
+    store: &Store<RealDisk>,
+    families: impl IntoIterator<Item = &'a str>,
+) -> Result<Option<Vec<u8>>> {
+    if families.into_iter().any(|family| family == "session") {
+        store.local_identity()
+    } else {
+        Ok(None)
+    }
+}
+
+pub fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|elapsed| i64::try_from(elapsed.as_millis()).ok())
+        .unwrap_or_default()
+}
