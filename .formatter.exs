@@ -1,4 +1,3 @@
 [
-  inputs: ["{mix,.formatter}.exs", "{bench,bin,config,lib,mix,test}/**/*.{ex,exs}"],
-  import_deps: []
+  inputs: ["{mix,.formatter}.exs", "{bench,examples,lib,mix,test}/**/*.{ex,exs}"]
 ]

@@ -1,0 +1,242 @@
+defmodule BaileysEx.Auth.NativeFilePersistence do
+  @moduledoc """
+  Credentials and Signal keys as Erlang terms on disk, with crash-safe commits: recommended for
+  Elixir applications.
+
+  ## What is on disk
+
+  `creds.etf` with the `BaileysEx.Auth.State`, and `<type>-<id>.etf` with the run-time term of each
+  key, as `:erlang.term_to_binary/1` gives it, plus a journal. Directories that baileys_ex wrote
+  are read and written too.
+
+  ## Promises
+
+    * A save is on disk when it returns `:ok`: it survives a power cut.
+    * `commit_keys/2` is all or nothing, and one flush however many keys it holds.
+    * The cost of a save does not grow with the number of keys.
+    * A file is read only after a check that it is plain data: a hostile file cannot crash the VM,
+      fill its atom table or bring code.
+
+  ## Errors
+
+    * `{:error, posix}`, such as `:enospc`: the operating system refused
+    * `{:error, :not_found}`: no such key
+    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: the file cannot be read, and was left alone
+    * `{:error, %BaileysEx.Auth.InvalidTermError{}}`: the term could not be loaded again, such as
+      one that holds a function or a pid; nothing was written
+    * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: the id cannot name a file of this directory
+    * `{:error, {:unsupported_persistence_version | :unexpected_persistence_backend |
+      :invalid_persistence_metadata | :unsupported_journal_version, module, detail}}`: the
+      directory's manifest or journal
+    * `{:error, {:recovery_required, module, path}}`: an earlier write failed half-way; see
+      `recover/1`
+
+  Locks are `:global.trans/3` within one cluster of connected BEAM nodes: let one cluster own a
+  directory at a time.
+  """
+
+  @behaviour BaileysEx.Auth.Persistence
+
+  alias BaileysEx.Auth.{
+    CorruptFileError,
+    Directory,
+    InvalidTermError,
+    Native,
+    NativeError,
+    Persistence,
+    State,
+    Verification
+  }
+
+  @backend {__MODULE__, :etf}
+  @default_directory "baileys_native_auth_info"
+
+  @doc "The directory that is used when none is given: `baileys_native_auth_info` under the current one."
+  @spec default_path() :: Path.t()
+  def default_path, do: Path.expand(@default_directory)
+
+  @doc """
+  Loads the credentials, and gives what a connection needs to keep its auth state in `path`.
+  """
+  @spec use_native_file_auth_state(Path.t()) ::
+          {:ok, Persistence.auth_state_helper()} | {:error, term()}
+  def use_native_file_auth_state(path \\ default_path()) do
+    with {:ok, state} <- load_credentials(path) do
+      {:ok,
+       %{
+         state: state,
+         connect_opts: Directory.connect_opts(__MODULE__, path),
+         save_creds: Directory.save_creds_with(&save_credentials(path, &1))
+       }}
+    end
+  end
+
+  @doc "As `load_credentials/1`, in the default directory."
+  @impl true
+  @spec load_credentials() :: {:ok, State.t()} | {:error, term()}
+  def load_credentials, do: load_credentials(default_path())
+
+  @doc """
+  Loads the credentials of a directory; a fresh `State.new()`, and nothing written, where none
+  were saved. A file that cannot be read is an error, never a fresh state. Fields that an older
+  file lacks have the struct's defaults.
+  """
+  @impl true
+  @spec load_credentials(Path.t()) :: {:ok, State.t()} | {:error, term()}
+  def load_credentials(path) do
+    case load(path, Directory.creds()) do
+      {:ok, term} -> credentials(path, term)
+      {:error, :not_found} -> {:ok, State.new()}
+      error -> error
+    end
+  end
+
+  @doc "As `save_credentials/2`, in the default directory."
+  @impl true
+  @spec save_credentials(State.t()) :: :ok | {:error, term()}
+  def save_credentials(state), do: save_credentials(default_path(), state)
+
+  @doc "Saves the credentials, durably."
+  @impl true
+  @spec save_credentials(Path.t(), State.t()) :: :ok | {:error, term()}
+  def save_credentials(path, %State{} = state) do
+    {family, id} = Directory.creds()
+
+    case State.complete(state) do
+      {:ok, state} ->
+        with {:error, %InvalidTermError{}} <-
+               commit(path, [{family, id, :erlang.term_to_binary(state)}]) do
+          {:error, refused_field(state)}
+        end
+
+      {:error, {member, problem}} ->
+        {:error, %InvalidTermError{member: "creds.#{member}", problem: problem}}
+    end
+  end
+
+  @doc "As `load_keys/3`, in the default directory."
+  @impl true
+  @spec load_keys(atom(), term()) :: {:ok, term()} | {:error, term()}
+  def load_keys(type, id), do: load_keys(default_path(), type, id)
+
+  @doc "Loads a key."
+  @impl true
+  @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
+  def load_keys(path, type, id), do: load(path, Directory.key(type, id))
+
+  @doc "As `save_keys/4`, in the default directory."
+  @impl true
+  @spec save_keys(atom(), term(), term()) :: :ok | {:error, term()}
+  def save_keys(type, id, data), do: save_keys(default_path(), type, id, data)
+
+  @doc "Saves a key, durably. Any plain term can be saved."
+  @impl true
+  @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
+  def save_keys(path, type, id, data) do
+    {family, id} = Directory.key(type, id)
+    commit(path, [{family, id, :erlang.term_to_binary(data)}])
+  end
+
+  @doc "As `delete_keys/3`, in the default directory."
+  @impl true
+  @spec delete_keys(atom(), term()) :: :ok | {:error, term()}
+  def delete_keys(type, id), do: delete_keys(default_path(), type, id)
+
+  @doc "Deletes a key, durably; a key that is not there is `:ok`."
+  @impl true
+  @spec delete_keys(Path.t(), atom(), term()) :: :ok | {:error, term()}
+  def delete_keys(path, type, id) do
+    {family, id} = Directory.key(type, id)
+    commit(path, [{family, id, nil}])
+  end
+
+  @doc "As `list_keys/1`, in the default directory."
+  @impl true
+  @spec list_keys() :: {:ok, Persistence.key_list()} | {:error, term()}
+  def list_keys, do: list_keys(default_path())
+
+  @doc "The ids of every key, by type. Nothing is read but the directory."
+  @impl true
+  @spec list_keys(Path.t()) :: {:ok, Persistence.key_list()} | {:error, term()}
+  def list_keys(path), do: Directory.list_keys(@backend, path)
+
+  @doc "As `commit_keys/2`, in the default directory."
+  @impl true
+  @spec commit_keys(Persistence.changes()) :: :ok | {:error, term()}
+  def commit_keys(changes), do: commit_keys(default_path(), changes)
+
+  @doc "Saves and deletes (`nil`) several keys, durably, all or none of them, with one flush."
+  @impl true
+  @spec commit_keys(Path.t(), Persistence.changes()) :: :ok | {:error, term()}
+  def commit_keys(path, changes) do
+    commit(
+      path,
+      for {family, id, value} <- Directory.flatten(changes) do
+        {family, id, if(value != nil, do: :erlang.term_to_binary(value))}
+      end
+    )
+  end
+
+  @doc """
+  Reads every file and reports all that cannot be read: `{:error, exception}` with a
+  `BaileysEx.Auth.DamagedDirectoryError`. The option `:on_progress` is a function that is given
+  `%{done: files, total: files}` after each step.
+  """
+  @spec verify(Path.t(), [Verification.option()]) ::
+          {:ok, Verification.report()} | {:error, term()}
+  def verify(path, opts \\ []), do: Verification.run(@backend, path, opts)
+
+  @doc """
+  Makes a directory usable again whose operations answer `:recovery_required`: what was committed
+  is written once more, whole, and synced. Do it when the cause (a full or failing disk) is gone.
+  """
+  @spec recover(Path.t()) :: :ok | {:error, term()}
+  def recover(path), do: Directory.locked(@backend, path, &Native.store_recover(&1, :etf))
+
+  @doc """
+  Syncs every file and empties the journal. Commits do this by themselves from time to time; do it
+  before copying the directory by other means than `snapshot/2`.
+  """
+  @spec checkpoint(Path.t()) :: :ok | {:error, term()}
+  def checkpoint(path), do: Directory.locked(@backend, path, &Native.store_checkpoint(&1, :etf))
+
+  @doc """
+  Copies the directory, live, to `target`, which must not exist or be empty: one consistent state,
+  usable at once. Files are linked where the file system allows, since they are only ever replaced.
+  """
+  @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
+  def snapshot(path, target) do
+    target = Path.expand(target)
+    Directory.locked(@backend, path, &Native.store_snapshot(&1, :etf, target))
+  end
+
+  # The NIF has checked the binary: one plain term, few new atoms.
+  defp load(path, {family, id}) do
+    with {:ok, binary} <- Directory.read(@backend, path, &Native.etf_load(&1, family, id)) do
+      {:ok, :erlang.binary_to_term(binary)}
+    end
+  end
+
+  defp credentials(path, term) do
+    with {:error, {member, problem}} <- State.complete(term) do
+      file = Path.join(Path.expand(path), "creds.etf")
+      {:error, %CorruptFileError{path: file, member: member, problem: problem}}
+    end
+  end
+
+  # The check of the whole term cannot say where: look at each field.
+  defp refused_field(state) do
+    Enum.find_value(Map.from_struct(state), fn {field, value} ->
+      case Native.etf_check("creds.#{field}", :erlang.term_to_binary(value)) do
+        :ok -> nil
+        {:error, reason} -> NativeError.to_public(reason, __MODULE__)
+      end
+    end)
+  end
+
+  defp commit(_path, []), do: :ok
+
+  defp commit(path, changes) do
+    Directory.locked(@backend, path, &Native.etf_commit(&1, changes))
+  end
+end

@@ -1,0 +1,193 @@
+defmodule BaileysEx.Auth.PersistenceMigration do
+  @moduledoc """
+  Moves a whole auth directory between the JSON form of Baileys and the native one.
+
+      {:ok, summary} =
+        PersistenceMigration.migrate_compat_json_to_native("baileys_auth_info", "auth_native")
+
+  The source is never changed. Everything is written to a staging directory beside the target,
+  synced, and published by one rename: after any failure or crash the target is as it was, and
+  after success it is complete. Stop the program that uses the source first: messages that it
+  receives during the migration would advance sessions that the copy does not see.
+
+  Sessions, late messages included, go on where they were. What cannot be read is reported all
+  together, file by file, before anything is published.
+
+  ## Options
+
+    * `:overwrite?` replaces a target that is not empty (default `false`)
+    * `:on_corrupt`: `:error` (default) refuses when a file cannot be read; `:skip` leaves such
+      *keys* out and lists them in the summary. Credentials that cannot be read are always refused.
+    * `:on_progress`: a function that is given `t:progress/0` after each step
+
+  ## Summary
+
+  `t:summary/0`; sizes are in bytes of file content.
+
+  ## Errors
+
+    * `{:error, {:target_already_contains_native_data, path}}`, or `…_compat_json_data` on the way
+      back; `{:error, {:target_not_empty, path}}` when it holds anything else. Both are replaced
+      with `overwrite?: true`
+    * `{:error, {:invalid_migration_target, path, posix}}`: not a directory, or not accessible;
+      `:einval` when source and target are the same or one holds the other
+    * `{:error, {:not_an_auth_directory, path}}`: the source holds neither credentials nor keys
+    * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}`: files that cannot be read, all of them
+    * the errors of the backends, for the source as for the target
+  """
+
+  alias BaileysEx.Auth.{
+    DamagedDirectoryError,
+    FilePersistence,
+    Lock,
+    Native,
+    NativeError,
+    NativeFilePersistence,
+    Verification
+  }
+
+  @typedoc "How far a migration is, in files."
+  @type progress() :: %{done: non_neg_integer(), total: non_neg_integer()}
+
+  @type option() ::
+          {:overwrite?, boolean()}
+          | {:on_corrupt, :error | :skip}
+          | {:on_progress, (progress() -> term())}
+
+  @typedoc """
+  What was carried over.
+
+    * `:migrated_keys` counts keys, credentials not among them; `:families` by type, keys of
+      families that this library does not know under `:unknown`
+    * `:credentials?`: whether the source had credentials
+    * `:skipped`: files left out because of `on_corrupt: :skip`
+    * `:ignored`: names in the source that are no keys, such as leftovers of interrupted writes
+  """
+  @type summary() :: %{
+          source_backend: module(),
+          target_backend: module(),
+          source_path: Path.t(),
+          target_path: Path.t(),
+          migrated_keys: non_neg_integer(),
+          families: %{optional(atom() | String.t()) => pos_integer()},
+          credentials?: boolean(),
+          skipped: [BaileysEx.Auth.CorruptFileError.t()],
+          ignored: [String.t()],
+          bytes_read: non_neg_integer(),
+          bytes_written: non_neg_integer()
+        }
+
+  @json {FilePersistence, :json}
+  @native {NativeFilePersistence, :etf}
+
+  # Files a step: long enough to cost nothing, short enough to report and to stop.
+  @step 256
+
+  @doc "Migrates a JSON directory, Baileys' own or one that baileys_ex wrote, to a native one."
+  @spec migrate_compat_json_to_native(Path.t(), Path.t(), [option()]) ::
+          {:ok, summary()} | {:error, term()}
+  def migrate_compat_json_to_native(source_path, target_path, opts \\ []) do
+    migrate(@json, @native, source_path, target_path, opts)
+  end
+
+  @doc "Migrates a native directory to the JSON form, for Baileys to go on with."
+  @spec migrate_native_to_compat_json(Path.t(), Path.t(), [option()]) ::
+          {:ok, summary()} | {:error, term()}
+  def migrate_native_to_compat_json(source_path, target_path, opts \\ []) do
+    migrate(@native, @json, source_path, target_path, opts)
+  end
+
+  defp migrate({source_module, format} = from, {target_module, _} = to, source, target, opts) do
+    source = Path.expand(source)
+    target = Path.expand(target)
+    overwrite? = Keyword.get(opts, :overwrite?, false)
+    skip? = Keyword.get(opts, :on_corrupt, :error) == :skip
+    on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
+
+    outcome =
+      with_locks([source, target], fn ->
+        with {:ok, handle, total} <-
+               Native.migration_begin(source, target, format, overwrite?, skip?) do
+          run(handle, total, on_progress)
+        end
+      end)
+
+    case outcome do
+      {:ok, carried} -> {:ok, summary(carried, from, to, source, target)}
+      {:error, reason} -> {:error, error(reason, source, source_module, target_module)}
+    end
+  end
+
+  # Both backends, for both directories, in one order: two migrations cannot wait for each other.
+  defp with_locks(paths, fun) do
+    resources = for path <- Enum.uniq(paths), {module, _} <- [@json, @native], do: {module, path}
+
+    resources
+    |> Enum.sort(:desc)
+    |> Enum.reduce(fun, fn resource, locked -> fn -> Lock.run(resource, locked) end end)
+    |> apply([])
+  end
+
+  defp run(handle, total, on_progress) do
+    with :ok <- steps(handle, 0, total, on_progress) do
+      Native.migration_publish(handle)
+    end
+  after
+    # Does nothing once published.
+    Native.migration_abort(handle)
+  end
+
+  defp steps(_handle, total, total, _on_progress), do: :ok
+
+  defp steps(handle, _done, total, on_progress) do
+    with {:ok, done} <- Native.migration_step(handle, @step) do
+      on_progress.(%{done: done, total: total})
+      steps(handle, done, total, on_progress)
+    end
+  end
+
+  defp summary(carried, {source_module, _}, {target_module, _}, source, target) do
+    {credentials?, counts, skipped, ignored, bytes_read, bytes_written} = carried
+
+    %{
+      source_backend: source_module,
+      target_backend: target_module,
+      source_path: source,
+      target_path: target,
+      migrated_keys: counts |> Enum.map(&elem(&1, 1)) |> Enum.sum(),
+      families: Verification.families(counts),
+      credentials?: credentials?,
+      skipped: DamagedDirectoryError.files(skipped),
+      ignored: ignored,
+      bytes_read: bytes_read,
+      bytes_written: bytes_written
+    }
+  end
+
+  defp error({:source, reason}, _, source_module, _),
+    do: NativeError.to_public(reason, source_module)
+
+  defp error({:target, reason}, _, _, target_module),
+    do: NativeError.to_public(reason, target_module)
+
+  defp error({:target_holds_auth_state, path}, _, _, NativeFilePersistence) do
+    {:target_already_contains_native_data, path}
+  end
+
+  defp error({:target_holds_auth_state, path}, _, _, FilePersistence) do
+    {:target_already_contains_compat_json_data, path}
+  end
+
+  defp error({:invalid_target, path, posix}, _, module, _) do
+    {:invalid_migration_target, path, NativeError.to_public({:io, posix}, module)}
+  end
+
+  defp error({:overlap, path}, _, _, _), do: {:invalid_migration_target, path, :einval}
+
+  defp error({:damaged, files}, source, _, _) do
+    %DamagedDirectoryError{path: source, files: DamagedDirectoryError.files(files)}
+  end
+
+  # :target_not_empty and :not_an_auth_directory, with their path.
+  defp error(reason, _, _, _), do: reason
+end

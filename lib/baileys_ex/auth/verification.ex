@@ -1,0 +1,86 @@
+defmodule BaileysEx.Auth.Verification do
+  @moduledoc """
+  Reads every file of an auth directory and reports all that cannot be read, at once.
+
+  `verify/2` of each backend is the way in. Nothing is changed, but for what opening a directory
+  does: a commit that a crash interrupted is completed.
+  """
+
+  alias BaileysEx.Auth.{DamagedDirectoryError, Directory, Lock, Native, NativeError}
+
+  @typedoc """
+  What was read.
+
+    * `:credentials?`: whether credentials were saved
+    * `:families`: the number of keys by type; files of families that this library does not know
+      are counted under `:unknown`
+    * `:ignored`: names that are no keys, such as leftovers of interrupted writes
+    * `:bytes_read`: of file content
+  """
+  @type report() :: %{
+          credentials?: boolean(),
+          families: %{optional(atom() | String.t()) => pos_integer()},
+          ignored: [String.t()],
+          bytes_read: non_neg_integer()
+        }
+
+  @type option() ::
+          {:on_progress, (%{done: non_neg_integer(), total: non_neg_integer()} -> term())}
+
+  # Files a step, as in a migration.
+  @step 256
+
+  @doc false
+  @spec run(Directory.backend(), Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
+  def run({module, format}, path, opts) do
+    path = Path.expand(path)
+    on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
+
+    outcome =
+      Lock.run({module, path}, fn ->
+        with {:ok, survey, total} <- Native.survey_begin(path, format),
+             :ok <- steps(survey, 0, total, on_progress) do
+          {:ok, Native.survey_finish(survey)}
+        end
+      end)
+
+    case outcome do
+      {:ok, {credentials?, counts, [], ignored, bytes_read}} ->
+        {:ok,
+         %{
+           credentials?: credentials?,
+           families: families(counts),
+           ignored: ignored,
+           bytes_read: bytes_read
+         }}
+
+      {:ok, {_credentials?, _counts, damaged, _ignored, _bytes_read}} ->
+        files = DamagedDirectoryError.files(damaged)
+        {:error, %DamagedDirectoryError{path: path, files: files}}
+
+      {:error, reason} ->
+        {:error, NativeError.to_public(reason, module)}
+    end
+  end
+
+  @doc false
+  # Counts of the NIF by type, for reports and summaries.
+  @spec families([{String.t(), pos_integer()}]) :: %{
+          optional(atom() | String.t()) => pos_integer()
+        }
+  def families(counts) do
+    Map.new(counts, fn
+      {"", count} -> {:unknown, count}
+      {family, count} -> {Directory.type(family), count}
+    end)
+  end
+
+  defp steps(_survey, total, total, _on_progress), do: :ok
+
+  defp steps(survey, _done, total, on_progress) do
+    with {:ok, done} <- Native.survey_step(survey, @step) do
+      on_progress.(%{done: done, total: total})
+      steps(survey, done, total, on_progress)
+    end
+  end
+end

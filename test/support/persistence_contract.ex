@@ -1,0 +1,439 @@
+defmodule BaileysEx.Auth.PersistenceContract do
+  @moduledoc """
+  What every file backend promises, run once for each:
+
+      use BaileysEx.Auth.PersistenceContract, backend: BaileysEx.Auth.FilePersistence
+  """
+
+  import Bitwise
+
+  alias BaileysEx.Auth.{CorruptFileError, Fixtures, InvalidKeyError, InvalidTermError, State}
+
+  defmacro __using__(opts) do
+    quote do
+      use ExUnit.Case, async: true
+
+      import BaileysEx.Auth.PersistenceContract
+      import BaileysEx.Auth.TempDir
+
+      @backend unquote(opts[:backend])
+      @extension unquote(opts[:extension])
+      @manifest unquote(opts[:manifest])
+
+      setup :setup_temp_dir
+
+      setup %{tmp: tmp} do
+        {:ok, path: Path.join(tmp, "auth")}
+      end
+
+      contract_credentials()
+      contract_keys()
+      contract_names()
+      contract_damage()
+      contract_helper()
+    end
+  end
+
+  defmacro contract_credentials do
+    quote do
+      describe "credentials" do
+        test "are fresh and not written where none were saved", %{path: path} do
+          assert {:ok, %State{} = one} = @backend.load_credentials(path)
+          assert {:ok, %State{} = two} = @backend.load_credentials(path)
+          assert one.noise_key != two.noise_key
+          refute File.exists?(path)
+        end
+
+        test "are given back as they were saved", %{path: path} do
+          state =
+            State.new(me: %{id: "1@s.whatsapp.net"}, additional_data: %{"a" => [1, "b", nil]})
+
+          assert :ok = @backend.save_credentials(path, state)
+          assert {:ok, ^state} = @backend.load_credentials(path)
+        end
+
+        test "without an identity are refused, and the saved ones stay", %{path: path} do
+          state = State.new()
+          :ok = @backend.save_credentials(path, state)
+
+          for field <- [:noise_key, :signed_identity_key, :signed_pre_key, :adv_secret_key] do
+            assert {:error, %InvalidTermError{} = error} =
+                     @backend.save_credentials(path, Map.put(state, field, nil))
+
+            assert Exception.message(error) =~ to_string(field)
+          end
+
+          assert {:ok, ^state} = @backend.load_credentials(path)
+        end
+
+        test "that hold what no file can hold are refused, and the saved ones stay",
+             %{path: path} do
+          state = State.new()
+          :ok = @backend.save_credentials(path, state)
+
+          for bad <- [self(), make_ref(), fn -> :secret end] do
+            assert {:error, {:invalid_additional_data, message}} =
+                     @backend.save_credentials(path, %{state | additional_data: %{"x" => bad}})
+
+            assert message =~ "additional_data"
+          end
+
+          assert {:ok, ^state} = @backend.load_credentials(path)
+        end
+      end
+    end
+  end
+
+  defmacro contract_keys do
+    quote do
+      describe "keys" do
+        test "of every family are given back as they were saved", %{path: path} do
+          terms = Fixtures.load_all!(Fixtures.backend(:native), Fixtures.path(:native))
+          :ok = @backend.save_credentials(path, terms.creds)
+
+          for {{type, id}, term} <- terms do
+            assert :ok = @backend.save_keys(path, type, id, term)
+            assert {:ok, loaded} = @backend.load_keys(path, type, id)
+            assert without_times(loaded) == term, "#{type} #{id}"
+          end
+        end
+
+        test "of a family that is not known are plain data", %{path: path} do
+          term = %{"text" => "x", "bytes" => <<0, 255>>, "list" => [1, 2.5, true, nil]}
+          assert :ok = @backend.save_keys(path, :"family-of-the-future", "a/b:c", term)
+          assert {:ok, ^term} = @backend.load_keys(path, :"family-of-the-future", "a/b:c")
+          assert {:ok, %{"family-of-the-future": ["a/b:c"]}} = @backend.list_keys(path)
+        end
+
+        test "that were never saved are not found", %{path: path} do
+          assert {:error, :not_found} = @backend.load_keys(path, :session, "1.0")
+          :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
+          assert {:error, :not_found} = @backend.load_keys(path, :session, "1.0")
+          assert {:error, :not_found} = @backend.load_keys(path, :"pre-key", 11)
+        end
+
+        test "are gone when deleted, and deleting them again is fine", %{path: path} do
+          assert :ok = @backend.delete_keys(path, :"pre-key", 1)
+          :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
+          assert :ok = @backend.delete_keys(path, :"pre-key", 1)
+          assert :ok = @backend.delete_keys(path, :"pre-key", 1)
+          assert {:error, :not_found} = @backend.load_keys(path, :"pre-key", 1)
+        end
+
+        test "have integer ids too", %{path: path} do
+          key = pre_key()
+          :ok = @backend.save_keys(path, :"pre-key", 7, key)
+          assert {:ok, ^key} = @backend.load_keys(path, :"pre-key", "7")
+        end
+
+        test "are listed by type", %{path: path} do
+          assert {:ok, empty} = @backend.list_keys(path)
+          assert empty == %{}
+
+          :ok = @backend.save_credentials(path, State.new())
+          for id <- 1..3, do: :ok = @backend.save_keys(path, :"pre-key", id, pre_key())
+          :ok = @backend.save_keys(path, :"lid-mapping", "1_reverse", "2")
+
+          assert {:ok, keys} = @backend.list_keys(path)
+          assert %{"pre-key": ids, "lid-mapping": ["1_reverse"]} = keys
+          assert Enum.sort(ids) == ["1", "2", "3"]
+          assert map_size(keys) == 2
+        end
+
+        test "are saved and deleted in one commit", %{path: path} do
+          :ok = @backend.commit_keys(path, %{"pre-key": Map.new(1..5, &{&1, pre_key()})})
+          key = pre_key()
+
+          assert :ok =
+                   @backend.commit_keys(path, %{
+                     "pre-key": %{1 => nil, 2 => key, 99 => nil},
+                     "lid-mapping": %{"1" => "2"}
+                   })
+
+          assert {:error, :not_found} = @backend.load_keys(path, :"pre-key", 1)
+          assert {:ok, ^key} = @backend.load_keys(path, :"pre-key", 2)
+          assert {:ok, "2"} = @backend.load_keys(path, :"lid-mapping", "1")
+          assert :ok = @backend.commit_keys(path, %{})
+        end
+
+        test "are untouched by a commit of which one change is refused", %{path: path} do
+          :ok = @backend.commit_keys(path, %{"pre-key": %{1 => pre_key()}})
+          before = Fixtures.files!(path)
+
+          assert {:error, %InvalidTermError{}} =
+                   @backend.commit_keys(path, %{
+                     "pre-key": %{1 => nil, 2 => pre_key()},
+                     "lid-mapping": %{"1" => self()}
+                   })
+
+          assert Fixtures.files!(path) == before
+        end
+
+        test "of concurrent writers are all there", %{path: path} do
+          1..4
+          |> Enum.map(fn writer ->
+            Task.async(fn ->
+              for n <- 1..20 do
+                :ok = @backend.save_keys(path, :"lid-mapping", "#{writer}_#{n}", "#{n}")
+              end
+            end)
+          end)
+          |> Task.await_many(60_000)
+
+          assert {:ok, %{"lid-mapping": ids}} = @backend.list_keys(path)
+          assert length(ids) == 80
+        end
+
+        test "are in files of the user's own", %{path: path} do
+          :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
+          assert (File.stat!(path).mode &&& 0o777) == 0o700
+
+          for name <- File.ls!(path) do
+            assert (File.stat!(Path.join(path, name)).mode &&& 0o777) == 0o600, name
+          end
+        end
+      end
+    end
+  end
+
+  defmacro contract_names do
+    quote do
+      describe "file names" do
+        test "of ids that want the same one never overwrite each other", %{path: path} do
+          for {first, second} <- [
+                {"a/b", "a__b"},
+                {"c__d", "c/d"},
+                {"e:f", "e-f"},
+                {"g-h", "g:h"}
+              ] do
+            :ok = @backend.save_keys(path, :"lid-mapping", first, "first")
+
+            assert {:error, %InvalidKeyError{type: "lid-mapping", id: ^second}} =
+                     @backend.save_keys(path, :"lid-mapping", second, "second")
+
+            assert {:ok, "first"} = @backend.load_keys(path, :"lid-mapping", first)
+            assert {:error, :not_found} = @backend.load_keys(path, :"lid-mapping", second)
+            assert :ok = @backend.delete_keys(path, :"lid-mapping", second)
+            assert {:ok, "first"} = @backend.load_keys(path, :"lid-mapping", first)
+
+            :ok = @backend.delete_keys(path, :"lid-mapping", first)
+            assert :ok = @backend.save_keys(path, :"lid-mapping", second, "second")
+            assert {:ok, "second"} = @backend.load_keys(path, :"lid-mapping", second)
+          end
+        end
+
+        test "of colliding ids in one commit are refused", %{path: path} do
+          assert {:error, %InvalidKeyError{}} =
+                   @backend.commit_keys(path, %{"lid-mapping": %{"a/b" => "1", "a__b" => "2"}})
+
+          assert {:ok, keys} = @backend.list_keys(path)
+          assert keys == %{}
+        end
+
+        test "that guess wrong are written down", %{path: path} do
+          ids = ["alice/device:0", "a__b", "x:y:z", "__"]
+          for id <- ids, do: :ok = @backend.save_keys(path, :"lid-mapping", id, id)
+          assert {:ok, %{"lid-mapping": listed}} = @backend.list_keys(path)
+          assert Enum.sort(listed) == Enum.sort(ids)
+
+          copy = path <> "-copy"
+          File.cp_r!(path, copy)
+          assert {:ok, %{"lid-mapping": listed}} = @backend.list_keys(copy)
+          assert Enum.sort(listed) == Enum.sort(ids)
+          for id <- ids, do: assert({:ok, ^id} = @backend.load_keys(copy, :"lid-mapping", id))
+        end
+
+        test "that no file can have are refused", %{path: path} do
+          long = String.duplicate("x", 250)
+
+          for id <- [long, "a\0b", <<255, 254>>, "x.tmp-1"] do
+            assert {:error, %InvalidKeyError{type: "lid-mapping"}} =
+                     @backend.save_keys(path, :"lid-mapping", id, "1")
+
+            assert {:error, %InvalidKeyError{}} = @backend.load_keys(path, :"lid-mapping", id)
+          end
+        end
+
+        test "never leave the directory", %{path: path, tmp: tmp} do
+          for id <- ["../../x", "/etc/passwd", "..", "."] do
+            :ok = @backend.save_keys(path, :"lid-mapping", id, id)
+            assert {:ok, ^id} = @backend.load_keys(path, :"lid-mapping", id)
+          end
+
+          assert File.ls!(tmp) == ["auth"]
+          assert path |> File.ls!() |> Enum.all?(&File.regular?(Path.join(path, &1)))
+        end
+      end
+    end
+  end
+
+  defmacro contract_damage do
+    quote do
+      describe "a damaged file" do
+        test "of credentials is an error and never a fresh identity", %{path: path} do
+          :ok = @backend.save_credentials(path, State.new())
+          file = Path.join(path, "creds" <> @extension)
+          whole = File.read!(file)
+
+          for bytes <- ["", binary_part(whole, 0, 40), "null", "[]", <<131, 106>>, <<0>>] do
+            File.write!(file, bytes)
+            assert {:error, %CorruptFileError{path: ^file}} = @backend.load_credentials(path)
+            assert File.read!(file) == bytes
+          end
+        end
+
+        test "of a key costs that key alone", %{path: path} do
+          for id <- 1..2, do: :ok = @backend.save_keys(path, :"pre-key", id, pre_key())
+          file = Path.join(path, "pre-key-1" <> @extension)
+
+          for bytes <- ["", "{", <<131>>, <<131, 104>>] do
+            File.write!(file, bytes)
+
+            assert {:error, %CorruptFileError{path: ^file} = error} =
+                     @backend.load_keys(path, :"pre-key", 1)
+
+            assert Exception.message(error) =~ "pre-key-1"
+          end
+
+          assert {:ok, _} = @backend.load_keys(path, :"pre-key", 2)
+          key = pre_key()
+          assert :ok = @backend.save_keys(path, :"pre-key", 1, key)
+          assert {:ok, ^key} = @backend.load_keys(path, :"pre-key", 1)
+        end
+
+        test "that is a link is not followed", %{path: path, tmp: tmp} do
+          :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
+          outside = Path.join(tmp, "outside")
+          File.rename!(Path.join(path, "pre-key-1" <> @extension), outside)
+          File.ln_s!(outside, Path.join(path, "pre-key-1" <> @extension))
+          before = File.read!(outside)
+
+          assert {:error, %CorruptFileError{}} = @backend.load_keys(path, :"pre-key", 1)
+
+          assert {:error, %CorruptFileError{}} =
+                   @backend.save_keys(path, :"pre-key", 1, pre_key())
+
+          assert File.read!(outside) == before
+        end
+
+        test "that a crash left behind is never read", %{path: path} do
+          :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
+          whole = File.read!(Path.join(path, "pre-key-1" <> @extension))
+          File.write!(Path.join(path, "pre-key-2#{@extension}.tmp-1234"), whole)
+          File.write!(Path.join(path, "pre-key-3#{@extension}.bak"), whole)
+
+          assert {:ok, %{"pre-key": ["1"]}} = @backend.list_keys(path)
+          assert {:error, :not_found} = @backend.load_keys(path, :"pre-key", 2)
+        end
+      end
+
+      describe "the manifest" do
+        test "of a later version, another backend or damaged is an error, and nothing is touched",
+             %{path: path} do
+          :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
+          # Else the journal, which holds the manifest, would put it back.
+          checkpoint(@backend, path)
+          assert File.exists?(Path.join(path, @manifest))
+
+          cases = [
+            {%{"backend" => backend_name(@backend), "version" => 99, "key_index" => %{}},
+             {:unsupported_persistence_version, @backend, 99}},
+            {%{"backend" => "postgres", "version" => 1, "key_index" => %{}},
+             {:unexpected_persistence_backend, @backend, "postgres"}}
+          ]
+
+          for {manifest, reason} <- cases do
+            copy = "#{path}-#{System.unique_integer([:positive])}"
+            File.cp_r!(path, copy)
+            File.write!(Path.join(copy, @manifest), render(manifest, @extension))
+            before = Fixtures.files!(copy)
+
+            assert {:error, ^reason} = @backend.load_keys(copy, :"pre-key", 1)
+            assert {:error, ^reason} = @backend.save_keys(copy, :"pre-key", 1, pre_key())
+            assert {:error, ^reason} = @backend.load_credentials(copy)
+            assert {:error, ^reason} = @backend.list_keys(copy)
+            assert Fixtures.files!(copy) == before
+          end
+
+          copy = path <> "-damaged"
+          File.cp_r!(path, copy)
+          File.write!(Path.join(copy, @manifest), "garbage")
+
+          assert {:error, {:invalid_persistence_metadata, @backend, _}} =
+                   @backend.load_keys(copy, :"pre-key", 1)
+        end
+      end
+    end
+  end
+
+  defmacro contract_helper do
+    quote do
+      describe "the auth-state helper" do
+        test "gives state, connect options and a way to save", %{path: path} do
+          assert {:ok, helper} = use_auth_state(@backend, path)
+          assert %{state: %State{} = state, save_creds: save_creds} = helper
+
+          assert helper.connect_opts == [
+                   signal_store_module: BaileysEx.Auth.KeyStore,
+                   signal_store_opts: [persistence_module: @backend, persistence_context: path]
+                 ]
+
+          one = %{state | platform: "one"}
+          assert :ok = save_creds.(one)
+          assert {:ok, ^one} = @backend.load_credentials(path)
+
+          two = %{state | platform: "two"}
+          assert :ok = save_creds.(Map.from_struct(two))
+          assert {:ok, ^two} = @backend.load_credentials(path)
+
+          three = %{state | platform: "three"}
+          assert :ok = save_creds.(%{creds: three})
+          assert {:ok, ^three} = @backend.load_credentials(path)
+
+          four = %{state | platform: "four"}
+          assert :ok = save_creds.(%{creds: Map.from_struct(four), keys: %{}})
+          assert {:ok, ^four} = @backend.load_credentials(path)
+
+          assert {:error, %InvalidTermError{}} = save_creds.(%{platform: "half"})
+          assert {:ok, %{state: ^four}} = use_auth_state(@backend, path)
+        end
+      end
+    end
+  end
+
+  def pre_key do
+    %{private: :crypto.strong_rand_bytes(32), public: :crypto.strong_rand_bytes(32)}
+  end
+
+  def use_auth_state(BaileysEx.Auth.FilePersistence = backend, path) do
+    backend.use_multi_file_auth_state(path)
+  end
+
+  def use_auth_state(BaileysEx.Auth.NativeFilePersistence = backend, path) do
+    backend.use_native_file_auth_state(path)
+  end
+
+  def checkpoint(BaileysEx.Auth.FilePersistence, _path), do: :ok
+  def checkpoint(backend, path), do: :ok = backend.checkpoint(path)
+
+  def backend_name(BaileysEx.Auth.FilePersistence), do: "file_persistence"
+  def backend_name(BaileysEx.Auth.NativeFilePersistence), do: "native_file_persistence"
+
+  def render(manifest, ".etf"), do: :erlang.term_to_binary(manifest)
+
+  def render(manifest, ".json") do
+    ~s({"backend":"#{manifest["backend"]}","version":#{manifest["version"]},"key_index":{}})
+  end
+
+  # A session without times is written with the time of writing, for Baileys sorts by it.
+  def without_times(%BaileysEx.Signal.SessionRecord{sessions: sessions} = record) do
+    sessions =
+      Map.new(sessions, fn {base_key, session} ->
+        {base_key, %{session | index_info: Map.drop(session.index_info, [:used, :created])}}
+      end)
+
+    %{record | sessions: sessions}
+  end
+
+  def without_times(term), do: term
+end
