@@ -1,0 +1,15 @@
+defmodule Consumer.MixProject do
+  use Mix.Project
+
+  # An application that uses the library as any other would: by a dependency, and nothing else.
+  def project do
+    [
+      app: :consumer,
+      version: "0.1.0",
+      elixir: "~> 1.14",
+      deps: [{:baileys_ex_auth, path: "../.."}]
+    ]
+  end
+
+  def application, do: []
+end
