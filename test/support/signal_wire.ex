@@ -58,10 +58,7 @@ defmodule BaileysEx.Test.SignalWire do
     }
   end
 
-  defp split(message, tail), do: split_at(message, byte_size(message) - tail)
-
-  defp split_at(message, at),
-    do: {binary_part(message, 0, at), binary_part(message, at, byte_size(message) - at)}
+  defp split(message, tail), do: :erlang.split_binary(message, byte_size(message) - tail)
 
   defp fields(<<>>), do: %{}
 
@@ -75,8 +72,7 @@ defmodule BaileysEx.Test.SignalWire do
 
   defp value(2, rest) do
     {length, rest} = varint(rest)
-    <<bytes::binary-size(length), rest::binary>> = rest
-    {bytes, rest}
+    :erlang.split_binary(rest, length)
   end
 
   defp varint(<<0::1, low::7, rest::binary>>), do: {low, rest}

@@ -13,8 +13,8 @@ defmodule BaileysEx.Auth.State do
     * `:me` is `%{id: jid, name: name, lid: jid}` once paired; other members have string keys
     * `:account_settings` is `%{unarchive_chats: boolean, default_disappearing_mode: map | nil}`
     * `:additional_data` is yours; the JSON backend takes what JSON can hold
-    * `:unknown_fields` are members of a Baileys file that this library does not know, by their
-      Baileys names; they are written back to a Baileys file
+    * `:unknown_fields` are members of a file that this library does not know, by their names in
+      that file; they are written back
 
   The names are those of Baileys' `AuthenticationCreds` in snake case, but for
   `:pairing_ephemeral_key` (`pairingEphemeralKeyPair`).
@@ -217,7 +217,10 @@ defmodule BaileysEx.Auth.State do
   Makes a whole state of one that another version saved, or of a map of its fields.
 
   Fields that it lacks get the struct's defaults. Fields of a state that this version does not know
-  are kept, so that saving loses nothing; other names in a map are left out. What makes the identity must be there and have its shape: otherwise the result is
+  go to `:unknown_fields` by their names, so that saving loses nothing; other names in a map are
+  left out. (A struct with other fields than its own would print as a plain map, secrets and all.)
+
+  What makes the identity must be there and have its shape: otherwise the result is
   `{:error, {member, problem}}`, such as `{"signed_pre_key.signature", "is missing"}`; `member` is
   `nil` where the term is no state at all. No value is shown.
 
@@ -225,15 +228,28 @@ defmodule BaileysEx.Auth.State do
       {:error, {"noise_key", "is missing"}}
   """
   @spec complete(term()) :: {:ok, t()} | {:error, {String.t() | nil, String.t()}}
-  def complete(%{__struct__: __MODULE__} = state),
-    do: checked(Map.merge(struct(__MODULE__), state))
+  def complete(%{__struct__: __MODULE__} = older) do
+    {known, unknown} = Map.split(older, [:__struct__ | fields()])
+    state = Map.merge(struct(__MODULE__), known)
+
+    with :ok <- Check.identity(state) do
+      {:ok, Map.update!(state, :unknown_fields, &Map.merge(named(unknown), &1))}
+    end
+  end
 
   def complete(%{__struct__: _other}), do: {:error, {nil, "is not a state"}}
-  def complete(fields) when is_map(fields), do: checked(struct(__MODULE__, fields))
+
+  def complete(fields) when is_map(fields) do
+    state = struct(__MODULE__, fields)
+    with :ok <- Check.identity(state), do: {:ok, state}
+  end
+
   def complete(_term), do: {:error, {nil, "is not a state"}}
 
-  defp checked(state) do
-    with :ok <- Check.identity(state), do: {:ok, state}
+  defp named(unknown) do
+    for {name, value} when is_atom(name) or is_binary(name) <- unknown, into: %{} do
+      {to_string(name), value}
+    end
   end
 
   defp fields, do: Map.keys(struct(__MODULE__)) -- [:__struct__]

@@ -284,9 +284,12 @@ defmodule BaileysEx.Auth.StateTest do
       end
     end
 
-    test "keeps fields of a later version" do
-      later = Map.put(State.new(), :field_of_tomorrow, 1)
-      assert State.complete(later) == {:ok, later}
+    test "keeps fields of a later version, where it keeps those of a Baileys file" do
+      state = State.new(unknown_fields: %{"fromBaileys" => 1})
+      later = Map.put(state, :field_of_tomorrow, 2)
+
+      assert State.complete(later) ==
+               {:ok, %{state | unknown_fields: %{"fromBaileys" => 1, "field_of_tomorrow" => 2}}}
     end
 
     test "makes a state of a map of its fields" do
@@ -319,7 +322,8 @@ defmodule BaileysEx.Auth.StateTest do
             {[:signed_pre_key, :key_id], -1, "is not a non-negative integer"},
             {[:registration_id], "SECRET", "is not a non-negative integer"},
             {[:adv_secret_key], {:SECRET}, "is not text"},
-            {[:adv_secret_key], "", "is not text"}
+            {[:adv_secret_key], "", "is not text"},
+            {[:unknown_fields], ["SECRET"], "is not a map"}
           ] do
         state = State.new()
         damaged = put_in(state, Enum.map(path, &Access.key!/1), wrong)

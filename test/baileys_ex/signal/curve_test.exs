@@ -179,8 +179,7 @@ defmodule BaileysEx.Signal.CurveTest do
   end
 
   defp flip(binary) do
-    at = below(byte_size(binary))
-    <<before::binary-size(at), byte, rest::binary>> = binary
+    {before, <<byte, rest::binary>>} = :erlang.split_binary(binary, below(byte_size(binary)))
     <<before::binary, bxor(byte, 1 <<< below(8)), rest::binary>>
   end
 end

@@ -11,8 +11,9 @@ defmodule BaileysEx.Auth.State.Check do
          :ok <- key_pair(state, :signed_identity_key),
          :ok <- optional_key_pair(state, :pairing_ephemeral_key),
          :ok <- signed_pre_key(state.signed_pre_key),
-         :ok <- integer("registration_id", state.registration_id) do
-      text("adv_secret_key", state.adv_secret_key)
+         :ok <- integer("registration_id", state.registration_id),
+         :ok <- text("adv_secret_key", state.adv_secret_key) do
+      map("unknown_fields", state.unknown_fields)
     end
   end
 
