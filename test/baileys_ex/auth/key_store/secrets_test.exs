@@ -76,8 +76,14 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
   end
 
   defp crash_with(error) do
-    {pid, monitor} = spawn_monitor(fn -> raise error end)
+    {pid, monitor} = monitored_task(fn -> raise error end)
     assert_receive {:DOWN, ^monitor, :process, ^pid, _reason}, 5_000
+  end
+
+  # A task logs its crash itself, and so before it is down.
+  defp monitored_task(fun) do
+    {:ok, pid} = Task.start(fun)
+    {pid, Process.monitor(pid)}
   end
 
   test "inspecting handles, the processes and what they are doing" do
@@ -123,7 +129,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
       printed =
         capture_log(fn ->
           Gate.close(table, [:commit_keys])
-          callers = for _ <- 1..3, do: spawn_monitor(fn -> KeyStore.set(ref, @data) end)
+          callers = for _ <- 1..3, do: monitored_task(fn -> KeyStore.set(ref, @data) end)
           gate = Gate.arrived(:commit_keys)
           Process.sleep(20)
           Process.exit(if(victim == :store, do: ref.pid, else: committer), :kill)
@@ -148,7 +154,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
     printed =
       capture_log(fn ->
         :sys.suspend(pid)
-        {caller, monitor} = spawn_monitor(fn -> Store.set(store, @data) end)
+        {caller, monitor} = monitored_task(fn -> Store.set(store, @data) end)
         Process.sleep(20)
         refute_marked(all_of(Process.info(pid, :messages)))
         Process.exit(pid, :kill)
