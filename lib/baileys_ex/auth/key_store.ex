@@ -179,8 +179,7 @@ defmodule BaileysEx.Auth.KeyStore do
     read(table, type, ids, %{})
   rescue
     error in ArgumentError ->
-      if :ets.info(table, :type) == :undefined, do: fail!(:get, :store_stopped)
-      reraise error, __STACKTRACE__
+      if Cache.gone?(table), do: fail!(:get, :store_stopped), else: reraise(error, __STACKTRACE__)
   end
 
   defp read(_table, _type, [], entries), do: entries
@@ -217,8 +216,9 @@ defmodule BaileysEx.Auth.KeyStore do
     if Changes.empty?(changes), do: :ok, else: try_commit(table, token, action, changes)
   rescue
     error in ArgumentError ->
-      if :ets.info(table, :type) == :undefined, do: fail!(action, :store_stopped)
-      reraise error, __STACKTRACE__
+      if Cache.gone?(table),
+        do: fail!(action, :store_stopped),
+        else: reraise(error, __STACKTRACE__)
   end
 
   defp try_commit(table, token, action, changes) do

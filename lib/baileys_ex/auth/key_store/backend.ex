@@ -125,26 +125,33 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   defp call(%__MODULE__{module: module} = backend, callback, args) do
     apply(module, callback, Map.fetch!(backend, callback) ++ args)
   catch
-    kind, reason -> {:error, {:backend_crashed, crash(kind, reason, __STACKTRACE__)}}
+    kind, reason -> {:error, {:backend_crashed, crash(module, kind, reason, __STACKTRACE__)}}
   end
 
   defp failure(_callback, {:error, reason}), do: {:error, reason}
   defp failure(callback, _other), do: {:error, {:bad_return, callback}}
 
-  # The messages of most exceptions print the term that they are about, which may be a key.
-  defp crash(kind, reason, stacktrace) do
-    what =
-      if kind == :error,
-        do: inspect(Exception.normalize(:error, reason, stacktrace).__struct__),
-        else: kind
-
-    "#{what}#{place(stacktrace)}"
+  # The messages of most exceptions print the term that they are about, which may be a key, and so
+  # do the arguments in a stack trace.
+  defp crash(module, :error, reason, stacktrace) do
+    %exception{} = Exception.normalize(:error, reason, stacktrace)
+    inspect(exception) <> place(module, stacktrace)
   end
 
-  defp place([{module, function, args, location} | _]) when is_list(args) do
-    place([{module, function, length(args), location}])
+  defp crash(module, kind, _reason, stacktrace) do
+    Atom.to_string(kind) <> place(module, stacktrace)
   end
 
-  defp place([entry | _]), do: " in " <> Exception.format_stacktrace_entry(entry)
-  defp place([]), do: ""
+  defp place(module, stacktrace) do
+    case Enum.find(stacktrace, List.first(stacktrace), &(elem(&1, 0) == module)) do
+      nil -> ""
+      entry -> " in " <> Exception.format_stacktrace_entry(without_args(entry))
+    end
+  end
+
+  defp without_args({module, function, args, location}) when is_list(args) do
+    {module, function, length(args), location}
+  end
+
+  defp without_args(entry), do: entry
 end

@@ -83,6 +83,10 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
     :ok
   end
 
+  @doc "Whether the store that owned the table has ended."
+  @spec gone?(table()) :: boolean()
+  def gone?(table), do: :ets.info(table, :type) == :undefined
+
   @doc "How many entries are here."
   @spec count(table()) :: non_neg_integer()
   def count(table) do

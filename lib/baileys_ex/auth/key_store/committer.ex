@@ -74,6 +74,10 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
       send(state.store, {:unpin, pinned})
       answer(live, results)
     end
+  rescue
+    error in ArgumentError ->
+      # Killed while this was being written, which has no reader any more.
+      if Cache.gone?(state.cache), do: :store_stopped, else: reraise(error, __STACKTRACE__)
   end
 
   # Which of the transactions still hold their locks; they keep them until `:unpin`. Not a call,

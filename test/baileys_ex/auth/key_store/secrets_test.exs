@@ -1,0 +1,181 @@
+defmodule BaileysEx.Auth.KeyStore.SecretsTest do
+  # Values are marked, everything that can go wrong does, and whatever is printed is searched.
+  use ExUnit.Case, async: false
+
+  import ExUnit.CaptureIO
+  import ExUnit.CaptureLog
+
+  alias BaileysEx.Auth.KeyStore
+  alias BaileysEx.Auth.KeyStore.OperationError
+  alias BaileysEx.Signal.Store
+  alias BaileysEx.Signal.Store.Memory
+  alias BaileysEx.Test.Backends.{Batch, KeyByKey, Table}
+  alias BaileysEx.Test.Gate
+
+  @moduletag :capture_log
+
+  @mark "TOPSECRET"
+  @secret %{private: @mark, public: [@mark], nested: {@mark, String.to_charlist(@mark)}}
+  @data %{"pre-key": %{"1" => @secret, "2" => @secret}}
+
+  defp start(backend, table) do
+    {:ok, pid} =
+      KeyStore.start_link(
+        persistence_module: backend,
+        persistence_context: table,
+        max_commit_retries: 1
+      )
+
+    KeyStore.wrap(pid)
+  end
+
+  defp refute_marked(printed) do
+    refute printed =~ @mark
+    refute printed =~ inspect(String.to_charlist(@mark), charlists: :as_lists)
+    printed
+  end
+
+  defp all_of(term), do: inspect(term, limit: :infinity, printable_limit: :infinity)
+
+  test "errors of every kind of backend failure" do
+    failures = [
+      fn -> {:error, @secret} end,
+      fn -> {:error, {:refused, @secret}} end,
+      fn -> {:error, {:refused, @mark <> <<0, 255>>}} end,
+      fn -> {:error, {:refused, [@secret | @mark]}} end,
+      fn -> {:error, String.to_charlist(@mark)} end,
+      fn -> @secret end,
+      fn -> {:ok, nil, @secret} end,
+      fn -> raise ArgumentError, @mark end,
+      fn -> Map.fetch!(@secret, :missing) end,
+      fn -> :nobody = Process.get(:nothing, @secret) end,
+      fn -> String.upcase(@secret) end,
+      fn -> throw(@secret) end,
+      fn -> exit(@secret) end
+    ]
+
+    for backend <- [Batch, KeyByKey], failure <- failures do
+      table = Table.new()
+      ref = start(backend, table)
+      Table.before_calls(table, fn _callback, _args -> failure.() end)
+
+      for ask <- [
+            fn -> KeyStore.get(ref, :session, ["a"]) end,
+            fn -> KeyStore.set(ref, @data) end,
+            fn -> KeyStore.clear(ref) end,
+            fn -> KeyStore.transaction(ref, "k", &KeyStore.set(&1, @data)) end
+          ] do
+        error = assert_raise OperationError, ask
+        refute_marked(Exception.message(error))
+        refute_marked(all_of(error))
+        refute_marked(capture_log(fn -> crash_with(error) end))
+      end
+
+      GenServer.stop(ref.pid)
+    end
+  end
+
+  defp crash_with(error) do
+    {pid, monitor} = monitored_task(fn -> raise error end)
+    assert_receive {:DOWN, ^monitor, :process, ^pid, _reason}, 5_000
+  end
+
+  # A task logs its crash itself, and so before it is down.
+  defp monitored_task(fun) do
+    {:ok, pid} = Task.start(fun)
+    {pid, Process.monitor(pid)}
+  end
+
+  test "inspecting handles, the processes and what they are doing" do
+    table = Table.new()
+    ref = start(Batch, table)
+    {:links, links} = Process.info(ref.pid, :links)
+    [committer] = links -- [self()]
+    Gate.close(table, [:commit_keys])
+    first = Task.async(fn -> KeyStore.set(ref, @data) end)
+    gate = Gate.arrived(:commit_keys)
+    waiting = Task.async(fn -> KeyStore.set(ref, @data) end)
+    Process.sleep(20)
+
+    for pid <- [ref.pid, committer] do
+      refute_marked(all_of(Process.info(pid)))
+      refute_marked(all_of(Process.info(pid, [:messages, :dictionary, :current_stacktrace])))
+    end
+
+    Gate.open(gate)
+    Gate.open(Gate.arrived(:commit_keys))
+    Task.await_many([first, waiting])
+    Table.before_calls(table, fn _callback, _args -> :ok end)
+    KeyStore.get(ref, :"pre-key", ["1", "2"])
+
+    KeyStore.transaction(ref, "k", fn tx ->
+      KeyStore.set(tx, @data)
+      refute_marked(all_of(tx))
+    end)
+
+    for pid <- [ref.pid, committer], do: refute_marked(all_of(:sys.get_status(pid)))
+    refute_marked(all_of([ref, %Store{module: KeyStore, ref: ref}]))
+  end
+
+  test "processes that are killed while they hold keys" do
+    Process.flag(:trap_exit, true)
+
+    for victim <- [:store, :committer] do
+      table = Table.new()
+      ref = start(Batch, table)
+      {:links, links} = Process.info(ref.pid, :links)
+      [committer] = links -- [self()]
+
+      printed =
+        capture_log(fn ->
+          Gate.close(table, [:commit_keys])
+          callers = for _ <- 1..3, do: monitored_task(fn -> KeyStore.set(ref, @data) end)
+          gate = Gate.arrived(:commit_keys)
+          Process.sleep(20)
+          Process.exit(if(victim == :store, do: ref.pid, else: committer), :kill)
+          Gate.open(gate)
+
+          for {pid, monitor} <- callers,
+              do: assert_receive({:DOWN, ^monitor, :process, ^pid, _}, 5_000)
+        end)
+
+      assert printed =~ "the store is not running"
+      refute_marked(printed)
+    end
+  end
+
+  test "a memory store that is stopped while it is asked" do
+    Process.flag(:trap_exit, true)
+    {:ok, pid} = Memory.start_link()
+    store = Store.wrap_running(pid)
+    Store.set(store, @data)
+    refute_marked(all_of([store, :sys.get_status(pid)]))
+
+    printed =
+      capture_log(fn ->
+        :sys.suspend(pid)
+        {caller, monitor} = monitored_task(fn -> Store.set(store, @data) end)
+        Process.sleep(20)
+        refute_marked(all_of(Process.info(pid, :messages)))
+        Process.exit(pid, :kill)
+        assert_receive {:DOWN, ^monitor, :process, ^caller, reason}, 5_000
+        refute_marked(all_of(reason))
+      end)
+
+    refute_marked(printed)
+  end
+
+  test "nothing is printed where all goes well" do
+    table = Table.new()
+
+    printed =
+      capture_io(:stderr, fn ->
+        ref = start(Batch, table)
+        KeyStore.set(ref, @data)
+        KeyStore.clear(ref)
+        GenServer.stop(ref.pid)
+      end)
+
+    assert printed == ""
+  end
+end

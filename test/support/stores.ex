@@ -1,0 +1,93 @@
+defmodule BaileysEx.Test.Stores do
+  @moduledoc false
+  # The stores that the contract and the property tests run against, all by the same three
+  # functions: a fresh place to keep keys, a store started over it, and what is there without asking
+  # a store (`:unknown` where nobody else can tell).
+
+  alias BaileysEx.Auth.KeyStore
+  alias BaileysEx.Signal.Store
+  alias BaileysEx.Test.Backends
+
+  # TODO(integration): the guard goes when both backends are there.
+  @file_backends for module <- [
+                       BaileysEx.Auth.NativeFilePersistence,
+                       BaileysEx.Auth.FilePersistence
+                     ],
+                     do: module
+
+  @type name() :: :memory | module()
+  @type place() :: term()
+
+  @doc "The stores whose keys survive a restart of the store."
+  @spec persistent() :: [name()]
+  def persistent, do: [Backends.Batch, Backends.KeyByKey | file_backends()]
+
+  @spec all() :: [name()]
+  def all, do: [:memory | persistent()]
+
+  @spec file_backends() :: [module()]
+  def file_backends do
+    Enum.filter(@file_backends, fn module ->
+      Code.ensure_loaded?(module) and function_exported?(module, :commit_keys, 2)
+    end)
+  end
+
+  @spec new_place(name(), Path.t()) :: place()
+  def new_place(:memory, _dir), do: nil
+
+  def new_place(backend, _dir) when backend in [Backends.Batch, Backends.KeyByKey],
+    do: Backends.Table.new()
+
+  def new_place(_file_backend, dir) do
+    path = Path.join(dir, "auth_#{System.unique_integer([:positive])}")
+    File.mkdir_p!(path)
+    path
+  end
+
+  @spec start(name(), place(), keyword()) :: {:ok, Store.t()}
+  def start(name, place, opts \\ [])
+  def start(:memory, nil, _opts), do: Store.start_link()
+
+  def start(backend, place, opts) do
+    defaults = [
+      module: KeyStore,
+      persistence_module: backend,
+      persistence_context: place,
+      delay_between_tries_ms: 0
+    ]
+
+    Store.start_link(Keyword.merge(defaults, opts))
+  end
+
+  @spec stop(Store.t()) :: :ok
+  def stop(%Store{ref: ref}), do: GenServer.stop(ref.pid)
+
+  @doc "The place's keys as `%{{type, id} => value}`."
+  @spec contents(name(), place()) :: map() | :unknown
+  def contents(:memory, nil), do: :unknown
+  def contents(_backend, %Backends.Table{} = table), do: Backends.Table.contents(table)
+
+  def contents(backend, path) do
+    {:ok, listed} = backend.list_keys(path)
+
+    for {type, ids} <- listed, id <- ids, into: %{} do
+      {:ok, value} = backend.load_keys(path, type, id)
+      {{type, id}, value}
+    end
+  end
+end
+
+defmodule BaileysEx.Test.Values do
+  @moduledoc false
+  # Terms that every backend takes for a family, told apart by a number.
+
+  @types [:"pre-key", :"lid-mapping", :"device-list"]
+
+  @spec types() :: [atom()]
+  def types, do: @types
+
+  @spec value(atom(), non_neg_integer()) :: term()
+  def value(:"pre-key", n), do: %{public: <<n::256>>, private: <<n + 1::256>>}
+  def value(:"lid-mapping", n), do: Integer.to_string(n)
+  def value(:"device-list", n), do: [Integer.to_string(n), "0"]
+end
