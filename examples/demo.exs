@@ -62,8 +62,8 @@ case PersistenceMigration.migrate_compat_json_to_native(source, target, options)
 
     row.(["total", summary.migrated_keys, summary.bytes_read, summary.bytes_written])
     IO.puts("\nOpened with use_native_file_auth_state/1; ready for a connection:")
-    IO.puts("  " <> inspect(auth.connect_opts, pretty: true, limit: :infinity))
-    IO.puts("  " <> inspect(auth.state))
+    IO.inspect(auth.connect_opts)
+    IO.inspect(auth.state)
 
   {:error, reason} ->
     message = if is_exception(reason), do: Exception.message(reason), else: inspect(reason)

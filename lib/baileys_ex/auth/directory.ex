@@ -35,13 +35,18 @@ defmodule BaileysEx.Auth.Directory do
     path = Path.expand(path)
 
     case nif.(path) do
-      :closed ->
-        with :ok <- locked({module, format}, path, &Native.store_open(&1, format)) do
-          result(nif.(path), module)
-        end
+      :closed -> open_and_read({module, format}, path, nif)
+      result -> result(result, module)
+    end
+  end
 
-      result ->
-        result(result, module)
+  defp open_and_read({module, format} = backend, path, nif) do
+    with :ok <- locked(backend, path, &Native.store_open(&1, format)) do
+      case nif.(path) do
+        # A write of another process failed in between.
+        :closed -> {:error, {:recovery_required, module, path}}
+        result -> result(result, module)
+      end
     end
   end
 

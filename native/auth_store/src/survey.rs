@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::codec::{Problem, etf, json};
 use crate::engine::{Disk, JOURNAL, Kind};
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry, FAMILIES, Format};
+use crate::manifest::Manifest;
 use crate::store::Store;
 use crate::value::Value;
 
@@ -70,6 +72,7 @@ pub struct Damage {
 
 pub struct Survey<D: Disk> {
     store: Store<D>,
+    manifest: Arc<Manifest>,
     names: Vec<String>,
     next: usize,
     bytes: u64,
@@ -102,6 +105,7 @@ impl<D: Disk> Survey<D> {
         ignored.sort_unstable();
         bring_creds_first(&mut names, &layout::creds_name(format));
         Ok(Survey {
+            manifest: store.look_at_manifest()?,
             store,
             names,
             next: 0,
@@ -203,8 +207,7 @@ impl<D: Disk> Survey<D> {
     }
 
     fn give(&self, name: &str, value: &Value, sink: &mut Sink<'_>) -> Result<()> {
-        let manifest = self.store.look_at_manifest()?;
-        if let Some((family, id)) = manifest.owner(name) {
+        if let Some((family, id)) = self.manifest.owner(name) {
             let finding = Finding::Key {
                 name,
                 family,
