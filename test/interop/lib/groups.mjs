@@ -36,11 +36,11 @@ async function writeSome(account, author, group, name, count, delivered) {
 // Somebody left the group, so the author takes a new sender key; the account keeps both.
 async function replaceSenderKey(account, author, group, keep) {
   keep('late', await writeSome(account, author, group, 'old key ', 4, [0, 3]))
-  keep('next', await writeSome(account, author, group, 'old key next ', 1, []))
+  keep('next', await writeSome(account, author, group, 'old key next ', 2, []))
   const { user, device } = author.baileys.jidDecode(author.jid)
   await author.keys.set({ 'sender-key': { [`${group}::${user}::${device ?? 0}`]: null } })
   keep('late', await writeSome(account, author, group, 'new key ', 3, [0, 2]))
-  keep('next', await writeSome(account, author, group, 'new key next ', 1, []))
+  keep('next', await writeSome(account, author, group, 'new key next ', 2, []))
 }
 
 async function writeOwn(account, peers, group) {
