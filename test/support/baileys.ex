@@ -1,0 +1,63 @@
+defmodule BaileysEx.Test.Baileys do
+  @moduledoc false
+  # Runs the scripts of test/interop, that is, the real Baileys.
+
+  alias BaileysEx.Test.JSON
+
+  @directory Path.expand("../interop", __DIR__)
+  @oldest_node 20
+
+  @doc "Whether this machine has what the scripts need."
+  @spec available() :: :ok | {:error, String.t()}
+  def available do
+    with {:ok, node} <- executable("node"),
+         {:ok, _npm} <- executable("npm") do
+      recent_enough(node)
+    end
+  end
+
+  defp executable(name) do
+    case System.find_executable(name) do
+      nil -> {:error, "#{name} was not found: install Node.js #{@oldest_node} or later"}
+      path -> {:ok, path}
+    end
+  end
+
+  defp recent_enough(node) do
+    {"v" <> version, 0} = System.cmd(node, ["--version"])
+
+    case Integer.parse(version) do
+      {major, _} when major >= @oldest_node -> :ok
+      _ -> {:error, "Node.js #{String.trim(version)} is older than #{@oldest_node}"}
+    end
+  end
+
+  @doc "Installs the pinned packages, unless those of this very lock file are there already."
+  @spec install() :: :ok
+  def install do
+    stamp = Path.join(@directory, "node_modules/.installed-lock")
+    lock = File.read!(Path.join(@directory, "package-lock.json"))
+
+    if File.read(stamp) != {:ok, lock} do
+      {output, status} = System.cmd("npm", ["ci"], cd: @directory, stderr_to_stdout: true)
+
+      if status != 0 do
+        raise "npm ci failed in test/interop (leave these tests out with --exclude interop):\n" <>
+                output
+      end
+
+      File.write!(stamp, lock)
+    end
+
+    :ok
+  end
+
+  @doc "Runs a script of test/interop and returns what it reports."
+  @spec run(String.t(), [String.t()]) :: map()
+  def run(script, args) do
+    case System.cmd("node", [Path.join(@directory, script) | args]) do
+      {output, 0} -> JSON.decode!(output)
+      {_, status} -> raise "#{script} failed with status #{status}, its message is above"
+    end
+  end
+end
