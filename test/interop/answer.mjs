@@ -28,7 +28,7 @@ async function answerDirectly(report, account, peers, pending) {
   const known = peers.filter(({ jid }) => !strangers.includes(jid))
   const before = await writeToAll(account, known, 'before reading')
   for (const message of pending.direct.filter(({ kind }) => kind !== 'closed')) {
-    await account.read(message.jid, message)
+    await account.read(message.jid, message).catch((error) => report.failed('read', message, error))
   }
   const after = await writeToAll(account, peers, 'after reading')
 
@@ -39,8 +39,9 @@ async function answerDirectly(report, account, peers, pending) {
     }
   }
   for (const peer of peers) {
-    const message = await peer.write(account.jid, 'thank you')
-    await report.attempt('reply', { ...message, jid: peer.jid }, () => account.read(peer.jid, message))
+    await report.attempt('reply', { text: 'thank you', jid: peer.jid }, async () =>
+      account.read(peer.jid, await peer.write(account.jid, 'thank you'))
+    )
   }
 }
 

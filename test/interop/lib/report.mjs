@@ -6,15 +6,19 @@ export class Report {
   of = {}
   failures = []
 
-  async attempt(where, { kind, text, name, jid, group }, work) {
-    const key = kind ? `${where} ${kind}` : where
+  async attempt(where, item, work) {
+    const key = item.kind ? `${where} ${item.kind}` : where
     this.of[key] = (this.of[key] ?? 0) + 1
     this.read[key] ??= 0
     try {
       await work()
       this.read[key] += 1
     } catch (error) {
-      this.failures.push({ kind: key, from: group ?? jid ?? name, text, reason: error.message })
+      this.failed(key, item, error)
     }
+  }
+
+  failed(kind, { text, name, jid, group }, error) {
+    this.failures.push({ kind, from: group ?? jid ?? name, text, reason: error.message })
   }
 }
