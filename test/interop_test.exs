@@ -7,8 +7,9 @@ defmodule BaileysEx.InteropTest do
   alias BaileysEx.Signal.Curve
   alias BaileysEx.Test.{Baileys, JSON}
 
+  import BaileysEx.Auth.TempDir
+
   @moduletag :interop
-  @moduletag :tmp_dir
   @moduletag timeout: 180_000
 
   with {:error, reason} <- Baileys.available() do
@@ -30,31 +31,18 @@ defmodule BaileysEx.InteropTest do
     File.rm_rf!(root)
     on_exit(fn -> File.rm_rf!(root) end)
 
-    worlds =
-      @versions
-      |> Task.async_stream(&{&1, make_world(root, &1)}, timeout: 60_000)
-      |> Map.new(fn {:ok, made} -> made end)
-
+    worlds = Map.new(@versions, &{&1, Path.join(root, &1)})
+    Baileys.run_all(for {version, world} <- worlds, do: {"make.mjs", [version, world]})
     %{worlds: worlds}
   end
 
-  defp make_world(root, version) do
-    world = Path.join(root, version)
-    Baileys.run("make.mjs", [version, world])
-    world
-  end
+  setup :setup_temp_dir
 
   # A copy of the version's world of the test's own.
-  setup context do
-    case context do
-      %{version: version, worlds: worlds, tmp_dir: dir} ->
-        world = Path.join(dir, "world")
-        File.cp_r!(worlds[version], world)
-        %{world: world, account: Path.join(world, "account")}
-
-      _ ->
-        :ok
-    end
+  setup %{version: version, worlds: worlds, tmp: tmp} do
+    world = Path.join(tmp, "world")
+    File.cp_r!(worlds[version], world)
+    %{world: world, account: Path.join(world, "account")}
   end
 
   for version <- @versions do
@@ -75,7 +63,7 @@ defmodule BaileysEx.InteropTest do
 
       test "reads everything that was loaded and saved into a new JSON directory",
            %{version: version} = context do
-        target = Path.join(context.tmp_dir, "saved")
+        target = Path.join(context.tmp, "saved")
         copy(FilePersistence, context.account, target)
 
         assert_same_to_baileys(version, context.account, target)
@@ -84,8 +72,8 @@ defmodule BaileysEx.InteropTest do
 
       test "reads everything that was migrated to native and back",
            %{version: version} = context do
-        native = Path.join(context.tmp_dir, "native")
-        back = Path.join(context.tmp_dir, "back")
+        native = Path.join(context.tmp, "native")
+        back = Path.join(context.tmp, "back")
         before = fingerprint(context.account)
 
         {:ok, there} = PersistenceMigration.migrate_compat_json_to_native(context.account, native)
@@ -116,7 +104,7 @@ defmodule BaileysEx.InteropTest do
 
       test "opens a fresh identity and finds its signature valid",
            %{version: version} = context do
-        dir = Path.join(context.tmp_dir, "fresh")
+        dir = Path.join(context.tmp, "fresh")
         :ok = FilePersistence.save_credentials(dir, State.new())
         for id <- 1..3, do: :ok = FilePersistence.save_keys(dir, :"pre-key", id, pre_key())
 
@@ -131,8 +119,9 @@ defmodule BaileysEx.InteropTest do
 
   @tag version: "6.7.21"
   test "Baileys 7.0.0-rc14 reads what 6.7.21 made and Elixir saved", context do
-    target = Path.join(context.tmp_dir, "saved")
+    target = Path.join(context.tmp, "saved")
     copy(FilePersistence, context.account, target)
+    assert_same_to_baileys("7.0.0-rc14", context.account, target)
     direction = "Node 6.7.21 -> Elixir -> Node, saved as JSON"
     assert_everything_read("7.0.0-rc14", direction, target, context)
   end
@@ -236,13 +225,13 @@ defmodule BaileysEx.InteropTest do
   end
 
   defp node_get(version, context, request) do
-    file = Path.join(context.tmp_dir, "request.json")
+    file = Path.join(context.tmp, "request.json")
     File.write!(file, JSON.encode(request))
     Baileys.run("get.mjs", [version, context.account, file])
   end
 
   defp node_set(version, context, changes) do
-    file = Path.join(context.tmp_dir, "changes.json")
+    file = Path.join(context.tmp, "changes.json")
     File.write!(file, JSON.encode(changes))
     Baileys.run("set.mjs", [version, context.account, file])
   end
@@ -301,10 +290,7 @@ defmodule BaileysEx.InteropTest do
   end
 
   defp changed_digests(version, one, other) do
-    [before, later] =
-      [one, other]
-      |> Enum.map(&Task.async(fn -> Baileys.run("digest.mjs", [version, &1]) end))
-      |> Task.await_many(60_000)
+    [before, later] = Baileys.run_all(for dir <- [one, other], do: {"digest.mjs", [version, dir]})
 
     assert map_size(before) > 60
 
@@ -338,9 +324,9 @@ defmodule BaileysEx.InteropTest do
 
   defp read_and_answer(version, dir, world) do
     [read, answer] =
-      ["read.mjs", "answer.mjs"]
-      |> Enum.map(&Task.async(fn -> Baileys.run(&1, [version, dir, world]) end))
-      |> Task.await_many(60_000)
+      Baileys.run_all(
+        for script <- ["read.mjs", "answer.mjs"], do: {script, [version, dir, world]}
+      )
 
     %{read: read, answer: answer}
   end

@@ -6,6 +6,7 @@ defmodule BaileysEx.Test.Baileys do
 
   @directory Path.expand("../interop", __DIR__)
   @oldest_node 20
+  @patience 120_000
 
   @doc "Whether this machine has what the scripts need."
   @spec available() :: :ok | {:error, String.t()}
@@ -55,9 +56,24 @@ defmodule BaileysEx.Test.Baileys do
   @doc "Runs a script of test/interop and returns what it reports."
   @spec run(String.t(), [String.t()]) :: map()
   def run(script, args) do
-    case System.cmd("node", [Path.join(@directory, script) | args]) do
-      {output, 0} -> JSON.decode!(output)
-      {_, status} -> raise "#{script} failed with status #{status}, its message is above"
-    end
+    [report] = run_all([{script, args}])
+    report
+  end
+
+  @doc "Runs several scripts side by side and returns what they report."
+  @spec run_all([{String.t(), [String.t()]}]) :: [map()]
+  def run_all(scripts) do
+    scripts
+    |> Enum.map(fn {script, args} ->
+      {script, Task.async(fn -> System.cmd("node", [Path.join(@directory, script) | args]) end)}
+    end)
+    |> Enum.map(fn {script, task} -> {script, Task.await(task, @patience)} end)
+    |> Enum.map(&report!/1)
+  end
+
+  defp report!({_script, {output, 0}}), do: JSON.decode!(output)
+
+  defp report!({script, {_output, status}}) do
+    raise "#{script} failed with status #{status}, its message is above"
   end
 end
