@@ -24,13 +24,7 @@ defmodule BaileysEx.InteropTest do
 
   setup_all do
     Baileys.install()
-
-    root =
-      Path.join(System.tmp_dir!(), "baileys_ex-interop-#{System.unique_integer([:positive])}")
-
-    File.rm_rf!(root)
-    on_exit(fn -> File.rm_rf!(root) end)
-
+    {:ok, tmp: root} = setup_temp_dir(%{})
     worlds = Map.new(@versions, &{&1, Path.join(root, &1)})
     Baileys.run_all(for {version, world} <- worlds, do: {"make.mjs", [version, world]})
     %{worlds: worlds}
