@@ -34,7 +34,8 @@ export function fillCreds({ creds, baileys }) {
           fromMe: false, id: '3EB0000001' },
         messageTimestamp: '1710000602' }
     ],
-    additionalData: { note: 'kept', blob: randomBytes(3), nested: { list: [1, 'two', null, true] } },
+    // Not text: free-form bytes that are printable text come back as that text.
+    additionalData: { note: 'kept', blob: Buffer.from([0xff, ...randomBytes(2)]), nested: { list: [1, 'two', null, true] } },
     someFieldFromTheFuture: { a: 1, raw: randomBytes(2) }
   })
 }
