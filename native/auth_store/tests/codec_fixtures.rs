@@ -1,6 +1,8 @@
 //! One account in four forms on disk: all load to the terms that baileys_ex has at run time, and
 //! Baileys' own files are written as they were.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
 mod support;
 
 use auth_store::Value;

@@ -1,6 +1,8 @@
 //! What the tests of the codec share.
 #![allow(dead_code)]
 
+pub mod generate;
+
 use std::path::{Path, PathBuf};
 
 use auth_store::Value;

@@ -218,8 +218,8 @@ impl<'c> Writer<'c> {
 
     /// A member without a table.
     pub(super) fn free_member(&mut self, name: &str, value: &Value, style: Style) -> Outcome<()> {
-        if self.depth == 1 && legacy::is_reserved(name) {
-            return Err(Fault::new("has a name that marks another format").key(name));
+        if self.depth == 1 && legacy::is_mark(name, value) {
+            return Err(Fault::new("would mark the file as one of another format").key(name));
         }
         self.name(name);
         free_form::write(self, value, style).map_err(|fault| fault.key(name))
