@@ -175,7 +175,7 @@ impl<'c> Writer<'c> {
 
     fn is_left_out(&self, kind: &Kind, value: &Value) -> bool {
         match (kind, value) {
-            (Kind::TextOrNil, Value::Binary(text)) => text.is_empty(),
+            (Kind::TextOrNil | Kind::Word(_), Value::Binary(text)) => text.is_empty(),
             (Kind::LocalIdentity, Value::Binary(identity)) => {
                 self.context.local_identity == Some(identity)
             }
