@@ -50,9 +50,13 @@ pub(super) fn recognises(json: &Json<'_>) -> bool {
     tagged || matches!(json.get(ATOM_KEYS), Some(Json::List(_)))
 }
 
-/// Names that would make [`recognises`] true of a file in Baileys' shape.
-pub(super) fn is_reserved(name: &str) -> bool {
-    name == TYPE || name == ATOM_KEYS
+/// A member that would make [`recognises`] true of a file in Baileys' shape.
+pub(super) fn is_mark(name: &str, value: &Value) -> bool {
+    match value {
+        Value::Binary(_) => name == TYPE,
+        Value::List(_) => name == ATOM_KEYS,
+        _ => false,
+    }
 }
 
 /// The members of a record: of its struct, or of a map.

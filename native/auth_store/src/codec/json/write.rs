@@ -175,7 +175,7 @@ impl<'c> Writer<'c> {
 
     fn is_left_out(&self, kind: &Kind, value: &Value) -> bool {
         match (kind, value) {
-            (Kind::TextOrNil, Value::Binary(text)) => text.is_empty(),
+            (Kind::TextOrNil | Kind::Word(_), Value::Binary(text)) => text.is_empty(),
             (Kind::LocalIdentity, Value::Binary(identity)) => {
                 self.context.local_identity == Some(identity)
             }
@@ -218,8 +218,8 @@ impl<'c> Writer<'c> {
 
     /// A member without a table.
     pub(super) fn free_member(&mut self, name: &str, value: &Value, style: Style) -> Outcome<()> {
-        if self.depth == 1 && legacy::is_reserved(name) {
-            return Err(Fault::new("has a name that marks another format").key(name));
+        if self.depth == 1 && legacy::is_mark(name, value) {
+            return Err(Fault::new("would mark the file as one of another format").key(name));
         }
         self.name(name);
         free_form::write(self, value, style).map_err(|fault| fault.key(name))

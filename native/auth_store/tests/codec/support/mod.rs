@@ -1,11 +1,12 @@
 //! What the tests of the codec share.
-#![allow(dead_code)]
+pub mod generate;
 
 use std::path::{Path, PathBuf};
 
 use auth_store::Value;
 use auth_store::codec::etf;
 use auth_store::codec::json::{self, DecodeContext, EncodeContext};
+use serde_json::{Value as Json, json};
 
 /// The families of Baileys, longest name first: prefixes overlap.
 pub const FAMILIES: [&str; 10] = [
@@ -174,4 +175,39 @@ pub fn text(text: &str) -> Value {
 
 pub fn map<const N: usize>(pairs: [(Value, Value); N]) -> Value {
     Value::Map(pairs.into())
+}
+
+pub const KEY: &str = "IPSMRzJleryHlIjqjvtm8a38k0wUzXn1xhNx9IEtTmY=";
+
+pub fn read(family: &str, json: &Json) -> Value {
+    decode(family, json.to_string().as_bytes()).unwrap_or_else(|e| panic!("{family}: {e}"))
+}
+
+#[track_caller]
+pub fn refused(family: &str, json: &Json) -> String {
+    match decode(family, json.to_string().as_bytes()) {
+        Ok(_) => panic!("{family} was read"),
+        Err(problem) => problem.to_string(),
+    }
+}
+
+#[track_caller]
+pub fn not_written(family: &str, value: &Value) -> String {
+    match encode(family, value) {
+        Ok(_) => panic!("{family} was written"),
+        Err(problem) => problem.to_string(),
+    }
+}
+
+pub fn written(family: &str, value: &Value) -> Json {
+    let bytes = encode(family, value).unwrap_or_else(|e| panic!("{family}: {e}"));
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
+pub fn baileys(name: &str) -> Json {
+    serde_json::from_slice(&file("baileys-7.0.0-rc14", &format!("{name}.json"))).expect("JSON")
+}
+
+pub fn buffer(base64: &str) -> Json {
+    json!({"type": "Buffer", "data": base64})
 }

@@ -1,12 +1,10 @@
 //! One account in four forms on disk: all load to the terms that baileys_ex has at run time, and
 //! Baileys' own files are written as they were.
 
-mod support;
-
+use crate::support::*;
 use auth_store::Value;
 use auth_store::codec::{etf, json};
 use serde_json::Value as Json;
-use support::*;
 
 /// The native file, with the field that its `State` did not have yet.
 fn truth(family: &str, name: &str) -> Value {

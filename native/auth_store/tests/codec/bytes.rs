@@ -1,0 +1,97 @@
+//! The spellings of bytes.
+
+use serde_json::{Value as Json, json};
+
+use auth_store::Value;
+
+use crate::support::*;
+
+fn key() -> Vec<u8> {
+    (100..132).collect()
+}
+
+fn pre_key(private: Json) -> Json {
+    json!({"private": private, "public": buffer(KEY)})
+}
+
+#[test]
+fn every_spelling_reads_as_the_same_bytes() {
+    let numbers = json!(key());
+    let indexed: serde_json::Map<String, Json> = key()
+        .iter()
+        .enumerate()
+        .map(|(i, byte)| (i.to_string(), json!(byte)))
+        .collect();
+    let spellings = [
+        json!({"type": "Buffer", "data": "ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoM="}),
+        json!({"data": "ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoM=", "type": "Buffer"}),
+        json!({"type": "Buffer", "data": numbers}),
+        json!({"buffer": true, "data": numbers}),
+        json!({"buffer": true, "data": "ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoM="}),
+        json!("ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoM="),
+        json!("ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoM"),
+        json!("ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1-f4CBgoM="),
+        json!("ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1-f4CBgoM"),
+        Json::Object(indexed),
+    ];
+    for spelling in spellings {
+        let value = read("pre-key", &pre_key(spelling.clone()));
+        let expected = Value::Binary(key());
+        assert!(value.get("private") == Some(&expected), "{spelling}");
+    }
+}
+
+/// A `Uint8Array` has its members in the order of the indices, whatever the text's.
+#[test]
+fn indexed_bytes_are_in_the_order_of_their_indices() {
+    let reversed: Vec<String> = (0..32).rev().map(|i| format!("\"{i}\":{i}")).collect();
+    let json = format!(
+        r#"{{"public":{},"private":{{{}}}}}"#,
+        buffer(KEY),
+        reversed.join(",")
+    );
+    let value = decode("pre-key", json.as_bytes()).expect("a pre-key");
+    assert!(value.get("private") == Some(&Value::Binary((0..32).collect())));
+}
+
+#[test]
+fn anything_else_is_refused_and_named() {
+    let wrong = [
+        (json!(null), "found null"),
+        (json!(7), "found a number"),
+        (json!([1, 2]), "found a list"),
+        (json!({}), "found another object"),
+        (json!("not base64!"), "is not base64"),
+        (buffer("IPSM====RzJl"), "is not base64"),
+        (
+            json!({"type": "Buffer", "data": [1, 256]}),
+            "is not a list of bytes",
+        ),
+        (
+            json!({"type": "Buffer", "data": [1, -1]}),
+            "is not a list of bytes",
+        ),
+        (json!({"type": "Buffer", "data": 1}), "found another object"),
+        (json!({"type": "Buffer"}), "found another object"),
+        (json!({"0": 1, "1": 256}), "found another object"),
+        (json!({"0": 1, "x": 2}), "found another object"),
+        (buffer("AQID"), "must be 32 bytes long, but is 3"),
+        (buffer(""), "must be 32 bytes long, but is 0"),
+    ];
+    for (json, problem) in wrong {
+        let message = refused("pre-key", &pre_key(json.clone()));
+        assert!(
+            message.starts_with("pre-key.private: "),
+            "{json}: {message}"
+        );
+        assert!(message.ends_with(problem), "{json}: {message}");
+    }
+    let message = refused(
+        "pre-key",
+        &json!({"private": buffer(KEY), "public": buffer("AQID")}),
+    );
+    assert_eq!(
+        message,
+        "pre-key.public: must be 32 or 33 bytes long, but is 3"
+    );
+}

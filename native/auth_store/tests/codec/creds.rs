@@ -1,0 +1,405 @@
+//! Credentials: defaults, what is required, what survives, what is refused.
+
+use serde_json::{Value as Json, json};
+
+use auth_store::Value;
+use auth_store::codec::json;
+
+use crate::support::*;
+
+const REQUIRED: [(&str, &str); 5] = [
+    ("noiseKey", "noise_key"),
+    ("signedIdentityKey", "signed_identity_key"),
+    ("signedPreKey", "signed_pre_key"),
+    ("registrationId", "registration_id"),
+    ("advSecretKey", "adv_secret_key"),
+];
+
+fn least() -> Json {
+    let whole = baileys("creds");
+    let mut least = serde_json::Map::new();
+    for (name, _) in REQUIRED {
+        least.insert(name.to_owned(), whole[name].clone());
+    }
+    Json::Object(least)
+}
+
+#[test]
+fn absent_members_get_the_defaults_of_the_struct() {
+    let value = read("creds", &least());
+    let mut expected = native("creds");
+    let defaults = [
+        ("pairing_ephemeral_key", Value::Nil),
+        ("account", Value::Nil),
+        ("me", Value::Nil),
+        ("signal_identities", Value::List(vec![])),
+        ("platform", Value::Nil),
+        ("last_account_sync_timestamp", Value::Nil),
+        ("processed_history_messages", Value::List(vec![])),
+        ("account_sync_counter", Value::Int(0)),
+        (
+            "account_settings",
+            map([
+                (atom("unarchive_chats"), Value::Bool(false)),
+                (atom("default_disappearing_mode"), Value::Nil),
+            ]),
+        ),
+        ("registered", Value::Bool(false)),
+        ("pairing_code", Value::Nil),
+        ("last_prop_hash", Value::Nil),
+        ("routing_info", Value::Nil),
+        ("my_app_state_key_id", Value::Nil),
+        ("additional_data", Value::Nil),
+        ("first_unuploaded_pre_key_id", Value::Int(1)),
+        ("next_pre_key_id", Value::Int(1)),
+        ("unknown_fields", map([])),
+    ];
+    for (name, default) in defaults {
+        put(&mut expected, &[], atom(name), default);
+    }
+    assert_same(&value, &expected, "the least creds");
+}
+
+#[test]
+fn null_is_as_good_as_absent_but_for_required_members() {
+    let mut json = baileys("creds");
+    for (name, member) in json.as_object_mut().expect("an object") {
+        if !REQUIRED.iter().any(|(required, _)| required == name) {
+            *member = Json::Null;
+        }
+    }
+    json.as_object_mut()
+        .expect("an object")
+        .remove("someFieldFromTheFuture");
+    assert_same(
+        &read("creds", &json),
+        &read("creds", &least()),
+        "creds of nulls",
+    );
+}
+
+/// What Baileys' `initAuthCreds` makes must be there for it.
+#[test]
+fn written_creds_have_what_baileys_counts_on_and_no_nulls() {
+    let json = written("creds", &read("creds", &least()));
+    let mut expected = least();
+    for (name, default) in [
+        ("processedHistoryMessages", json!([])),
+        ("nextPreKeyId", json!(1)),
+        ("firstUnuploadedPreKeyId", json!(1)),
+        ("accountSyncCounter", json!(0)),
+        ("accountSettings", json!({"unarchiveChats": false})),
+        ("registered", json!(false)),
+    ] {
+        expected[name] = default;
+    }
+    assert!(json == expected);
+}
+
+#[test]
+fn the_identity_is_never_made_up() {
+    for (name, key) in REQUIRED {
+        let mut json = baileys("creds");
+        json.as_object_mut().expect("an object").remove(name);
+        assert_eq!(refused("creds", &json), format!("creds.{key}: is missing"));
+        json[name] = Json::Null;
+        assert!(refused("creds", &json).starts_with(&format!("creds.{key}: ")));
+        json[name] = json!([]);
+        assert!(refused("creds", &json).starts_with(&format!("creds.{key}: ")));
+    }
+    let mut explicit: Json =
+        serde_json::from_slice(&file("baileys_ex-json", "creds.json")).expect("JSON");
+    for (_, key) in REQUIRED {
+        let whole = explicit[key].take();
+        assert!(refused("creds", &explicit).starts_with(&format!("creds.{key}: ")));
+        explicit[key] = whole;
+    }
+}
+
+#[test]
+fn creds_that_are_not_whole_are_refused_wherever_they_end() {
+    for directory in ["baileys-7.0.0-rc14", "baileys_ex-json", "baileys_ex-legacy"] {
+        let bytes = file(directory, "creds.json");
+        for end in 0..bytes.len() {
+            let problem = decode("creds", &bytes[..end]).expect_err("cut off");
+            assert_eq!(problem.member, "");
+            assert!(json::local_identity(&bytes[..end]).is_err());
+        }
+    }
+    assert_eq!(decode("creds", b"").expect_err("empty").problem, "is empty");
+    assert_eq!(
+        decode("creds", b"{\"noiseKey\":").expect_err("cut").problem,
+        "is cut off: the JSON ends too early"
+    );
+    for json in [
+        json!(null),
+        json!([]),
+        json!("creds"),
+        json!(1),
+        json!(true),
+    ] {
+        assert!(refused("creds", &json).starts_with("expected an object"));
+        let bytes = json.to_string();
+        let problem = json::local_identity(bytes.as_bytes()).expect_err("no creds");
+        assert!(problem.problem.starts_with("expected an object"));
+    }
+    assert_eq!(refused("creds", &json!({})), "creds.noise_key: is missing");
+    // What a power cut leaves of a file whose size was on disk and whose data was not.
+    let problem = decode("creds", &[0; 4096]).expect_err("zeros");
+    assert_eq!(problem.problem, "is not JSON, at line 1 column 1");
+}
+
+#[test]
+fn wrong_types_and_lengths_are_refused_and_named() {
+    let wrong = [
+        (
+            "registrationId",
+            json!("253"),
+            "registration_id: expected an integer",
+        ),
+        (
+            "registrationId",
+            json!(1.5),
+            "registration_id: expected an integer",
+        ),
+        (
+            "advSecretKey",
+            json!(5),
+            "adv_secret_key: expected a string",
+        ),
+        (
+            "registered",
+            json!("true"),
+            "registered: expected a boolean",
+        ),
+        ("me", json!("me"), "me: expected an object"),
+        ("me", json!({"id": 1}), "me.id: expected a string"),
+        (
+            "signalIdentities",
+            json!({}),
+            "signal_identities: expected a list",
+        ),
+        (
+            "account",
+            json!({"details": 5}),
+            "account.details: expected bytes",
+        ),
+        ("routingInfo", json!(["x"]), "routing_info: expected bytes"),
+        (
+            "signalIdentities",
+            json!([{"identifier": {"name": "x", "deviceId": 0}, "identifierKey": "AQID"}]),
+            "signal_identities[].identifier_key: must be 32 or 33 bytes long, but is 3",
+        ),
+        (
+            "processedHistoryMessages",
+            json!([{"key": {"id": 5}}]),
+            "processed_history_messages[].key.id: expected a string",
+        ),
+        (
+            "processedHistoryMessages",
+            json!([{"key": {}, "messageTimestamp": "soon"}]),
+            "processed_history_messages[].message_timestamp: expected a decimal number",
+        ),
+        (
+            "additionalData",
+            json!({"a": {"b": [{"type": "Buffer", "data": "?"}]}}),
+            "additional_data.a.b[]: is not base64",
+        ),
+    ];
+    for (name, json, problem) in wrong {
+        let mut creds = baileys("creds");
+        creds[name] = json;
+        let message = refused("creds", &creds);
+        assert!(
+            message.starts_with(&format!("creds.{problem}")),
+            "{name}: {message}"
+        );
+    }
+    let mut creds = baileys("creds");
+    creds["signedPreKey"]["signature"] = buffer(KEY);
+    assert_eq!(
+        refused("creds", &creds),
+        "creds.signed_pre_key.signature: must be 64 bytes long, but is 32"
+    );
+}
+
+#[test]
+fn unknown_members_survive_wherever_they_are() {
+    let mut json = baileys("creds");
+    // Bytes that would be text: an unknown member is kept as JSON has it.
+    let news = json!({"x": [1, 2.5, null, "t"], "b": buffer("aGVsbG8="), "u": {"0": 1}});
+    json["news"] = news.clone();
+    json["me"]["verifiedName"] = news.clone();
+    json["me"]["imgUrl"] = json!("https://example.org");
+    json["account"]["news"] = news.clone();
+    json["signedPreKey"]["timestampS"] = json!(1_710_000_000);
+    json["signedPreKey"]["news"] = news.clone();
+    json["noiseKey"]["news"] = news.clone();
+    json["accountSettings"]["news"] = news.clone();
+    json["signalIdentities"][0]["identifier"]["news"] = news.clone();
+    json["processedHistoryMessages"] = json!([
+        {"key": {"id": "1", "isViewOnce": true, "news": news}, "messageTimestamp": 5}
+    ]);
+    let value = read("creds", &json);
+    assert!(value.get("unknown_fields").is_some_and(|fields| matches!(
+        fields,
+        Value::Map(pairs) if pairs.len() == 2 && pairs.iter().any(|(k, _)| *k == text("news"))
+    )));
+    assert!(
+        value
+            .get("signed_pre_key")
+            .and_then(|key| key.get("timestamp_s"))
+            == Some(&Value::Int(1_710_000_000))
+    );
+    assert!(written("creds", &value) == json);
+}
+
+#[test]
+fn a_member_cannot_be_written_twice() {
+    let mut value = native("creds");
+    put(
+        &mut value,
+        &[],
+        atom("unknown_fields"),
+        map([(text("registered"), Value::Bool(false))]),
+    );
+    assert_eq!(
+        not_written("creds", &value),
+        "creds.registered: a string key takes the name of a known member"
+    );
+}
+
+#[test]
+fn a_state_without_unknown_fields_can_be_written() {
+    let value = native("creds");
+    assert!(value.get("unknown_fields").is_none());
+    let json = written("creds", &value);
+    let mut original = baileys("creds");
+    original
+        .as_object_mut()
+        .expect("an object")
+        .remove("someFieldFromTheFuture");
+    assert!(json["me"] == original["me"]);
+    assert!(json["account"] == original["account"]);
+}
+
+#[test]
+fn timestamps_read_in_all_their_spellings() {
+    let spellings = [
+        (json!(1_710_000_600), 1_710_000_600),
+        (json!("1710000600"), 1_710_000_600),
+        (json!("-5"), -5),
+        (json!(1.7100006e9), 1_710_000_600),
+        (
+            json!({"low": 1_710_000_601, "high": 0, "unsigned": true}),
+            1_710_000_601,
+        ),
+        (
+            json!({"low": -1, "high": 0, "unsigned": true}),
+            4_294_967_295,
+        ),
+        (json!({"low": -2, "high": -1, "unsigned": false}), -2),
+        (json!({"low": 0, "high": 1}), 4_294_967_296),
+        (
+            json!({"low": -1, "high": -1, "unsigned": true}),
+            i128::from(u64::MAX),
+        ),
+    ];
+    for (spelling, expected) in spellings {
+        let mut json = baileys("creds");
+        json["processedHistoryMessages"] =
+            json!([{"key": {"id": "1"}, "messageTimestamp": spelling}]);
+        let mut value = read("creds", &json);
+        let found = member(
+            &mut value,
+            &["processed_history_messages", "0", "message_timestamp"],
+        );
+        assert!(*found == Value::Int(expected), "{spelling}");
+    }
+    for wrong in [
+        json!(""),
+        json!("5s"),
+        json!("05"),
+        json!({"low": 1}),
+        json!({"low": 1, "high": 4_294_967_296i64}),
+        json!(5.5),
+        json!(true),
+    ] {
+        let mut json = baileys("creds");
+        json["processedHistoryMessages"] = json!([{"key": {"id": "1"}, "messageTimestamp": wrong}]);
+        refused("creds", &json);
+    }
+}
+
+#[test]
+fn an_addressing_mode_to_come_stays_text() {
+    let mut json = baileys("creds");
+    json["processedHistoryMessages"] =
+        json!([{"key": {"id": "1", "addressingMode": "hosted"}, "messageTimestamp": 5}]);
+    let mut value = read("creds", &json);
+    let mode = member(
+        &mut value,
+        &["processed_history_messages", "0", "key", "addressing_mode"],
+    );
+    assert!(*mode == text("hosted"));
+    assert!(written("creds", &value) == json);
+}
+
+#[test]
+fn a_message_key_struct_is_taken_for_its_map() {
+    let mut value = native("creds");
+    let plain = written("creds", &value);
+    put(
+        &mut value,
+        &["processed_history_messages", "0", "key"],
+        atom("__struct__"),
+        atom("Elixir.BaileysEx.Protocol.Proto.MessageKey"),
+    );
+    assert!(written("creds", &value) == plain);
+    put(
+        &mut value,
+        &["processed_history_messages", "0", "key"],
+        atom("__struct__"),
+        atom("Elixir.SomeOther"),
+    );
+    assert_eq!(
+        not_written("creds", &value),
+        "creds.processed_history_messages[].key: is a struct of another module"
+    );
+}
+
+#[test]
+fn no_error_shows_a_value() {
+    let marked = "MARKED-SECRET";
+    for directory in ["baileys-7.0.0-rc14", "baileys_ex-json", "baileys_ex-legacy"] {
+        let whole: Json = serde_json::from_slice(&file(directory, "creds.json")).expect("JSON");
+        let mut leaves = 0;
+        for new in [json!(marked), json!({marked: marked}), json!([marked])] {
+            for place in 0.. {
+                let mut json = whole.clone();
+                let Some(leaf) = leaf(&mut json, &mut { place }) else {
+                    break;
+                };
+                *leaf = new.clone();
+                leaves += 1;
+                if let Err(problem) = decode("creds", json.to_string().as_bytes()) {
+                    assert!(!problem.to_string().contains(marked), "{problem}");
+                    assert!(!format!("{problem:?}").contains(marked));
+                }
+            }
+        }
+        assert!(leaves > 100);
+    }
+}
+
+fn leaf<'j>(json: &'j mut Json, n: &mut usize) -> Option<&'j mut Json> {
+    match json {
+        Json::Object(object) => object.values_mut().find_map(|json| leaf(json, n)),
+        Json::Array(items) => items.iter_mut().find_map(|json| leaf(json, n)),
+        other if *n == 0 => Some(other),
+        _ => {
+            *n -= 1;
+            None
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The codec, from outside: one binary, since linking takes longer than testing.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+mod bytes;
+mod creds;
+mod etf;
+mod fixtures;
+mod free_form;
+mod hostile;
+mod legacy;
+mod others;
+mod properties;
+mod sender_key;
+mod session;
+mod speed;

@@ -1,0 +1,164 @@
+//! Sender keys of groups, in the forms that versions of Baileys wrote.
+
+use serde_json::{Value as Json, json};
+
+use auth_store::Value;
+
+use crate::support::*;
+
+const GROUP: &str = "sender-key-120363041234567890@g.us--15559990002--0";
+
+fn inside() -> Json {
+    use base64::Engine;
+    let json = baileys(GROUP);
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(json["data"].as_str().expect("base64"))
+        .expect("base64");
+    serde_json::from_slice(&bytes).expect("JSON inside")
+}
+
+/// Bytes as plain base64, as 6.7.7 has them.
+fn plain(json: &mut Json) {
+    use base64::Engine;
+    if json.get("type").is_some() {
+        let bytes: Vec<u8> = serde_json::from_value(json["data"].take()).expect("bytes");
+        *json = json!(base64::engine::general_purpose::STANDARD.encode(bytes));
+        return;
+    }
+    match json {
+        Json::Object(object) => object.values_mut().for_each(plain),
+        Json::Array(items) => items.iter_mut().for_each(plain),
+        _ => {}
+    }
+}
+
+#[test]
+fn all_forms_on_disk_read_as_the_same_record() {
+    let expected = native(GROUP);
+    assert_same(&read("sender-key", &inside()), &expected, "the list itself");
+    let mut old = inside();
+    plain(&mut old);
+    assert_same(&read("sender-key", &old), &expected, "plain base64");
+    let numbers = inside().to_string().into_bytes();
+    let tagged = json!({"type": "Buffer", "data": numbers});
+    assert_same(&read("sender-key", &tagged), &expected, "a list of numbers");
+}
+
+#[test]
+fn keys_that_an_old_baileys_lost_are_dropped_and_the_others_kept() {
+    let mut old = inside();
+    plain(&mut old);
+    let keys = old[0]["senderMessageKeys"].as_array_mut().expect("keys");
+    keys.insert(2, json!({}));
+    keys.push(json!({}));
+    assert_same(&read("sender-key", &old), &native(GROUP), "with lost keys");
+    old[0]["senderMessageKeys"] = json!([{}]);
+    let mut value = read("sender-key", &old);
+    let keys = member(
+        &mut value,
+        &["sender_key_states", "0", "sender_message_keys"],
+    );
+    assert!(*keys == Value::List(vec![]));
+    // Half a key is no lost key.
+    old[0]["senderMessageKeys"] = json!([{"iteration": 5}]);
+    assert_eq!(
+        refused("sender-key", &old),
+        "sender-key.sender_key_states[].sender_message_keys[].seed: is missing"
+    );
+}
+
+#[test]
+fn no_private_key_is_nil_however_it_is_spelled() {
+    for private in [
+        json!(null),
+        json!(""),
+        buffer(""),
+        json!({"type": "Buffer", "data": []}),
+    ] {
+        let mut states = inside();
+        states[0]["senderSigningKey"]["private"] = private.clone();
+        assert_same(
+            &read("sender-key", &states),
+            &native(GROUP),
+            &private.to_string(),
+        );
+    }
+    let mut states = inside();
+    let signing = states[0]["senderSigningKey"].as_object_mut().expect("keys");
+    signing.remove("private");
+    assert_same(&read("sender-key", &states), &native(GROUP), "absent");
+    states[0]["senderSigningKey"]["private"] = buffer("AQID");
+    assert_eq!(
+        refused("sender-key", &states),
+        "sender-key.sender_key_states[].sender_signing_key.private: \
+         must be 32 bytes long, but is 3"
+    );
+}
+
+#[test]
+fn a_record_of_no_states_is_whole() {
+    let empty = map([
+        (
+            atom("__struct__"),
+            atom("Elixir.BaileysEx.Signal.Group.SenderKeyRecord"),
+        ),
+        (atom("sender_key_states"), Value::List(vec![])),
+    ]);
+    for json in [json!([]), buffer("W10="), json!({"sender_key_states": []})] {
+        assert_same(&read("sender-key", &json), &empty, &json.to_string());
+    }
+    assert_eq!(written("sender-key", &empty), buffer("W10="));
+}
+
+#[test]
+fn unknown_members_survive_in_every_struct() {
+    let mut states = inside();
+    states[0]["news"] = json!({"a": buffer("aGk=")});
+    states[0]["senderChainKey"]["news"] = json!(1);
+    states[0]["senderMessageKeys"][3]["news"] = json!([null]);
+    states[0]["senderSigningKey"]["news"] = json!("x");
+    let value = read("sender-key", &states);
+    let again = decode("sender-key", &encode("sender-key", &value).expect("JSON"));
+    assert_same(&again.expect("what was written"), &value, "a sender key");
+    let mut again = value;
+    let news = member(&mut again, &["sender_key_states", "0", "news", "a", "data"]);
+    assert!(*news == text("aGk="));
+}
+
+#[test]
+fn what_is_not_on_disk_must_be_what_the_seed_gives() {
+    let path = ["sender_key_states", "0", "sender_message_keys", "2"];
+    for name in ["iv", "cipher_key"] {
+        let mut value = native(GROUP);
+        let key = member(&mut value, &path);
+        if let Value::Binary(bytes) = member(key, &[name]) {
+            bytes[0] ^= 1;
+        }
+        assert_eq!(
+            not_written("sender-key", &value),
+            "sender-key.sender_key_states[].sender_message_keys[]: \
+             has an iv or cipher_key that is not its seed's"
+        );
+    }
+}
+
+#[test]
+fn a_record_has_no_place_for_other_members() {
+    let mut value = native(GROUP);
+    put(&mut value, &[], text("news"), Value::Int(1));
+    assert!(not_written("sender-key", &value).contains("no place in the file"));
+    let explicit = json!({"sender_key_states": [], "news": 1});
+    assert!(refused("sender-key", &explicit).contains("no place"));
+}
+
+#[test]
+fn what_is_inside_the_bytes_is_checked_too() {
+    assert_eq!(refused("sender-key", &buffer("")), "is empty");
+    assert_eq!(
+        refused("sender-key", &buffer("W3s=")),
+        "is cut off: the JSON ends too early"
+    );
+    assert!(refused("sender-key", &buffer("e30=")).ends_with("expected a list, found an object"));
+    assert!(refused("sender-key", &json!({})).starts_with("expected bytes"));
+    assert!(refused("sender-key", &json!(5)).starts_with("expected bytes"));
+}
