@@ -74,12 +74,9 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       assert %{tries: 10, pause_ms: 3_000} = Cache.config(ref.table)
     end
 
-    # TODO(integration): the guard goes when the backend is there.
-    if Code.ensure_loaded?(BaileysEx.Auth.NativeFilePersistence) do
-      test "the default backend is the native one" do
-        ref = KeyStore.wrap(start_supervised!({KeyStore, []}))
-        assert Cache.config(ref.table).backend.module == BaileysEx.Auth.NativeFilePersistence
-      end
+    test "the default backend is the native one" do
+      ref = KeyStore.wrap(start_supervised!(KeyStore))
+      assert Cache.config(ref.table).backend.module == BaileysEx.Auth.NativeFilePersistence
     end
   end
 
