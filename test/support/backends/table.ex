@@ -75,6 +75,8 @@ defmodule BaileysEx.Test.Backends.Table do
     :ok
   end
 
+  defp perform(_keys, :recover, []), do: :ok
+
   defp perform(keys, :list_keys, []) do
     {:ok, Enum.group_by(:ets.tab2list(keys), &elem(elem(&1, 0), 0), &elem(elem(&1, 0), 1))}
   end
