@@ -20,13 +20,12 @@ defmodule BaileysEx.Test.StoreDriver do
   defstruct [:name, :place, :opts, :store, keys: %{}, actors: %{}, lines: %{}, log: []]
 
   @doc """
-  One sequence. Options: `:steps`, and those of the store. Returns the number of steps that a failing
-  backend made fail.
+  One sequence, by the seed that `:rand` has. Options: `:steps`, and those of the store. Returns the
+  number of steps that a failing backend made fail.
   """
-  @spec run(Stores.name(), Stores.place(), seed :: term(), keyword()) :: non_neg_integer()
-  def run(name, place, seed, opts \\ []) do
+  @spec run(Stores.name(), Stores.place(), keyword()) :: non_neg_integer()
+  def run(name, place, opts \\ []) do
     {steps, opts} = Keyword.pop(opts, :steps, 30)
-    :rand.seed(:exsss, seed)
     {:ok, store} = Stores.start(name, place, opts)
     state = %__MODULE__{name: name, place: place, opts: opts, store: store}
 

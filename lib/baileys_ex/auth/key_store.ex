@@ -32,7 +32,7 @@ defmodule BaileysEx.Auth.KeyStore do
 
   A commit that fails is tried again in its caller, `:max_commit_retries` times in all with
   `:delay_between_tries_ms` in between, unless trying again is pointless (a term that cannot be
-  stored). Then it raises `BaileysEx.Auth.KeyStore.OperationError`, and nothing has changed. So does
+  stored, a directory that waits for its recovery). Then it raises `BaileysEx.Auth.KeyStore.OperationError`, and nothing has changed. So does
   `get/3` for a key that is there and cannot be read: to take it for missing would cost the session.
 
   Deleting a pre-key that does not exist does nothing, as in Baileys.
@@ -47,7 +47,7 @@ defmodule BaileysEx.Auth.KeyStore do
   """
 
   alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer, OperationError, Ref, Server, TxRef}
-  alias BaileysEx.Auth.NativeFilePersistence
+  alias BaileysEx.Auth.{Lock, NativeFilePersistence}
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.{Changes, Transaction, View}
 
@@ -74,8 +74,11 @@ defmodule BaileysEx.Auth.KeyStore do
           | {:max_cached_entries, pos_integer() | :infinity}
 
   @doc """
-  Starts a store, linked to the caller. It reads nothing yet: a directory that cannot be read shows
-  at the first `get/3`.
+  Starts a store, linked to the caller.
+
+  First the backend settles what an interrupted commit left behind (`c:BaileysEx.Auth.Persistence.recover/1`);
+  if it cannot, nothing is started and the answer is `{:error, error}` with a
+  `BaileysEx.Auth.KeyStore.OperationError`. Nothing else is read: a damaged key shows when it is asked for.
 
   Raises `ArgumentError` for options that cannot work.
   """
@@ -84,17 +87,21 @@ defmodule BaileysEx.Auth.KeyStore do
   def start_link(opts \\ []) do
     module = Keyword.get(opts, :persistence_module, NativeFilePersistence)
     context = Keyword.fetch(opts, :persistence_context)
+    backend = Backend.new!(module, context)
 
-    Server.start_link(
-      %{
-        backend: Backend.new!(module, context),
-        context: context,
-        tries: integer!(opts, :max_commit_retries, 10, 1),
-        pause_ms: integer!(opts, :delay_between_tries_ms, 3_000, 0),
-        max_entries: max_entries!(opts)
-      },
-      Keyword.take(opts, [:name])
-    )
+    config = %{
+      backend: backend,
+      # Held by whoever writes there. A store that was here before and was killed may still do so.
+      lock: {__MODULE__, module, context},
+      tries: integer!(opts, :max_commit_retries, 10, 1),
+      pause_ms: integer!(opts, :delay_between_tries_ms, 3_000, 0),
+      max_entries: max_entries!(opts)
+    }
+
+    case Lock.run_local(config.lock, fn -> Backend.recover(backend) end) do
+      :ok -> Server.start_link(config, Keyword.take(opts, [:name]))
+      {:error, reason} -> {:error, %OperationError{action: :start, reason: reason}}
+    end
   end
 
   @doc """

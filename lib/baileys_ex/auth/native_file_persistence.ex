@@ -186,10 +186,16 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
           {:ok, Verification.report()} | {:error, term()}
   def verify(path, opts \\ []), do: Verification.run(@backend, path, opts)
 
+  @doc "As `recover/1`, in the default directory."
+  @impl true
+  @spec recover() :: :ok | {:error, term()}
+  def recover, do: recover(default_path())
+
   @doc """
   Makes a directory usable again whose operations answer `:recovery_required`: what was committed
   is written once more, whole, and synced. Do it when the cause (a full or failing disk) is gone.
   """
+  @impl true
   @spec recover(Path.t()) :: :ok | {:error, term()}
   def recover(path), do: Directory.locked(@backend, path, &Native.store_recover(&1, :etf))
 

@@ -19,6 +19,8 @@ defmodule BaileysEx.Auth.Persistence do
     * Deleting a key that is not there is `:ok`.
     * `commit_keys` saves and deletes (`nil`) several keys, all or none of them. A backend that
       cannot promise this leaves the callback out.
+    * `recover` is for backends where a crash can leave a commit half done on the disk, to be
+      completed later.
 
   A type is a family of keys as Baileys names it, such as `:session` or `:"pre-key"`; an id is
   anything that `to_string/1` takes, such as `"15559990002.0"` or `1`.
@@ -74,6 +76,13 @@ defmodule BaileysEx.Auth.Persistence do
   @callback commit_keys(changes()) :: :ok | {:error, term()}
   @callback commit_keys(context :: term(), changes()) :: :ok | {:error, term()}
 
+  @doc """
+  Settles what an interrupted commit left behind, whoever made it. `BaileysEx.Auth.KeyStore` calls it
+  when it starts, before it reads anything.
+  """
+  @callback recover() :: :ok | {:error, term()}
+  @callback recover(context :: term()) :: :ok | {:error, term()}
+
   @optional_callbacks load_credentials: 0,
                       load_credentials: 1,
                       save_credentials: 1,
@@ -87,5 +96,7 @@ defmodule BaileysEx.Auth.Persistence do
                       list_keys: 0,
                       list_keys: 1,
                       commit_keys: 1,
-                      commit_keys: 2
+                      commit_keys: 2,
+                      recover: 0,
+                      recover: 1
 end

@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
   alias BaileysEx.Auth.{InvalidTermError, KeyStore}
   alias BaileysEx.Auth.KeyStore.{Cache, OperationError, Ref}
   alias BaileysEx.Auth.Lock.Queue
-  alias BaileysEx.Test.Backends.{Batch, BothArities, KeyByKey, Minimal, Table}
+  alias BaileysEx.Test.Backends.{Batch, BothArities, KeyByKey, Minimal, Recovering, Table}
   alias BaileysEx.Test.Gate
 
   defp start(backend, table, opts \\ []) do
@@ -69,17 +69,30 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       end
     end
 
+    test "lets the backend settle what a crash left, before anything is read" do
+      table = Table.new()
+      ref = start(Recovering, table)
+      KeyStore.get(ref, :session, ["a"])
+      assert Table.calls(table) == [{:recover, []}, {:load_keys, [:session, "a"]}]
+    end
+
+    test "fails if the backend cannot, and starts nothing" do
+      table = Table.new()
+      answers(table, :recover, [{:error, :eio}])
+      opts = [persistence_module: Recovering, persistence_context: table, name: __MODULE__.Failed]
+      assert {:error, %OperationError{action: :start, reason: :eio}} = KeyStore.start_link(opts)
+      assert Process.whereis(__MODULE__.Failed) == nil
+      assert {:ok, _pid} = start_supervised({KeyStore, opts})
+    end
+
     test "the defaults are those of Baileys" do
       ref = KeyStore.wrap(start_supervised!({KeyStore, persistence_module: BothArities}))
       assert %{tries: 10, pause_ms: 3_000} = Cache.config(ref.table)
     end
 
-    # TODO(integration): the guard goes when the backend is there.
-    if Code.ensure_loaded?(BaileysEx.Auth.NativeFilePersistence) do
-      test "the default backend is the native one" do
-        ref = KeyStore.wrap(start_supervised!({KeyStore, []}))
-        assert Cache.config(ref.table).backend.module == BaileysEx.Auth.NativeFilePersistence
-      end
+    test "the default backend is the native one" do
+      ref = KeyStore.wrap(start_supervised!(KeyStore))
+      assert Cache.config(ref.table).backend.module == BaileysEx.Auth.NativeFilePersistence
     end
   end
 
@@ -288,6 +301,20 @@ defmodule BaileysEx.Auth.KeyStoreTest do
         answers(table, callback, List.duplicate({:error, :enospc}, 2))
         assert KeyStore.set(ref, text("new")) == :ok
       end
+    end
+
+    test "that failed and may yet have happened is not denied: its keys are read anew" do
+      table = Table.new()
+      ref = start(Batch, table, max_commit_retries: 1)
+      KeyStore.set(ref, %{"lid-mapping": %{"a" => "old", "b" => "old"}})
+
+      Table.before_calls(table, fn
+        :commit_keys, [_changes] -> Table.put(table, :"lid-mapping", "a", "new") && {:error, :eio}
+        _callback, _args -> :ok
+      end)
+
+      assert_raise OperationError, fn -> KeyStore.set(ref, text("new")) end
+      assert KeyStore.get(ref, :"lid-mapping", ["a", "b"]) == %{"a" => "new", "b" => "old"}
     end
 
     test "is not tried again when that is pointless" do

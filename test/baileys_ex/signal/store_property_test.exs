@@ -1,49 +1,54 @@
 defmodule BaileysEx.Signal.StorePropertyTest do
   use ExUnit.Case, async: true
 
-  alias BaileysEx.Test.{Backends, StoreDriver, Stores}
+  alias BaileysEx.Test.{Backends, Property, StoreDriver, Stores}
 
-  @moduletag :tmp_dir
   @moduletag timeout: 300_000
 
   @sequences 1_000
 
   for name <- Stores.all() do
-    test "#{inspect(name)} does what a map does in #{@sequences} random sequences", %{
-      tmp_dir: dir
-    } do
+    test "#{inspect(name)} does what a map does in #{@sequences} random sequences" do
       name = unquote(name)
 
-      for n <- 1..@sequences do
-        StoreDriver.run(name, Stores.new_place(name, dir), {seed(), n, 1}, bound(name, n))
-      end
+      Property.for_seeds(seeds(), fn seed ->
+        place = Stores.new_place(name)
+        StoreDriver.run(name, place, bound(name, seed))
+        Stores.delete_place(place)
+      end)
     end
   end
 
   # What is put back after a failure takes up to nine calls, which do not fail as well.
   for {backend, spared} <- [{Backends.Batch, 0}, {Backends.KeyByKey, 9}] do
-    test "#{inspect(backend)} that fails at random changes nothing when it does", %{tmp_dir: dir} do
+    test "#{inspect(backend)} that fails at random changes nothing when it does" do
       backend = unquote(backend)
+      failed = :counters.new(1, [])
 
-      failed =
-        for n <- 1..@sequences do
-          table = Stores.new_place(backend, dir)
-          calls = :counters.new(2, [])
-          fail = fn _callback, _args -> fail_at_random(calls, n, unquote(spared)) end
-          Backends.Table.before_calls(table, fail)
-          opts = [max_commit_retries: rem(n, 2) + 1] ++ bound(backend, n)
-          StoreDriver.run(backend, table, {seed(), n, 2}, opts)
-        end
+      Property.for_seeds(seeds(), fn seed ->
+        table = Backends.Table.new()
+        calls = :counters.new(2, [])
+        fail = fn _callback, _args -> fail_at_random(calls, seed, unquote(spared)) end
+        Backends.Table.before_calls(table, fail)
+        opts = [max_commit_retries: rem(seed, 2) + 1] ++ bound(backend, seed)
+        :counters.add(failed, 1, StoreDriver.run(backend, table, opts))
+        Stores.delete_place(table)
+      end)
 
-      assert Enum.sum(failed) > @sequences
+      IO.puts("\n#{inspect(backend)}: #{:counters.get(failed, 1)} operations failed")
+      assert :counters.get(failed, 1) > 0
     end
   end
 
-  # A cache of two entries evicts all the time.
-  defp bound(:memory, _n), do: []
-  defp bound(_backend, n), do: if(rem(n, 2) == 0, do: [max_cached_entries: 2], else: [])
+  # Others each time, and those of `mix test --seed` again.
+  defp seeds do
+    first = ExUnit.configuration()[:seed] * @sequences
+    first..(first + @sequences - 1)
+  end
 
-  defp seed, do: ExUnit.configuration()[:seed]
+  # A cache of two entries evicts all the time.
+  defp bound(:memory, _seed), do: []
+  defp bound(_backend, seed), do: if(rem(seed, 2) == 0, do: [max_cached_entries: 2], else: [])
 
   defp fail_at_random(calls, seed, spared) do
     :counters.add(calls, 1, 1)

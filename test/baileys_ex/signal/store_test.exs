@@ -5,13 +5,13 @@ defmodule BaileysEx.Signal.StoreTest do
   alias BaileysEx.Signal.Store.Memory
   alias BaileysEx.Test.{Stores, Values}
 
-  @moduletag :tmp_dir
-
   for name <- Stores.all() do
     describe "#{inspect(name)}:" do
-      setup %{tmp_dir: dir} do
+      setup do
         name = unquote(name)
-        {:ok, store} = Stores.start(name, Stores.new_place(name, dir))
+        place = Stores.new_place(name)
+        {:ok, store} = Stores.start(name, place)
+        if is_binary(place), do: on_exit(fn -> Stores.delete_place(place) end)
         %{store: store}
       end
 

@@ -18,6 +18,28 @@ defmodule BaileysEx.Test.Backends.Batch do
   def commit_keys(table, changes), do: Table.answer(table, :commit_keys, [changes])
 end
 
+defmodule BaileysEx.Test.Backends.Recovering do
+  @moduledoc false
+  # As `Batch`, with `recover`.
+
+  @behaviour BaileysEx.Auth.Persistence
+
+  alias BaileysEx.Test.Backends.{Batch, Table}
+
+  @impl true
+  defdelegate load_keys(table, type, id), to: Batch
+  @impl true
+  defdelegate save_keys(table, type, id, value), to: Batch
+  @impl true
+  defdelegate delete_keys(table, type, id), to: Batch
+  @impl true
+  defdelegate list_keys(table), to: Batch
+  @impl true
+  defdelegate commit_keys(table, changes), to: Batch
+  @impl true
+  def recover(table), do: Table.answer(table, :recover, [])
+end
+
 defmodule BaileysEx.Test.Backends.KeyByKey do
   @moduledoc false
   # Context-aware, without `commit_keys`.

@@ -36,6 +36,11 @@ defmodule BaileysEx.Test.Backends.Table do
   @spec contents(t()) :: map()
   def contents(%__MODULE__{keys: keys}), do: Map.new(:ets.tab2list(keys))
 
+  @spec delete(t()) :: :ok
+  def delete(%__MODULE__{keys: keys, calls: calls, rules: rules}) do
+    Enum.each([keys, calls, rules], &:ets.delete/1)
+  end
+
   @spec put(t(), atom(), String.t(), term()) :: true
   def put(table, type, id, value), do: :ets.insert(table.keys, {{type, id}, value})
 
@@ -69,6 +74,8 @@ defmodule BaileysEx.Test.Backends.Table do
     :ets.delete(keys, {type, id})
     :ok
   end
+
+  defp perform(_keys, :recover, []), do: :ok
 
   defp perform(keys, :list_keys, []) do
     {:ok, Enum.group_by(:ets.tab2list(keys), &elem(elem(&1, 0), 0), &elem(elem(&1, 0), 1))}

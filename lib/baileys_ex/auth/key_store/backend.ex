@@ -8,7 +8,15 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
 
   # Each callback's leading arguments, `[context]` or `[]`; `nil` for one that is not there.
   @derive {Inspect, only: [:module]}
-  @enforce_keys [:module, :load_keys, :save_keys, :delete_keys, :list_keys, :commit_keys]
+  @enforce_keys [
+    :module,
+    :load_keys,
+    :save_keys,
+    :delete_keys,
+    :list_keys,
+    :commit_keys,
+    :recover
+  ]
   defstruct @enforce_keys
 
   @type t() :: %__MODULE__{
@@ -17,7 +25,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
           save_keys: [term()],
           delete_keys: [term()],
           list_keys: [term()] | nil,
-          commit_keys: [term()] | nil
+          commit_keys: [term()] | nil,
+          recover: [term()] | nil
         }
 
   @spec new!(module(), {:ok, context :: term()} | :error) :: t()
@@ -35,7 +44,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
       delete_keys: required!(module, :delete_keys, 2, context),
       # Without a context these would speak of another place than the keys that are saved with one.
       list_keys: if_exported(module, :list_keys, save, 0),
-      commit_keys: if_exported(module, :commit_keys, save, 1)
+      commit_keys: if_exported(module, :commit_keys, save, 1),
+      recover: if_exported(module, :recover, save, 0)
     }
   end
 
@@ -90,12 +100,21 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     end
   end
 
+  @doc "Settles what an interrupted commit left, where the backend has a way to."
+  @spec recover(t()) :: :ok | {:error, term()}
+  def recover(%__MODULE__{recover: nil}), do: :ok
+
+  def recover(backend) do
+    with other when other != :ok <- call(backend, :recover, []), do: failure(:recover, other)
+  end
+
   @doc "Whether the same call could succeed later. What cannot be stored or read never can."
   @spec transient?(reason :: term()) :: boolean()
   def transient?(%module{}) when module in [CorruptFileError, InvalidKeyError, InvalidTermError],
     do: false
 
   def transient?({:not_supported, _callback}), do: false
+  def transient?({:recovery_required, _module, _path}), do: false
   def transient?({:rollback_failed, _reason, _keys}), do: false
   def transient?(_reason), do: true
 

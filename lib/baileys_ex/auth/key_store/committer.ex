@@ -132,9 +132,18 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
 
   defp save(entries, %{cache: cache, backend: backend}) do
     if Backend.batch?(backend) do
-      with :ok <- Backend.commit(backend, entries), do: Cache.put(cache, entries)
+      case Backend.commit(backend, entries) do
+        :ok -> Cache.put(cache, entries)
+        {:error, reason} -> forget(cache, entries, reason)
+      end
     else
       Stepwise.commit(backend, cache, entries)
     end
+  end
+
+  # After a failed flush it is unknown what will be there once the backend has recovered.
+  defp forget(cache, entries, reason) do
+    Cache.delete(cache, Map.keys(entries))
+    {:error, reason}
   end
 end

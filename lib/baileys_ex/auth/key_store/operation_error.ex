@@ -2,8 +2,8 @@ defmodule BaileysEx.Auth.KeyStore.OperationError do
   @moduledoc """
   The persistence backend of a `BaileysEx.Auth.KeyStore` did not do what was asked.
 
-    * `:action` is what was asked: `:get`, `:set`, `:clear`, `:transaction` (its start) or `:commit`
-      (its end)
+    * `:action` is what was asked: `:start`, `:get`, `:set`, `:clear`, `:transaction` (its start) or
+      `:commit` (its end)
     * `:reason` is what the backend answered in `{:error, reason}`, or one of the following
 
   Reasons of the store itself:
@@ -22,7 +22,7 @@ defmodule BaileysEx.Auth.KeyStore.OperationError do
   the messages of exceptions, and leave out the rest.
   """
 
-  @type action() :: :get | :set | :clear | :transaction | :commit
+  @type action() :: :start | :get | :set | :clear | :transaction | :commit
   @type t() :: %__MODULE__{action: action(), reason: term()}
 
   @enforce_keys [:action, :reason]
@@ -33,6 +33,7 @@ defmodule BaileysEx.Auth.KeyStore.OperationError do
     "key store could not #{deed(action)}: #{text(reason)}"
   end
 
+  defp deed(:start), do: "start"
   defp deed(:get), do: "read"
   defp deed(:set), do: "save"
   defp deed(:clear), do: "delete all keys"

@@ -6,7 +6,6 @@ defmodule BaileysEx.Auth.KeyStore.Server do
   use GenServer
 
   alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer}
-  alias BaileysEx.Auth.Lock
   alias BaileysEx.Auth.Lock.Queue
 
   # Below the five seconds after which a supervisor kills.
@@ -14,7 +13,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
 
   @type config() :: %{
           backend: Backend.t(),
-          context: term(),
+          lock: term(),
           tries: pos_integer(),
           pause_ms: non_neg_integer(),
           max_entries: pos_integer() | :infinity
@@ -29,13 +28,8 @@ defmodule BaileysEx.Auth.KeyStore.Server do
   @impl true
   def init(config) do
     Process.flag(:trap_exit, true)
-    lock = {BaileysEx.Auth.KeyStore, config.backend.module, config.context}
-    # A store that was here before and was killed may still be writing. What it writes has to be
-    # there before this one reads.
-    Lock.run_local(lock, fn -> :ok end)
-
     cache = Cache.new(config.max_entries)
-    {:ok, committer} = Committer.start_link(self(), cache, config.backend, lock)
+    {:ok, committer} = Committer.start_link(self(), cache, config.backend, config.lock)
 
     Cache.put_config(cache, %{
       backend: config.backend,
