@@ -1,7 +1,7 @@
 //! The JSON files: Baileys' shape in both directions, and the two older dialects of baileys_ex.
 //!
-//! One table per family ([`schema`]) is walked from JSON to a term ([`read`]) and back
-//! ([`write`]). A file's dialect is recognised by its own content.
+//! One table per family (`schema`) is walked from JSON to a term (`read`) and back
+//! (`write`). A file's dialect is recognised by its own content.
 //!
 //! # What comes back
 //!
@@ -15,6 +15,7 @@
 //!   `local_identity_key` the account's
 
 mod bytes;
+mod emit;
 mod free_form;
 mod legacy;
 mod local_identity;
@@ -29,10 +30,10 @@ use crate::Value;
 
 use super::Problem;
 use super::fault::Outcome;
+use emit::Writer;
 use read::{Dialect, Reader};
 use schema::{Content, Family};
 use tree::Json;
-use write::Writer;
 
 pub use local_identity::local_identity;
 
