@@ -5,6 +5,7 @@
 mod support;
 
 mod bytes;
+mod corpus;
 mod creds;
 mod etf;
 mod fixtures;

@@ -4,8 +4,8 @@ use crate::Value;
 
 use super::super::fault::{Fault, Outcome};
 use super::bytes;
+use super::emit::Writer;
 use super::tree::Json;
-use super::write::Writer;
 
 /// What becomes of bytes.
 #[derive(Clone, Copy, PartialEq)]

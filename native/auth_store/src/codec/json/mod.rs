@@ -1,7 +1,14 @@
 //! The JSON files: Baileys' shape in both directions, and the two older dialects of baileys_ex.
 //!
-//! One table per family ([`schema`]) is walked from JSON to a term ([`read`]) and back
-//! ([`write`]). A file's dialect is recognised by its own content.
+//! One table per family (`schema`) is walked from JSON to a term (`read`) and back
+//! (`write`). A file's dialect is recognised by its own content.
+//!
+//! # Unknown members
+//!
+//! A member that the tables do not know is kept under its string key: those of creds in
+//! `unknown_fields`, others in the map they are in. It is kept as JSON has it, bytes in their
+//! object, and so is written back exactly; only where a table says free-form (`additionalData`, a
+//! family that Baileys does not have) do bytes become binaries.
 //!
 //! # What comes back
 //!
@@ -15,6 +22,7 @@
 //!   `local_identity_key` the account's
 
 mod bytes;
+mod emit;
 mod free_form;
 mod legacy;
 mod local_identity;
@@ -29,10 +37,10 @@ use crate::Value;
 
 use super::Problem;
 use super::fault::Outcome;
+use emit::Writer;
 use read::{Dialect, Reader};
 use schema::{Content, Family};
 use tree::Json;
-use write::Writer;
 
 pub use local_identity::local_identity;
 
@@ -53,6 +61,9 @@ pub struct EncodeContext<'a> {
 }
 
 /// Reads a file of a family of keys, or `"creds"`. A family that Baileys does not have is free-form.
+///
+/// A [`Problem`] says what is missing, of another type or length than it must be, not JSON, cut
+/// off, nested too deep, or, in the legacy dialect, an atom or module that no table knows.
 pub fn decode(family: &str, bytes: &[u8], ctx: &DecodeContext) -> Result<Value, Problem> {
     let table = schema::family(family);
     tree::parse(bytes)
@@ -61,6 +72,11 @@ pub fn decode(family: &str, bytes: &[u8], ctx: &DecodeContext) -> Result<Value, 
 }
 
 /// Writes a term as Baileys would.
+///
+/// A [`Problem`] names the member that is missing or of another type or length than it must be, or
+/// that JSON cannot hold: atoms, tuples, structs and keys that are not strings where none belong,
+/// text that is not UTF-8, integers beyond 64 bits, floats that are not finite, nesting that could
+/// not be read again, and maps that could not be told from bytes.
 pub fn encode(family: &str, value: &Value, ctx: &EncodeContext) -> Result<Vec<u8>, Problem> {
     let mut writer = Writer::new(ctx);
     let written = match &schema::family(family).content {

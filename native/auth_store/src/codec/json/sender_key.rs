@@ -11,10 +11,11 @@ use crate::Value;
 
 use super::super::fault::{Fault, Outcome};
 use super::bytes;
+use super::emit::Writer;
 use super::read::{Dialect, Reader};
 use super::schema::{SENDER_KEY_RECORD, SENDER_KEY_STATES, SENDER_MESSAGE_KEY};
 use super::tree::{Json, parse};
-use super::write::{Writer, fields};
+use super::write::fields;
 
 const STATES: &str = "sender_key_states";
 const IV_LENGTH: usize = 16;

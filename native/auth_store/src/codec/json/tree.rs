@@ -86,7 +86,9 @@ impl<'a> Json<'a> {
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Outcome<Json<'_>> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    // Checked once for all strings together.
+    let text = std::str::from_utf8(bytes).map_err(|_| Fault::new("is not UTF-8"))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     Tree { depth: 0 }
         .deserialize(&mut deserializer)
         .and_then(|json| deserializer.end().map(|()| json))

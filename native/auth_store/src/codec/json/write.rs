@@ -1,22 +1,15 @@
 //! The tables walked from a run-time term to the JSON of Baileys.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
 use crate::Value;
 
 use super::super::fault::{Fault, Outcome};
+use super::emit::{Writer, out_of_range};
 use super::free_form::{self, Style};
 use super::read::check_length;
 use super::schema::{Form, Keys, Kind, Member, Presence, Record, Unknown};
-use super::tree::MAX_JSON_DEPTH;
-use super::{EncodeContext, bytes, legacy, sender_key};
-
-pub(super) struct Writer<'c> {
-    context: &'c EncodeContext<'c>,
-    out: Vec<u8>,
-    depth: usize,
-}
+use super::{bytes, legacy, sender_key};
 
 /// A map sorted into the members of a table, in its order, and the others.
 pub(super) struct Fields<'v> {
@@ -24,24 +17,7 @@ pub(super) struct Fields<'v> {
     unknown: Vec<(&'v str, &'v Value)>,
 }
 
-impl<'c> Writer<'c> {
-    pub(super) fn new(context: &'c EncodeContext<'c>) -> Self {
-        Writer {
-            context,
-            out: Vec::new(),
-            depth: 0,
-        }
-    }
-
-    /// A writer for JSON inside bytes.
-    pub(super) fn nested(&self) -> Self {
-        Writer::new(self.context)
-    }
-
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.out
-    }
-
+impl Writer<'_> {
     pub(super) fn kind(&mut self, kind: &'static Kind, value: &Value) -> Outcome<()> {
         match kind {
             Kind::Bytes(form, lengths) => self.bytes(binary(value)?, *form, lengths),
@@ -200,19 +176,12 @@ impl<'c> Writer<'c> {
         Ok(())
     }
 
-    pub(super) fn list(
-        &mut self,
-        items: &[Value],
-        mut write: impl FnMut(&mut Self, &Value) -> Outcome<()>,
-    ) -> Outcome<()> {
-        self.open('[')?;
-        for (i, item) in items.iter().enumerate() {
-            if i > 0 {
-                self.raw(",");
-            }
-            write(self, item).map_err(Fault::item)?;
+    fn bytes(&mut self, bytes: &[u8], form: Form, lengths: &[usize]) -> Outcome<()> {
+        check_length(bytes, lengths)?;
+        match form {
+            Form::Own => self.tagged(bytes)?,
+            Form::Text => self.base64(bytes),
         }
-        self.close(']');
         Ok(())
     }
 
@@ -223,81 +192,6 @@ impl<'c> Writer<'c> {
         }
         self.name(name);
         free_form::write(self, value, style).map_err(|fault| fault.key(name))
-    }
-
-    pub(super) fn open(&mut self, bracket: char) -> Outcome<()> {
-        if self.depth == MAX_JSON_DEPTH {
-            return Err(Fault::new(format!(
-                "is nested deeper than {MAX_JSON_DEPTH} levels"
-            )));
-        }
-        self.depth += 1;
-        self.out.push(bracket as u8);
-        Ok(())
-    }
-
-    pub(super) fn close(&mut self, bracket: char) {
-        self.depth -= 1;
-        self.out.push(bracket as u8);
-    }
-
-    /// The name of a member, after a comma unless it is the first.
-    fn name(&mut self, name: &str) {
-        if self.out.last() != Some(&b'{') {
-            self.out.push(b',');
-        }
-        self.text(name);
-        self.out.push(b':');
-    }
-
-    pub(super) fn raw(&mut self, json: &str) {
-        self.out.extend_from_slice(json.as_bytes());
-    }
-
-    pub(super) fn bool(&mut self, bool: bool) {
-        self.raw(if bool { "true" } else { "false" });
-    }
-
-    pub(super) fn int(&mut self, int: i128) -> Outcome<()> {
-        if int < i128::from(i64::MIN) || int > i128::from(u64::MAX) {
-            return Err(out_of_range());
-        }
-        // Writing to memory cannot fail.
-        let _ = write!(self.out, "{int}");
-        Ok(())
-    }
-
-    pub(super) fn float(&mut self, float: f64) -> Outcome<()> {
-        if !float.is_finite() {
-            return Err(Fault::new("JSON cannot hold a float that is not finite"));
-        }
-        serde_json::to_writer(&mut self.out, &float)
-            .map_err(|_| Fault::new("JSON cannot hold this float"))
-    }
-
-    pub(super) fn text(&mut self, text: &str) {
-        // A string always serialises, and writing to memory cannot fail.
-        let _ = serde_json::to_writer(&mut self.out, text);
-    }
-
-    pub(super) fn tagged(&mut self, bytes: &[u8]) -> Outcome<()> {
-        self.open('{')?;
-        self.raw("\"type\":\"Buffer\",\"data\":\"");
-        bytes::to_base64(bytes, &mut self.out);
-        self.raw("\"");
-        self.close('}');
-        Ok(())
-    }
-
-    fn bytes(&mut self, bytes: &[u8], form: Form, lengths: &[usize]) -> Outcome<()> {
-        check_length(bytes, lengths)?;
-        if form == Form::Own {
-            return self.tagged(bytes);
-        }
-        self.raw("\"");
-        bytes::to_base64(bytes, &mut self.out);
-        self.raw("\"");
-        Ok(())
     }
 }
 
@@ -409,10 +303,6 @@ fn int(value: &Value) -> Outcome<i128> {
         Value::Int(int) => Ok(*int),
         other => Err(Fault::expected("an integer", other.kind())),
     }
-}
-
-fn out_of_range() -> Fault {
-    Fault::new("is an integer of more than 64 bits, or negative where none can be")
 }
 
 fn unknown_type(value: &Value) -> Fault {
