@@ -346,6 +346,38 @@ fn an_addressing_mode_to_come_stays_text() {
 }
 
 #[test]
+fn empty_members_of_a_message_key_are_none() {
+    let mut json = baileys("creds");
+    let empty = [
+        "id",
+        "remoteJid",
+        "participant",
+        "participantAlt",
+        "addressingMode",
+    ];
+    for name in empty {
+        json["processedHistoryMessages"][0]["key"][name] = json!("");
+    }
+    let mut value = read("creds", &json);
+    let key = member(&mut value, &["processed_history_messages", "0", "key"]);
+    for name in [
+        "id",
+        "remote_jid",
+        "participant",
+        "participant_alt",
+        "addressing_mode",
+    ] {
+        assert!(key.get(name) == Some(&Value::Nil), "{name}");
+        put(key, &[], atom(name), text(""));
+    }
+    let json = written("creds", &value);
+    assert_eq!(
+        json["processedHistoryMessages"][0]["key"],
+        json!({"fromMe": true})
+    );
+}
+
+#[test]
 fn a_message_key_struct_is_taken_for_its_map() {
     let mut value = native("creds");
     let plain = written("creds", &value);

@@ -322,6 +322,15 @@ fn depth_is_bounded_alike_in_all_directions() {
         assert!(etf::decode(&deepest).is_ok());
         assert!(etf::encode(&nest(MAX_DEPTH + 1, wrap)).is_err());
     }
+    // A list of bytes is a list, though its bytes are no terms of their own.
+    let nest_bytes = |depth| {
+        let mut bytes = vec![131];
+        bytes.extend([104, 1].repeat(depth));
+        bytes.extend([107, 0, 1, 7]);
+        bytes
+    };
+    assert!(etf::decode(&nest_bytes(MAX_DEPTH - 1)).is_ok());
+    assert!(etf::scan(&nest_bytes(MAX_DEPTH), &mut |_| true).is_err());
     // One level more, put around the bytes.
     let deepest = etf::encode(&nest(MAX_DEPTH, &tuple)).expect("deep enough");
     let mut deeper = vec![131, 104, 1];

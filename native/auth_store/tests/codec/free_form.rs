@@ -179,3 +179,51 @@ fn a_map_that_would_mark_the_file_as_legacy_is_refused() {
     );
     assert!(not_written("creds", &creds).contains("another format"));
 }
+
+#[test]
+fn a_key_that_may_be_data_is_not_shown() {
+    let refused = |key: &str| {
+        not_written(
+            FAMILY,
+            &map([(text("a"), map([(text(key), atom("alpha"))]))]),
+        )
+    };
+    assert!(refused("note_2").starts_with("a-family-to-come.a.note_2: "));
+    let long = "k".repeat(33);
+    for key in [
+        long.as_str(),
+        "4nZ1xCfs0g8eKCRR",
+        "15559990002@s.whatsapp.net",
+        "a=",
+        "",
+        "é",
+    ] {
+        assert!(refused(key).starts_with("a-family-to-come.a[]: "), "{key}");
+    }
+}
+
+#[test]
+fn what_could_not_be_read_again_for_its_depth_is_refused() {
+    let nest =
+        |depth: usize, leaf: Value| (0..depth).fold(leaf, |inner, _| Value::List(vec![inner]));
+    assert!(encode(FAMILY, &nest(90, Value::Nil)).is_ok());
+    assert!(
+        not_written(FAMILY, &nest(91, Value::Nil)).ends_with("is nested deeper than 90 levels")
+    );
+    // Bytes are an object in JSON.
+    let bytes = Value::Binary(vec![0]);
+    assert!(encode(FAMILY, &nest(89, bytes.clone())).is_ok());
+    assert!(not_written(FAMILY, &nest(90, bytes)).ends_with("is nested deeper than 90 levels"));
+}
+
+/// Equal terms are equal files, whatever order a map happens to be in.
+#[test]
+fn the_order_of_maps_is_not_written() {
+    let mut pairs: Vec<(Value, Value)> = ["b", "a", "c", "B"]
+        .map(|name| (text(name), Value::Nil))
+        .into();
+    let one = encode(FAMILY, &Value::Map(pairs.clone())).expect("JSON");
+    pairs.reverse();
+    assert!(encode(FAMILY, &Value::Map(pairs)).expect("JSON") == one);
+    assert!(one == br#"{"B":null,"a":null,"b":null,"c":null}"#);
+}

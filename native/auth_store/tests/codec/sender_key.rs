@@ -162,3 +162,15 @@ fn what_is_inside_the_bytes_is_checked_too() {
     assert!(refused("sender-key", &json!({})).starts_with("expected bytes"));
     assert!(refused("sender-key", &json!(5)).starts_with("expected bytes"));
 }
+
+#[test]
+fn a_member_without_a_name_is_an_unknown_one() {
+    let mut states = inside();
+    states[0]["senderMessageKeys"][0][""] = json!("AQID");
+    let mut value = read("sender-key", &states);
+    let path = ["sender_key_states", "0", "sender_message_keys", "0"];
+    let iv = member(&mut native(GROUP), &path).get("iv").cloned();
+    let key = member(&mut value, &path);
+    assert!(key.get("iv").cloned() == iv);
+    assert!(*member(key, &[""]) == text("AQID"));
+}

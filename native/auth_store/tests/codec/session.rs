@@ -256,3 +256,36 @@ fn only_a_session_record_is_written() {
         "expected a struct Elixir.BaileysEx.Signal.SessionRecord, found a map"
     );
 }
+
+#[test]
+fn skipped_keys_are_written_by_number_and_chains_by_name() {
+    let name = "session-15559990002.0";
+    let mut value = native(name);
+    let Value::Map(sessions) = member(&mut value, &["sessions"]) else {
+        panic!("no sessions");
+    };
+    let Value::Map(chains) = member(&mut sessions[0].1, &["chains"]) else {
+        panic!("no chains");
+    };
+    chains.sort_by_key(|(key, _)| match key {
+        Value::Binary(bytes) => std::cmp::Reverse(bytes.clone()),
+        _ => panic!("a key that is no text"),
+    });
+    for (_, chain) in chains {
+        let Value::Map(keys) = member(chain, &["message_keys"]) else {
+            panic!("no keys");
+        };
+        let secret = Value::Binary(vec![7; 32]);
+        *keys = [10, 9, 100, 2]
+            .map(|n| (Value::Int(n), secret.clone()))
+            .into();
+    }
+    let json = String::from_utf8(encode("session", &value).expect("JSON")).expect("text");
+    let (_, chains) = json.split_once("_chains").expect("written");
+    let places = |names: &[&str]| -> Vec<usize> {
+        let place = |name: &&str| chains.find(&format!("\"{name}")).expect("written");
+        names.iter().map(place).collect()
+    };
+    assert!(places(&["2\":", "9\":", "10\":", "100\":"]).is_sorted());
+    assert!(places(&["BRYztv", "BWnM", "BZQabx", "BZSQyj"]).is_sorted());
+}

@@ -138,7 +138,7 @@ fn scalar() -> Values {
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(|int| Value::Int(int.into())),
         any::<u64>().prop_map(|int| Value::Int(int.into())),
-        (0..300i128).prop_map(Value::Int),
+        (-3..300i128).prop_map(Value::Int),
         any::<f64>()
             .prop_filter("finite", |float| float.is_finite())
             .prop_map(Value::Float),
