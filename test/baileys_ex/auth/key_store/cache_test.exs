@@ -83,6 +83,22 @@ defmodule BaileysEx.Auth.KeyStore.CacheTest do
       end
     end
 
+    test "lets a store stand in front of many more keys than it holds" do
+      table = Table.new()
+      keys = 100_000
+      for n <- 1..keys, do: Table.put(table, :"lid-mapping", "#{n}", "#{n}")
+      opts = [persistence_module: Batch, persistence_context: table, max_cached_entries: 1_000]
+      ref = KeyStore.wrap(start_supervised!({KeyStore, opts}))
+
+      for n <- 1..keys do
+        assert KeyStore.get(ref, :"lid-mapping", ["#{n}"]) == %{"#{n}" => "#{n}"}
+      end
+
+      bytes = :ets.info(ref.table, :memory) * :erlang.system_info(:wordsize)
+      IO.puts("\n1000 of #{keys} keys cached: #{bytes} bytes")
+      assert Cache.count(ref.table) <= 1_000
+    end
+
     test "stays right under many readers and writers" do
       cache = Cache.new(20)
       disk = :ets.new(:disk, [:public])
