@@ -356,6 +356,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       assert KeyStore.clear(ref) == :ok
       assert Table.contents(table) == %{}
       assert Table.count(table, :commit_keys) == 1
+      assert Cache.count(ref.table) == 0
       assert KeyStore.get(ref, :session, ["never read"]) == %{}
     end
 
