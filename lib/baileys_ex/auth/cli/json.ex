@@ -17,7 +17,7 @@ defmodule BaileysEx.Auth.CLI.JSON do
   JSON take for an operator; bytes that are no text show as U+FFFD.
 
       iex> IO.iodata_to_binary(BaileysEx.Auth.CLI.JSON.encode(%{b: [1, nil], a: "Zoë"}))
-      ~S({"a":"Zo\\u00eb","b":[1,null]})
+      ~S({"a":"Zo\\u00EB","b":[1,null]})
   """
   @spec encode(value()) :: iodata()
   def encode(nil), do: "null"
@@ -64,7 +64,7 @@ defmodule BaileysEx.Auth.CLI.JSON do
   # Characters beyond 16 bits are two UTF-16 units.
   defp units(char) do
     for <<(unit::16 <- <<char::utf16>>)>> do
-      ["\\u", unit |> Integer.to_string(16) |> String.downcase() |> String.pad_leading(4, "0")]
+      ["\\u", unit |> Integer.to_string(16) |> String.pad_leading(4, "0")]
     end
   end
 end
