@@ -13,7 +13,9 @@ defmodule BaileysEx.Auth.CLI do
 
   With `--json`, standard output holds one JSON document and nothing else, also for an error:
   `{"error": {"code": …, "message": …, "advice": …}}`. Without it, errors go to standard error.
-  Colours and progress bars are for terminals only, and `NO_COLOR` turns colours off.
+  Colours and progress bars are for terminals only, and `NO_COLOR` turns colours off. (Mix itself
+  tells standard output when it compiles dependencies before it runs a task: compile them first in
+  a script.)
   """
 
   alias BaileysEx.Auth.CLI.{Failure, JSON, Terminal}
