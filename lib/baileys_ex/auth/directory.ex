@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.Directory do
   #
   # A backend is `{module, format}`; the NIF knows directories by absolute path and format.
 
-  alias BaileysEx.Auth.{Lock, Native, NativeError, Persistence, State}
+  alias BaileysEx.Auth.{Lock, Native, NativeError, Persistence, State, Telemetry}
 
   @type backend() :: {module(), :json | :etf}
   @type key() :: {family :: String.t(), id :: String.t() | nil}
@@ -50,12 +50,43 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
+  @doc "As `read/3`, for one key or the credentials."
+  @spec load(backend(), Path.t(), key(), (Path.t(), String.t(), String.t() | nil -> term())) ::
+          {:ok, term()} | {:error, term()}
+  def load({module, _format} = backend, path, {family, id}, nif) do
+    describe = fn result ->
+      {%{}, watched(module, path, %{type: family, result: Telemetry.result(result)})}
+    end
+
+    Telemetry.span([:load], describe, fn -> read(backend, path, &nif.(&1, family, id)) end)
+  end
+
+  @doc "As `locked/3`, for changes `{family, id, change}`; without any, nothing is done."
+  @spec commit(backend(), Path.t(), [change], (Path.t(), [change] -> term())) ::
+          :ok | {:error, term()}
+        when change: {String.t(), String.t() | nil, term()}
+  def commit(_backend, _path, [], _nif), do: :ok
+
+  def commit({module, _format} = backend, path, changes, nif) do
+    describe = fn result ->
+      types = changes |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
+      metadata = %{types: types, result: Telemetry.result(result)}
+      {%{changes: length(changes)}, watched(module, path, metadata)}
+    end
+
+    Telemetry.span([:commit], describe, fn -> locked(backend, path, &nif.(&1, changes)) end)
+  end
+
   @doc "Runs a NIF that needs the directory for itself."
   @spec locked(backend(), Path.t(), (Path.t() -> term())) ::
           :ok | {:ok, term()} | {:error, term()}
   def locked({module, _format}, path, nif) do
     path = Path.expand(path)
-    {module, path} |> Lock.run(fn -> nif.(path) end) |> result(module)
+
+    case Lock.run({module, path}, fn -> nif.(path) end) do
+      {:happened, checkpoints, recoveries} -> report(module, path, checkpoints, recoveries)
+      result -> result(result, module)
+    end
   end
 
   @spec list_keys(backend(), Path.t()) :: {:ok, Persistence.key_list()} | {:error, term()}
@@ -105,6 +136,28 @@ defmodule BaileysEx.Auth.Directory do
       signal_store_opts: [persistence_module: module, persistence_context: path]
     ]
   end
+
+  defp report(module, path, {checkpoints, checkpoint_ns}, {recoveries, recovery_ns, commits}) do
+    metadata = watched(module, path, %{})
+
+    if checkpoints > 0 do
+      measurements = %{count: checkpoints, duration: native_time(checkpoint_ns)}
+      Telemetry.execute([:checkpoint], measurements, metadata)
+    end
+
+    if recoveries > 0 do
+      measurements = %{count: recoveries, duration: native_time(recovery_ns), commits: commits}
+      Telemetry.execute([:recovery], measurements, metadata)
+    end
+
+    :ok
+  end
+
+  defp watched(module, path, metadata) do
+    Map.merge(metadata, %{backend: module, path: Path.expand(path)})
+  end
+
+  defp native_time(ns), do: System.convert_time_unit(ns, :nanosecond, :native)
 
   defp result({:error, reason}, module), do: {:error, NativeError.to_public(reason, module)}
   defp result(result, _module), do: result

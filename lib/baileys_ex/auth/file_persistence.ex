@@ -83,9 +83,7 @@ defmodule BaileysEx.Auth.FilePersistence do
   @impl true
   @spec load_credentials(Path.t()) :: {:ok, State.t()} | {:error, term()}
   def load_credentials(path) do
-    {family, id} = Directory.creds()
-
-    case Directory.read(@backend, path, &Native.json_load(&1, family, id)) do
+    case load(path, Directory.creds()) do
       {:error, :not_found} -> {:ok, State.new()}
       result -> result
     end
@@ -113,8 +111,7 @@ defmodule BaileysEx.Auth.FilePersistence do
   @impl true
   @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
   def load_keys(path, type, id) do
-    {family, id} = Directory.key(type, id)
-    Directory.read(@backend, path, &Native.json_load(&1, family, id))
+    load(path, Directory.key(type, id))
   end
 
   @doc "As `save_keys/4`, in the default directory."
@@ -202,9 +199,9 @@ defmodule BaileysEx.Auth.FilePersistence do
     Directory.locked(@backend, path, &Native.store_snapshot(&1, :json, target))
   end
 
-  defp commit(_path, []), do: :ok
+  defp load(path, key), do: Directory.load(@backend, path, key, &Native.json_load/3)
 
   defp commit(path, changes) do
-    Directory.locked(@backend, path, &Native.json_commit(&1, changes))
+    Directory.commit(@backend, path, changes, &Native.json_commit/2)
   end
 end

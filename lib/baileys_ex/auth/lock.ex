@@ -20,6 +20,7 @@ defmodule BaileysEx.Auth.Lock do
   """
 
   alias BaileysEx.Auth.Lock.Server
+  alias BaileysEx.Auth.Telemetry
 
   # `:global` itself sleeps up to a quarter of a second after the first refusal and eight seconds
   # after the sixth, for a lock that is held for about a millisecond.
@@ -32,20 +33,40 @@ defmodule BaileysEx.Auth.Lock do
   """
   @spec run(resource :: term(), (() -> result)) :: result when result: var
   def run(resource, fun) when is_function(fun, 0) do
-    queued(
-      {:cluster, resource},
-      fn ->
-        trans({resource, self()}, fn -> {:done, fun.()} end, @first_pause_ms)
-      end,
-      fun
-    )
+    started = System.monotonic_time()
+
+    held = fn ->
+      report(:cluster, resource, started)
+      {:done, fun.()}
+    end
+
+    queued({:cluster, resource}, fn -> trans({resource, self()}, held, @first_pause_ms) end, fun)
   end
 
   @doc "As `run/2`, among the processes of this node only."
   @spec run_local(resource :: term(), (() -> result)) :: result when result: var
   def run_local(resource, fun) when is_function(fun, 0) do
-    queued({:node, resource}, fun, fun)
+    started = System.monotonic_time()
+
+    held = fn ->
+      report(:node, resource, started)
+      fun.()
+    end
+
+    queued({:node, resource}, held, fun)
   end
+
+  defp report(scope, resource, started) do
+    duration = System.monotonic_time() - started
+    Telemetry.execute([:lock, :wait], %{duration: duration}, watched(scope, resource))
+  end
+
+  # Other resources may be ids, or a context of a custom backend that is nobody's business.
+  defp watched(:cluster, {backend, path}) when is_atom(backend) and is_binary(path) do
+    %{scope: :cluster, backend: backend, path: path}
+  end
+
+  defp watched(scope, _resource), do: %{scope: scope}
 
   defp queued(resource, fun, nested_fun) do
     case acquire(resource) do

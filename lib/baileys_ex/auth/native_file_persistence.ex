@@ -217,8 +217,8 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   end
 
   # The NIF has checked the binary: one plain term, few new atoms.
-  defp load(path, {family, id}) do
-    with {:ok, binary} <- Directory.read(@backend, path, &Native.etf_load(&1, family, id)) do
+  defp load(path, key) do
+    with {:ok, binary} <- Directory.load(@backend, path, key, &Native.etf_load/3) do
       {:ok, :erlang.binary_to_term(binary)}
     end
   end
@@ -240,9 +240,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     end)
   end
 
-  defp commit(_path, []), do: :ok
-
   defp commit(path, changes) do
-    Directory.locked(@backend, path, &Native.etf_commit(&1, changes))
+    Directory.commit(@backend, path, changes, &Native.etf_commit/2)
   end
 end

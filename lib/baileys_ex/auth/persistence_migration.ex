@@ -43,6 +43,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     Native,
     NativeError,
     NativeFilePersistence,
+    Telemetry,
     Verification
   }
 
@@ -104,11 +105,18 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     skip? = Keyword.get(opts, :on_corrupt, :error) == :skip
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
 
+    watched = %{
+      source_backend: source_module,
+      target_backend: target_module,
+      source_path: source,
+      target_path: target
+    }
+
     outcome =
       with_locks([source, target], fn ->
         with {:ok, handle, total} <-
                Native.migration_begin(source, target, format, overwrite?, skip?) do
-          run(handle, total, on_progress)
+          run(handle, total, on_progress, watched)
         end
       end)
 
@@ -128,8 +136,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     |> apply([])
   end
 
-  defp run(handle, total, on_progress) do
-    with :ok <- steps(handle, 0, total, on_progress) do
+  defp run(handle, total, on_progress, watched) do
+    with :ok <- steps(handle, 0, total, on_progress, watched) do
       Native.migration_publish(handle)
     end
   after
@@ -137,12 +145,19 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     Native.migration_abort(handle)
   end
 
-  defp steps(_handle, total, total, _on_progress), do: :ok
+  defp steps(_handle, total, total, _on_progress, _watched), do: :ok
 
-  defp steps(handle, _done, total, on_progress) do
-    with {:ok, done} <- Native.migration_step(handle, @step) do
+  defp steps(handle, before, total, on_progress, watched) do
+    describe = fn result ->
+      done = with {:ok, done} <- result, do: done, else: (_error -> before)
+      {%{files: done - before, done: done, total: total}, watched}
+    end
+
+    step = fn -> Native.migration_step(handle, @step) end
+
+    with {:ok, done} <- Telemetry.span([:migration, :step], describe, step) do
       on_progress.(%{done: done, total: total})
-      steps(handle, done, total, on_progress)
+      steps(handle, done, total, on_progress, watched)
     end
   end
 

@@ -34,6 +34,19 @@ defmodule BaileysEx.Auth.Verification do
   @spec run(Directory.backend(), Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
   def run({module, format}, path, opts) do
     path = Path.expand(path)
+
+    case survey({module, format}, path, opts) do
+      {:ok, %{damaged: []} = survey} -> {:ok, Map.drop(survey, [:damaged, :dialects])}
+      {:ok, %{damaged: files}} -> {:error, %DamagedDirectoryError{path: path, files: files}}
+      error -> error
+    end
+  end
+
+  @doc false
+  # A report with the damaged files in it, and how many files are in which dialect of JSON.
+  @spec survey(Directory.backend(), Path.t(), [option()]) :: {:ok, map()} | {:error, term()}
+  def survey({module, format}, path, opts) do
+    path = Path.expand(path)
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
 
     outcome =
@@ -45,18 +58,16 @@ defmodule BaileysEx.Auth.Verification do
       end)
 
     case outcome do
-      {:ok, {credentials?, counts, [], ignored, bytes_read}} ->
+      {:ok, {credentials?, counts, damaged, ignored, bytes_read, dialects}} ->
         {:ok,
          %{
            credentials?: credentials?,
            families: families(counts),
+           damaged: DamagedDirectoryError.files(damaged),
            ignored: ignored,
-           bytes_read: bytes_read
+           bytes_read: bytes_read,
+           dialects: Map.new(dialects)
          }}
-
-      {:ok, {_credentials?, _counts, damaged, _ignored, _bytes_read}} ->
-        files = DamagedDirectoryError.files(damaged)
-        {:error, %DamagedDirectoryError{path: path, files: files}}
 
       {:error, reason} ->
         {:error, NativeError.to_public(reason, module)}

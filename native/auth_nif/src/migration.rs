@@ -1,8 +1,10 @@
 //! Whole directories, in steps that the Elixir side drives.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use auth_store::codec::json::Dialect;
 use auth_store::engine::RealDisk;
 use auth_store::migrate::{Migration, MigrationError, Options, Summary};
 use auth_store::survey::{Damage, Survey, Tally};
@@ -23,6 +25,9 @@ mod atoms {
         overlap,
         damaged,
         finished,
+        baileys,
+        explicit,
+        legacy,
     }
 }
 
@@ -183,7 +188,8 @@ fn survey_step<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>, files: usize
     }
 }
 
-/// `{has_creds, [{family, count}], damaged, ignored, bytes_read}` of what was surveyed.
+/// `{has_creds, [{family, count}], damaged, ignored, bytes_read, [{dialect, count}]}` of what was
+/// surveyed.
 #[rustler::nif(schedule = "DirtyIo")]
 fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a> {
     match handle.take() {
@@ -191,10 +197,26 @@ fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a
             let bytes = survey.bytes();
             let keys: Vec<(String, u64)> = tally.keys.into_iter().collect();
             let damaged = damage_terms(&survey.damaged);
-            (tally.has_creds, keys, damaged, survey.ignored, bytes).encode(env)
+            let dialects = dialect_terms(&survey.dialects);
+            let ignored = survey.ignored;
+            (tally.has_creds, keys, damaged, ignored, bytes, dialects).encode(env)
         }
         None => env.error_tuple(atoms::finished()),
     }
+}
+
+fn dialect_terms(dialects: &BTreeMap<Dialect, u64>) -> Vec<(Atom, u64)> {
+    dialects
+        .iter()
+        .map(|(dialect, count)| {
+            let name = match dialect {
+                Dialect::Baileys => atoms::baileys(),
+                Dialect::Explicit => atoms::explicit(),
+                Dialect::Legacy => atoms::legacy(),
+            };
+            (name, *count)
+        })
+        .collect()
 }
 
 /// `{has_creds, [{family, count}], skipped, ignored, bytes_read, bytes_written}`

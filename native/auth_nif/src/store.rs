@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auth_store::codec::{Problem, etf, json};
-use auth_store::engine::RealDisk;
-use auth_store::layout::{CREDS, Format};
+use auth_store::engine::{Happened, JOURNAL, JournalState, RealDisk};
+use auth_store::layout::{self, CREDS, Entry, Format};
 use auth_store::store::{Key, KeyChange, Store};
 use auth_store::{Error, Result};
 use rustler::types::atom::{self, Atom};
@@ -20,7 +20,9 @@ use rustler::{Binary, Encoder, Env, NifResult, Term};
 use crate::{error, term};
 
 mod atoms {
-    rustler::atoms! { json, etf, closed }
+    rustler::atoms! {
+        json, etf, closed, happened, creds, key, unknown, own, leftover, foreign
+    }
 }
 
 /// Atoms that one file may bring, and all files in the life of this VM: its table of a million
@@ -70,6 +72,29 @@ pub fn unit<'a>(env: Env<'a>, result: Result<()>) -> Term<'a> {
     }
 }
 
+/// As [`unit`], but `{:happened, {checkpoints, ns}, {recoveries, ns, commits}}` for `:ok` when
+/// that is more than nothing.
+fn done<'a>(env: Env<'a>, store: &Store<RealDisk>, result: Result<()>) -> Term<'a> {
+    let happened = match &result {
+        Ok(()) => store.take_happened(),
+        Err(_) => Happened::default(),
+    };
+    if happened == Happened::default() {
+        return unit(env, result);
+    }
+    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    (
+        atoms::happened(),
+        (happened.checkpoints, ns(happened.checkpoint_time)),
+        (
+            happened.recoveries,
+            ns(happened.recovery_time),
+            happened.recovered_commits,
+        ),
+    )
+        .encode(env)
+}
+
 /// `{:ok, value} | {:error, reason}`
 pub fn tagged<'a, T: Encoder>(env: Env<'a>, result: Result<T>) -> Term<'a> {
     match result {
@@ -81,19 +106,22 @@ pub fn tagged<'a, T: Encoder>(env: Env<'a>, result: Result<T>) -> Term<'a> {
 /// Recovers the directory where needed. The caller holds its lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_open<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
-    Ok(unit(env, store(path, format_of(format)?).open()))
+    let store = store(path, format_of(format)?);
+    Ok(done(env, &store, store.open()))
 }
 
 /// Recovers the directory even after a failed write. The caller holds its lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_recover<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
-    Ok(unit(env, store(path, format_of(format)?).recover()))
+    let store = store(path, format_of(format)?);
+    Ok(done(env, &store, store.recover()))
 }
 
 /// Syncs the files and empties the journal. The caller holds the directory's lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_checkpoint<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
-    Ok(unit(env, store(path, format_of(format)?).checkpoint()))
+    let store = store(path, format_of(format)?);
+    Ok(done(env, &store, store.checkpoint()))
 }
 
 /// A consistent copy. The caller holds the directory's lock.
@@ -102,7 +130,51 @@ fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> N
     let store = store(path, format_of(format)?);
     let result = store.open().and_then(|()| store.snapshot(target.as_ref()));
     forget(target);
-    Ok(unit(env, result))
+    Ok(done(env, &store, result))
+}
+
+/// `{:ok, {exists, epoch, commits, bytes, torn}} | {:error, reason}`. Only reads, and opens nothing.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_journal<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    let state = store(path, format_of(format)?).journal_state();
+    let state = state.map(|state| {
+        let JournalState {
+            exists,
+            epoch,
+            records,
+            bytes,
+            torn,
+        } = state;
+        (exists, epoch, records, bytes, torn)
+    });
+    Ok(tagged(env, state))
+}
+
+/// What files are by their names: `:creds | {:key, family} | :unknown | :own | :leftover |
+/// :foreign` for each. Some hundred at a time: it runs on a normal scheduler.
+#[rustler::nif]
+fn layout_kinds<'a>(
+    env: Env<'a>,
+    names: Vec<Binary<'a>>,
+    format: Atom,
+) -> NifResult<Vec<Term<'a>>> {
+    let format = format_of(format)?;
+    let kind = |name: &Binary<'_>| {
+        let Ok(name) = std::str::from_utf8(name) else {
+            return atoms::foreign().encode(env);
+        };
+        match layout::parse(name, format) {
+            Entry::Creds => atoms::creds().encode(env),
+            Entry::Key { family, .. } => (atoms::key(), family).encode(env),
+            Entry::Unknown => atoms::unknown().encode(env),
+            Entry::Foreign if name == JOURNAL || name == format.manifest_name() => {
+                atoms::own().encode(env)
+            }
+            Entry::Foreign if layout::is_leftover(name) => atoms::leftover().encode(env),
+            Entry::Foreign => atoms::foreign().encode(env),
+        }
+    };
+    Ok(names.iter().map(kind).collect())
 }
 
 /// `{:ok, [{family, [id]}]} | :closed | {:error, reason}`
@@ -204,7 +276,7 @@ fn json_commit<'a>(
     changes: Vec<(String, Option<Binary<'a>>, Term<'a>)>,
 ) -> NifResult<Term<'a>> {
     let store = store(path, Format::Json);
-    Ok(unit(env, commit_json_values(&store, &changes)))
+    Ok(done(env, &store, commit_json_values(&store, &changes)))
 }
 
 fn commit_json_values(
@@ -268,7 +340,7 @@ fn etf_commit<'a>(
     changes: Vec<(String, Option<Binary<'a>>, Option<Binary<'a>>)>,
 ) -> NifResult<Term<'a>> {
     let store = store(path, Format::Etf);
-    Ok(unit(env, commit_etf_bytes(&store, &changes)))
+    Ok(done(env, &store, commit_etf_bytes(&store, &changes)))
 }
 
 fn commit_etf_bytes(

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::codec::json;
-use crate::engine::{Change, Directory, Disk, JournalState, Kind, Stamp};
+use crate::engine::{Change, Directory, Disk, Happened, JournalState, Kind, Stamp};
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
@@ -86,6 +86,11 @@ impl<D: Disk> Store<D> {
 
     pub fn snapshot(&self, target: &Path) -> Result<()> {
         self.directory.snapshot(target, false)
+    }
+
+    /// What opens and commits did besides, since the last call of this function.
+    pub fn take_happened(&self) -> Happened {
+        self.directory.take_happened()
     }
 
     pub fn journal_state(&self) -> Result<JournalState> {

@@ -78,6 +78,8 @@ pub struct Survey<D: Disk> {
     bytes: u64,
     local_identity: Option<Vec<u8>>,
     pub damaged: Vec<Damage>,
+    /// How many JSON files are in which dialect, of those that tell.
+    pub dialects: BTreeMap<json::Dialect, u64>,
     /// Files that are no keys: hidden, temporary, of another extension.
     pub ignored: Vec<String>,
 }
@@ -112,6 +114,7 @@ impl<D: Disk> Survey<D> {
             bytes: 0,
             local_identity: None,
             damaged: Vec::new(),
+            dialects: BTreeMap::new(),
             ignored,
         })
     }
@@ -170,9 +173,12 @@ impl<D: Disk> Survey<D> {
             }) => return Err(damage(member, problem, true)),
             Err(error) => return Err(damage(String::new(), error.to_string(), false)),
         };
-        let value = self
+        let (value, dialect) = self
             .decode(name, &bytes)
             .map_err(|problem| damage(problem.member, problem.problem, true))?;
+        if let Some(dialect) = dialect {
+            *self.dialects.entry(dialect).or_default() += 1;
+        }
         self.bytes += bytes.len() as u64;
         if is_creds {
             self.local_identity = identity_of(&value);
@@ -180,20 +186,20 @@ impl<D: Disk> Survey<D> {
         Ok(Some(value))
     }
 
-    fn decode(&self, name: &str, bytes: &[u8]) -> Result<Value, Problem> {
+    fn decode(&self, name: &str, bytes: &[u8]) -> Result<(Value, Option<json::Dialect>), Problem> {
         let family = self.family_of(name);
         match self.store.format() {
             Format::Json => {
                 let context = json::DecodeContext {
                     local_identity: self.local_identity(),
                 };
-                json::decode(&family, bytes, &context)
+                json::decode_telling(&family, bytes, &context)
             }
             Format::Etf => {
                 etf::scan(bytes, &mut |_| true)?;
                 let value = etf::decode(bytes)?;
                 check_shape(&family, &value)?;
-                Ok(value)
+                Ok((value, None))
             }
         }
     }

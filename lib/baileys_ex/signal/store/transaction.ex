@@ -3,12 +3,16 @@ defmodule BaileysEx.Signal.Store.Transaction do
   # Runs a function in its caller, under the lock for a key of a store, with a view of its own.
 
   alias BaileysEx.Auth.Lock.{Queue, Server}
+  alias BaileysEx.Auth.Telemetry
   alias BaileysEx.Signal.Store.View
 
   @doc "Waits for the lock; exits if `store`, the process that keeps the locks, is not there."
   @spec lock!(store :: pid(), key :: term()) :: Queue.token()
   def lock!(store, key) do
-    case Server.acquire(store, key) do
+    # The key itself may be an id.
+    describe = fn _result -> {%{}, %{scope: :transaction}} end
+
+    case Telemetry.span([:lock, :wait], describe, fn -> Server.acquire(store, key) end) do
       {:ok, token} ->
         token
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::disk::{Disk, Kind};
 use super::failure::{After, At, Failure, Outcome};
@@ -89,6 +90,19 @@ pub(super) struct Writer {
     pub anchored: bool,
     /// Files that a failed plain commit made visible.
     pub touched: Vec<String>,
+    /// Since somebody last asked.
+    pub happened: Happened,
+}
+
+/// What opens and commits did besides, for those who watch a directory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Happened {
+    pub checkpoints: u64,
+    pub checkpoint_time: Duration,
+    pub recoveries: u64,
+    pub recovery_time: Duration,
+    /// How many commits the recoveries found in journals.
+    pub recovered_commits: u64,
 }
 
 impl<D: Disk> Directory<D> {
@@ -165,6 +179,12 @@ impl<D: Disk> Directory<D> {
         self.check_served()?;
         found(self.disk.entries(&self.path, each)).at(&self.path)?;
         Ok(())
+    }
+
+    /// What happened since the last call of this function.
+    pub fn take_happened(&self) -> Happened {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut writer.happened)
     }
 
     /// What the journal holds. Only reads, and needs no open directory.

@@ -20,7 +20,7 @@ mod stamp;
 mod temp;
 
 pub use commit::MAX_COMMIT;
-pub use directory::{Directory, JournalState, Limits, MAX_FILE, Policy};
+pub use directory::{Directory, Happened, JournalState, Limits, MAX_FILE, Policy};
 pub use disk::{Disk, Kind, Metadata, SyncPoint};
 pub use names::JOURNAL;
 pub use real::RealDisk;

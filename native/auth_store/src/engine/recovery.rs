@@ -1,6 +1,7 @@
 //! Opening, recovery and checkpoints.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::directory::{Directory, Policy, Writer, read_file};
 use super::disk::{Disk, Kind};
@@ -35,15 +36,19 @@ impl<D: Disk> Directory<D> {
     /// that are there could succeed although an earlier write-back failed and somebody else's sync
     /// was told of it.
     pub(super) fn advance(&self, writer: &mut Writer, old: &Position) -> Outcome<()> {
+        let started = Instant::now();
         let mut changes = Changes::default();
         Journal::new(&self.disk, &self.path).load(&mut |change| changes.add(change))?;
         writer.position = self.apply_durably(Some(old), &changes.list())?;
+        writer.happened.checkpoints += 1;
+        writer.happened.checkpoint_time += started.elapsed();
         Ok(())
     }
 
     /// Brings the directory to a state where what is visible is the outcome of whole commits, and
     /// durable, whatever happened before.
     pub(super) fn settle(&self, writer: &mut Writer) -> Outcome<()> {
+        let started = Instant::now();
         let journal = Journal::new(&self.disk, &self.path);
         let mut changes = Changes::default();
         let loaded = journal.load(&mut |change| changes.add(change))?;
@@ -69,7 +74,11 @@ impl<D: Disk> Directory<D> {
         writer.position = if inhabited.is_none() || settled && !self.is_latched() {
             old
         } else {
-            self.apply_durably(old.as_ref(), &changes.list())?
+            let position = self.apply_durably(old.as_ref(), &changes.list())?;
+            writer.happened.recoveries += 1;
+            writer.happened.recovery_time += started.elapsed();
+            writer.happened.recovered_commits += old.map_or(0, |old| old.link.sequence);
+            position
         };
         writer.touched.clear();
         self.serve();

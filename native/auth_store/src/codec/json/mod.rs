@@ -38,11 +38,12 @@ use crate::Value;
 use super::Problem;
 use super::fault::Outcome;
 use emit::Writer;
-use read::{Dialect, Reader};
+use read::Reader;
 use schema::{Content, Family};
 use tree::Json;
 
 pub use local_identity::local_identity;
+pub use read::Dialect;
 
 /// What a file does not say.
 #[derive(Clone, Copy, Default)]
@@ -65,9 +66,22 @@ pub struct EncodeContext<'a> {
 /// A [`Problem`] says what is missing, of another type or length than it must be, not JSON, cut
 /// off, nested too deep, or, in the legacy dialect, an atom or module that no table knows.
 pub fn decode(family: &str, bytes: &[u8], ctx: &DecodeContext) -> Result<Value, Problem> {
+    decode_telling(family, bytes, ctx).map(|(value, _)| value)
+}
+
+/// As [`decode`], with the dialect; `None` where the file's content is the same in Baileys' and the
+/// explicit one.
+pub fn decode_telling(
+    family: &str,
+    bytes: &[u8],
+    ctx: &DecodeContext,
+) -> Result<(Value, Option<Dialect>), Problem> {
     let table = schema::family(family);
     tree::parse(bytes)
-        .and_then(|json| read(table, &json, ctx))
+        .and_then(|json| {
+            let value = read(table, &json, ctx)?;
+            Ok((value, telling_dialect(table, &json)))
+        })
         .map_err(|fault| fault.into_problem(family))
 }
 
@@ -102,18 +116,18 @@ fn read(family: &'static Family, json: &Json<'_>, ctx: &DecodeContext) -> Outcom
 }
 
 fn dialect(family: &Family, json: &Json<'_>) -> Dialect {
+    telling_dialect(family, json).unwrap_or(Dialect::Baileys)
+}
+
+fn telling_dialect(family: &Family, json: &Json<'_>) -> Option<Dialect> {
     if legacy::recognises(json) {
-        return Dialect::Legacy;
+        return Some(Dialect::Legacy);
     }
-    match family.marker {
-        Some((name, key)) => {
-            let has_name = !name.is_empty() && json.get(name).is_some();
-            if !has_name && json.get(key).is_some() {
-                Dialect::Explicit
-            } else {
-                Dialect::Baileys
-            }
-        }
-        None => Dialect::Baileys,
+    let (name, key) = family.marker?;
+    let has = |member: &str| !member.is_empty() && json.get(member).is_some();
+    if has(name) {
+        Some(Dialect::Baileys)
+    } else {
+        has(key).then_some(Dialect::Explicit)
     }
 }

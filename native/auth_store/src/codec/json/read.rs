@@ -13,8 +13,8 @@ use super::tree::Json;
 use super::{bytes, sender_key};
 
 /// Who wrote a file.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Dialect {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Dialect {
     Baileys,
     /// baileys_ex from alpha.4: run-time names, enums as text.
     Explicit,

@@ -1,0 +1,144 @@
+defmodule BaileysEx.Auth.CLI do
+  @moduledoc """
+  The commands of this library without Mix, for releases:
+
+      bin/my_app eval 'BaileysEx.Auth.CLI.main(["inspect", "/var/lib/my_app/auth"])'
+
+  The first argument is the command, `inspect`, `migrate`, `verify` or `snapshot`; the others are
+  those of the Mix task of that name (`mix help baileys.auth.inspect`). Programs call the functions
+  behind them instead: `BaileysEx.Auth.Inspection.inspect_directory/2`,
+  `BaileysEx.Auth.PersistenceMigration`, and `verify/2` and `snapshot/2` of each backend.
+
+  Exit codes: 0 all is well; 1 the directory or the migration has a problem; 2 wrong usage.
+
+  With `--json`, standard output holds one JSON document and nothing else, also for an error:
+  `{"error": {"code": …, "message": …, "advice": …}}`. Without it, errors go to standard error.
+  Colours and progress bars are for terminals only, and `NO_COLOR` turns colours off. (Mix itself
+  tells standard output when it compiles dependencies before it runs a task: compile them first in
+  a script.)
+  """
+
+  alias BaileysEx.Auth.CLI.{Failure, JSON, Terminal}
+
+  @typedoc "0: all is well; 1: a problem; 2: wrong usage."
+  @type exit_code() :: 0 | 1 | 2
+
+  @typedoc """
+  What a command gives back: a document for `--json` and a text for people, said to be `:ok` or a
+  `:problem`; an error of the library; or what is wrong with its arguments.
+  """
+  @type outcome() ::
+          {:ok | :problem, document :: map(), text :: iodata()}
+          | {:error, reason :: term()}
+          | {:usage, message :: String.t()}
+
+  @doc false
+  @callback usage() :: String.t()
+  @doc false
+  @callback switches() :: keyword(:boolean | :string)
+  @doc false
+  @callback run(arguments :: [String.t()], options :: keyword(), Terminal.t()) :: outcome()
+
+  @commands %{
+    "inspect" => BaileysEx.Auth.CLI.Inspect,
+    "migrate" => BaileysEx.Auth.CLI.Migrate,
+    "verify" => BaileysEx.Auth.CLI.Verify,
+    "snapshot" => BaileysEx.Auth.CLI.Snapshot
+  }
+
+  @doc "Runs a command, and ends the VM with its exit code."
+  @spec main([String.t()]) :: no_return()
+  def main(argv), do: argv |> run() |> System.halt()
+
+  @doc "Runs a command, prints what it has to say and returns its exit code."
+  @spec run([String.t()], Terminal.t()) :: exit_code()
+  def run(argv, terminal \\ Terminal.detect())
+
+  def run([name | argv], terminal) when is_map_key(@commands, name) do
+    command = Map.fetch!(@commands, name)
+    common = [help: :boolean, json: :boolean]
+
+    {options, arguments, invalid} =
+      OptionParser.parse(argv, strict: common ++ command.switches(), aliases: [h: :help])
+
+    json? = Keyword.get(options, :json, false)
+    terminal = if json?, do: Terminal.plain(terminal), else: terminal
+
+    cond do
+      options[:help] ->
+        Terminal.print(command.usage())
+        0
+
+      invalid != [] ->
+        finish({:usage, unknown(invalid)}, name, json?, terminal)
+
+      true ->
+        {:ok, _started} = Application.ensure_all_started(:baileys_ex_auth)
+        arguments |> command.run(options, terminal) |> finish(name, json?, terminal)
+    end
+  end
+
+  def run([help], _terminal) when help in ["help", "--help", "-h"] do
+    Terminal.print(usage())
+    0
+  end
+
+  def run(_argv, _terminal) do
+    Terminal.print_error(usage())
+    2
+  end
+
+  @doc "The text of `--help` for a command."
+  @spec usage(String.t()) :: String.t()
+  def usage(name), do: Map.fetch!(@commands, name).usage()
+
+  defp usage do
+    names = @commands |> Map.keys() |> Enum.sort()
+
+    """
+    BaileysEx.Auth.CLI.main([COMMAND, ARGUMENT...])
+
+    Commands: #{Enum.join(names, ", ")}; each takes --help.
+    """
+  end
+
+  defp finish({status, document, _text}, _name, true, _terminal) do
+    Terminal.print([JSON.encode(document), "\n"])
+    exit_code(status)
+  end
+
+  defp finish({status, _document, text}, _name, false, _terminal) do
+    Terminal.print(text)
+    exit_code(status)
+  end
+
+  defp finish({:error, reason}, name, json?, terminal) do
+    report(Failure.describe(reason, name), json?, terminal)
+    1
+  end
+
+  defp finish({:usage, message}, name, json?, terminal) do
+    hint = "see --help"
+    report(%{code: "usage", message: "#{name}: #{message}", advice: hint}, json?, terminal)
+    2
+  end
+
+  defp report(failure, true, _terminal) do
+    Terminal.print([JSON.encode(%{error: failure}), "\n"])
+  end
+
+  defp report(failure, false, terminal) do
+    Terminal.print_error([
+      Terminal.paint(terminal, [:red, "error: "]),
+      Terminal.safe(failure.message),
+      if(failure[:advice], do: ["\n", Terminal.safe(failure.advice)], else: []),
+      "\n"
+    ])
+  end
+
+  defp exit_code(:ok), do: 0
+  defp exit_code(:problem), do: 1
+
+  defp unknown([{option, nil} | _]), do: "unknown option #{option}"
+  defp unknown([{option, _value} | _]), do: "#{option} does not take that value"
+end

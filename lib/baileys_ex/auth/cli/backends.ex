@@ -1,0 +1,27 @@
+defmodule BaileysEx.Auth.CLI.Backends do
+  @moduledoc false
+  # The backends by the names that people type and read.
+
+  alias BaileysEx.Auth.{FilePersistence, Inspection, NativeFilePersistence}
+
+  @modules %{"native" => NativeFilePersistence, "json" => FilePersistence}
+  @names Map.new(@modules, fn {name, module} -> {module, name} end)
+
+  @spec name(module()) :: String.t()
+  def name(module), do: Map.fetch!(@names, module)
+
+  @doc "The backend that `--backend` names, or else that the directory's files tell."
+  @spec of(Path.t(), keyword()) :: {:ok, module()} | {:error, term()} | {:usage, String.t()}
+  def of(path, options) do
+    case Keyword.fetch(options, :backend) do
+      {:ok, name} when is_map_key(@modules, name) -> existing(path, Map.fetch!(@modules, name))
+      {:ok, _name} -> {:usage, "--backend is native or json"}
+      :error -> Inspection.detect(path)
+    end
+  end
+
+  # A missing directory is an empty one to a backend, and a mistake here.
+  defp existing(path, module) do
+    with {:ok, _names} <- File.ls(path), do: {:ok, module}
+  end
+end

@@ -1,0 +1,207 @@
+defmodule BaileysEx.Auth.CLI.Failure do
+  @moduledoc false
+  # Errors of the library for people: a code for scripts, what happened, and what to do next.
+
+  alias BaileysEx.Auth.{
+    CorruptFileError,
+    DamagedDirectoryError,
+    FilePersistence,
+    NativeFilePersistence
+  }
+
+  @type t() :: %{
+          required(:code) => String.t(),
+          required(:message) => String.t(),
+          optional(:advice) => String.t(),
+          optional(:files) => [map()]
+        }
+
+  @doc "An error of a command."
+  @spec describe(term(), command :: String.t()) :: t()
+  def describe({:target_already_contains_native_data, path}, _command) do
+    occupied(path, "holds a native auth directory already")
+  end
+
+  def describe({:target_already_contains_compat_json_data, path}, _command) do
+    occupied(path, "holds a JSON auth directory already")
+  end
+
+  def describe({:target_not_empty, path}, _command), do: occupied(path, "is not empty")
+
+  def describe({:invalid_migration_target, path, :einval}, _command) do
+    failure(
+      :invalid_migration_target,
+      "#{path} and the source are the same directory, or one is inside the other",
+      "Give a target beside the source. Nothing was changed."
+    )
+  end
+
+  def describe({:invalid_migration_target, path, posix}, _command) do
+    failure(
+      :invalid_migration_target,
+      "#{path} cannot be written to: #{posix_text(posix)}",
+      "Give a directory that does not exist yet, in a place that this user can write to."
+    )
+  end
+
+  def describe({:not_an_auth_directory, path}, "migrate") do
+    failure(
+      :not_an_auth_directory,
+      "#{path} holds no credentials and no keys of the form that was looked for",
+      "Check the path. A JSON source goes with --to native, a native source with --to json."
+    )
+  end
+
+  def describe({:not_an_auth_directory, path}, _command) do
+    failure(:not_an_auth_directory, "#{path} holds no credentials and no keys", "Check the path.")
+  end
+
+  def describe({:ambiguous_auth_directory, path}, _command) do
+    failure(
+      :ambiguous_auth_directory,
+      "#{path} holds both a JSON and a native auth directory",
+      "Say which with --backend native or --backend json, and keep one of them: they are two " <>
+        "states of the account, and going on with both breaks its sessions."
+    )
+  end
+
+  def describe({:incomplete_migration, path}, _command) do
+    failure(
+      :incomplete_migration,
+      "#{path} does not hold what was migrated: something else has written to it",
+      "Stop what uses the directory, and migrate again with --overwrite."
+    )
+  end
+
+  def describe(%DamagedDirectoryError{path: path, files: files}, command) do
+    :damaged_directory
+    |> failure(
+      Exception.message(%DamagedDirectoryError{path: path, files: files}),
+      damage_advice(command)
+    )
+    |> Map.put(:files, files(files))
+  end
+
+  def describe(%CorruptFileError{} = error, command) do
+    :corrupt_file
+    |> failure(Exception.message(error), damage_advice(command))
+    |> Map.put(:files, files([error]))
+  end
+
+  def describe({:unsupported_persistence_version, backend, version}, _command) do
+    failure(
+      :unsupported_persistence_version,
+      "the #{form(backend)} directory is of version #{version}, which this release does not know",
+      "It was written by a later release: use that one. Nothing was changed."
+    )
+  end
+
+  def describe({:unsupported_journal_version, backend, version}, _command) do
+    failure(
+      :unsupported_journal_version,
+      "the #{form(backend)} directory's journal is of version #{version}, which this release " <>
+        "does not know",
+      "It was written by a later release: use that one. Nothing was changed."
+    )
+  end
+
+  def describe({:unexpected_persistence_backend, backend, name}, _command) do
+    failure(
+      :unexpected_persistence_backend,
+      "the manifest of the #{form(backend)} directory says that it belongs to #{inspect(name)}",
+      "Check the path. Nothing was changed."
+    )
+  end
+
+  def describe({:invalid_persistence_metadata, backend, _reason}, _command) do
+    failure(
+      :invalid_persistence_metadata,
+      "the manifest of the #{form(backend)} directory cannot be read",
+      "Restore the hidden manifest file from a backup. Nothing was changed."
+    )
+  end
+
+  def describe({:recovery_required, backend, path}, _command) do
+    failure(
+      :recovery_required,
+      "an earlier write to #{path} failed half-way",
+      "See to the disk (full? failing?), then call #{inspect(backend)}.recover/1."
+    )
+  end
+
+  def describe(posix, command) when is_atom(posix) do
+    failure(posix, posix_text(posix), posix_advice(posix, command))
+  end
+
+  def describe(error, _command) when is_exception(error) do
+    failure(:invalid, Exception.message(error), "Nothing was changed.")
+  end
+
+  # Errors never hold a value of a file, whatever their shape.
+  def describe(reason, _command), do: failure(:error, inspect(reason), "Nothing was changed.")
+
+  @doc "Damaged files as data."
+  @spec files([CorruptFileError.t()]) :: [map()]
+  def files(files) do
+    for %CorruptFileError{path: path, member: member, problem: problem} <- files do
+      %{path: path, member: member, problem: problem}
+    end
+  end
+
+  @doc "A damaged file in a line."
+  @spec file(CorruptFileError.t()) :: String.t()
+  def file(%CorruptFileError{path: path, member: member, problem: problem}) do
+    [Path.basename(path), member, problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")
+  end
+
+  defp failure(code, message, advice) do
+    %{code: Atom.to_string(code), message: message, advice: advice}
+  end
+
+  defp occupied(path, what) do
+    failure(
+      :target_not_empty,
+      "#{path} #{what}",
+      "Give another target, or --overwrite to replace it. Nothing was changed."
+    )
+  end
+
+  defp damage_advice("migrate") do
+    "Nothing was migrated. Restore the files from a backup, or give --skip-corrupt to leave out " <>
+      "keys that cannot be read: each costs the session or group it belongs to. Credentials cannot " <>
+      "be left out."
+  end
+
+  defp damage_advice(_command) do
+    "Restore the files from a backup. A damaged key can be deleted, which costs the session or " <>
+      "group it belongs to; credentials cannot."
+  end
+
+  defp form(FilePersistence), do: "JSON"
+  defp form(NativeFilePersistence), do: "native"
+
+  defp posix_text(posix), do: "#{:file.format_error(posix)} (#{posix})"
+
+  defp posix_advice(:enoent, _command), do: "Check the path."
+  defp posix_advice(:enotdir, _command), do: "Give the directory, not a file in it."
+
+  defp posix_advice(posix, _command) when posix in [:eacces, :eperm] do
+    "Run this as the user who owns the directory."
+  end
+
+  defp posix_advice(posix, _command) when posix in [:enospc, :edquot] do
+    "Make room on the disk and try again. Nothing was changed."
+  end
+
+  defp posix_advice(:erofs, _command), do: "The file system is read-only."
+
+  defp posix_advice(posix, "snapshot") when posix in [:eexist, :enotempty] do
+    "Give a target that does not exist yet, or an empty directory."
+  end
+
+  defp posix_advice(posix, _command) when posix in [:emfile, :enfile] do
+    "Raise the limit of open files (ulimit -n) and try again."
+  end
+
+  defp posix_advice(_posix, _command), do: "See to the cause and try again. Nothing was changed."
+end

@@ -1,0 +1,145 @@
+defmodule BaileysEx.Auth.CLI.Inspect do
+  @moduledoc false
+
+  @behaviour BaileysEx.Auth.CLI
+
+  alias BaileysEx.Auth.CLI.{Backends, Failure, Layout, Progress, Terminal}
+  alias BaileysEx.Auth.Inspection
+
+  @impl true
+  def usage do
+    """
+    Shows what an auth directory holds: backend and dialect, account, keys and bytes by family,
+    oldest and newest change, pre-keys left, journal, and what is damaged, unknown or too widely
+    readable. No key material is shown.
+
+        mix baileys.auth.inspect PATH [--backend native|json] [--json]
+
+    ## Options
+
+      * `--backend native|json` - which files to look at, where the directory holds both kinds
+      * `--json` - one JSON document on standard output, for scripts
+      * `--help` - this text
+
+    ## Exit codes
+
+      * 0 - nothing is wrong with the directory
+      * 1 - it cannot be read, or files in it are damaged
+      * 2 - wrong usage
+
+    Let one program own a directory at a time: looking at a native one completes a commit that was
+    interrupted, as every opening does. A snapshot of it can be looked at any time.
+    """
+  end
+
+  @impl true
+  def switches, do: [backend: :string]
+
+  @impl true
+  def run([path], options, terminal) do
+    with {:ok, backend} <- Backends.of(path, options),
+         {:ok, report} <- look(path, backend, terminal) do
+      status = if report.damaged == [], do: :ok, else: :problem
+      {status, document(report), text(report, terminal)}
+    end
+  end
+
+  def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
+
+  defp look(path, backend, terminal) do
+    Progress.run(terminal, "reading", fn on_progress ->
+      Inspection.inspect_directory(path, backend: backend, on_progress: on_progress)
+    end)
+  end
+
+  defp document(report) do
+    permissions =
+      for %{name: name, mode: mode} <- report.permissions, do: %{name: name, mode: octal(mode)}
+
+    %{
+      report
+      | backend: Backends.name(report.backend),
+        damaged: Failure.files(report.damaged),
+        permissions: permissions
+    }
+  end
+
+  defp text(report, terminal) do
+    [
+      Terminal.paint(terminal, [:bright, Terminal.safe(report.path)]),
+      "\n",
+      Layout.facts(facts(report, terminal)),
+      "\n",
+      Layout.table(terminal, ["family", "files", "bytes"], rows(report.families)),
+      Layout.list(terminal, "damaged", Enum.map(report.damaged, &Failure.file/1)),
+      Layout.list(terminal, "of unknown families, kept", report.unknown),
+      Layout.list(terminal, "left by interrupted writes", report.leftovers),
+      Layout.list(terminal, "not of this directory", report.foreign),
+      Layout.list(
+        terminal,
+        "open to others, should be 0600 (files) and 0700",
+        Enum.map(report.permissions, &permission/1)
+      )
+    ]
+  end
+
+  defp facts(report, terminal) do
+    [
+      {"backend", Backends.name(report.backend)},
+      {"dialect", dialect(report.dialect)},
+      {"account", account(report)},
+      {"lid", report.account && report.account.lid && Terminal.safe(report.account.lid)},
+      {"registered", report.registered? != nil && if(report.registered?, do: "yes", else: "no")},
+      {"oldest change", report.oldest_change && DateTime.to_string(report.oldest_change)},
+      {"newest change", report.newest_change && DateTime.to_string(report.newest_change)},
+      {"pre-keys", report.pre_keys && pre_keys(report.pre_keys)},
+      {"journal", journal(report.journal)},
+      {"damaged", damaged(length(report.damaged), terminal)}
+    ]
+    |> Enum.map(fn {name, value} -> {name, value || nil} end)
+  end
+
+  defp dialect(:native), do: "Erlang terms"
+  defp dialect(:baileys), do: "Baileys"
+  defp dialect(:explicit), do: "baileys_ex, from alpha.4"
+  defp dialect(:legacy), do: "baileys_ex, before alpha.4"
+  defp dialect(:mixed), do: "JSON of several writers"
+  defp dialect(:unknown), do: "JSON, nothing tells whose"
+
+  defp account(%{credentials: :absent}), do: "no credentials here"
+  defp account(%{credentials: :damaged}), do: "credentials cannot be read"
+  defp account(%{account: %{id: nil}}), do: "not paired yet"
+
+  defp account(%{account: account}) do
+    Terminal.safe(Enum.join([account.id | List.wrap(account.name)], "  "))
+  end
+
+  defp pre_keys(count) do
+    "#{Layout.number(count.unused)} unused, #{Layout.number(count.not_uploaded)} not uploaded yet, " <>
+      "#{Layout.number(count.used)} used"
+  end
+
+  defp journal(%{exists?: false}), do: "none"
+
+  defp journal(%{commits: commits, bytes: bytes, torn?: torn?}) do
+    torn = if torn?, do: "; the last append was cut short, nothing acknowledged is lost", else: ""
+    "#{Layout.count(commits, "commit")} since the last checkpoint, #{Layout.size(bytes)}#{torn}"
+  end
+
+  defp damaged(0, terminal), do: Terminal.paint(terminal, [:green, "none"])
+  defp damaged(count, terminal), do: Terminal.paint(terminal, [:red, Layout.count(count, "file")])
+
+  defp rows(families) do
+    rows =
+      for {family, %{files: files, bytes: bytes}} <- families do
+        [Terminal.safe(to_string(family)), Layout.number(files), Layout.number(bytes)]
+      end
+
+    sum = fn field -> families |> Enum.map(fn {_, of} -> of[field] end) |> Enum.sum() end
+    Enum.sort(rows) ++ [["total", Layout.number(sum.(:files)), Layout.number(sum.(:bytes))]]
+  end
+
+  defp permission(%{name: name, mode: mode}), do: "#{octal(mode)} #{name}"
+
+  defp octal(mode), do: mode |> Integer.to_string(8) |> String.pad_leading(4, "0")
+end

@@ -1,0 +1,56 @@
+defmodule BaileysEx.Auth.CLI.Snapshot do
+  @moduledoc false
+
+  @behaviour BaileysEx.Auth.CLI
+
+  alias BaileysEx.Auth.CLI.{Backends, Terminal}
+
+  @impl true
+  def usage do
+    """
+    Copies an auth directory, one consistent state of it, to TARGET, which must not exist or be
+    empty. The copy can be opened at once. Files are linked where the file system allows, since they
+    are only ever replaced: copy the snapshot elsewhere for a backup that outlives the disk.
+
+        mix baileys.auth.snapshot PATH TARGET [--backend native|json] [--json]
+
+    ## Options
+
+      * `--backend native|json` - which form, where the directory holds both kinds
+      * `--json` - one JSON document on standard output, for scripts
+      * `--help` - this text
+
+    ## Exit codes
+
+      * 0 - the snapshot is made, and on disk
+      * 1 - it could not be made, and the target is as it was
+      * 2 - wrong usage
+
+    Run it where the directory's owner is: the lock holds within one cluster of connected nodes.
+    A running application calls `snapshot/2` of its backend.
+    """
+  end
+
+  @impl true
+  def switches, do: [backend: :string]
+
+  @impl true
+  def run([path, target], options, terminal) do
+    with {:ok, backend} <- Backends.of(path, options),
+         :ok <- backend.snapshot(path, target) do
+      path = Path.expand(path)
+      target = Path.expand(target)
+      document = %{path: path, target: target, backend: Backends.name(backend)}
+      {:ok, document, text(path, target, terminal)}
+    end
+  end
+
+  def run(_arguments, _options, _terminal), do: {:usage, "expects PATH and TARGET"}
+
+  defp text(path, target, terminal) do
+    [
+      Terminal.paint(terminal, [:green, "ok"]),
+      "  #{Terminal.safe(path)} is copied to #{Terminal.safe(target)}\n"
+    ]
+  end
+end

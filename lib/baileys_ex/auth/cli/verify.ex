@@ -1,0 +1,65 @@
+defmodule BaileysEx.Auth.CLI.Verify do
+  @moduledoc false
+
+  @behaviour BaileysEx.Auth.CLI
+
+  alias BaileysEx.Auth.CLI.{Backends, Layout, Progress, Terminal}
+
+  @impl true
+  def usage do
+    """
+    Reads every file of an auth directory and reports all that cannot be read.
+
+        mix baileys.auth.verify PATH [--backend native|json] [--json]
+
+    ## Options
+
+      * `--backend native|json` - which files to read, where the directory holds both kinds
+      * `--json` - one JSON document on standard output, for scripts
+      * `--help` - this text
+
+    ## Exit codes
+
+      * 0 - every file can be read
+      * 1 - some cannot, or the directory cannot be opened
+      * 2 - wrong usage
+
+    Let one program own a directory at a time: looking at a native one completes a commit that was
+    interrupted, as every opening does. A snapshot of it can be verified any time.
+    """
+  end
+
+  @impl true
+  def switches, do: [backend: :string]
+
+  @impl true
+  def run([path], options, terminal) do
+    with {:ok, backend} <- Backends.of(path, options),
+         {:ok, report} <- verify(backend, path, terminal) do
+      path = Path.expand(path)
+      {:ok, document(report, backend, path), text(report, path, terminal)}
+    end
+  end
+
+  def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
+
+  defp verify(backend, path, terminal) do
+    Progress.run(terminal, "verifying", &backend.verify(path, on_progress: &1))
+  end
+
+  defp document(report, backend, path) do
+    Map.merge(report, %{path: path, backend: Backends.name(backend)})
+  end
+
+  defp text(report, path, terminal) do
+    keys = report.families |> Map.values() |> Enum.sum()
+    credentials = if report.credentials?, do: "credentials and ", else: ""
+
+    [
+      Terminal.paint(terminal, [:green, "ok"]),
+      "  #{Terminal.safe(path)}: #{credentials}#{Layout.count(keys, "key")} can be read, ",
+      "#{Layout.size(report.bytes_read)}\n",
+      Layout.list(terminal, "no keys, not read", report.ignored)
+    ]
+  end
+end

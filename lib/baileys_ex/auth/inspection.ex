@@ -1,0 +1,198 @@
+defmodule BaileysEx.Auth.Inspection do
+  @moduledoc """
+  What an auth directory holds, for people who operate it. `mix baileys.auth.inspect` shows it.
+
+      {:ok, report} = BaileysEx.Auth.Inspection.inspect_directory("auth_native")
+      report.account
+      #=> %{id: "15551230001:7@s.whatsapp.net", name: "Ada", lid: "900000000001:7@lid"}
+
+  No report holds key material; account, file names and paths are in it.
+  """
+
+  alias BaileysEx.Auth.{
+    CorruptFileError,
+    FilePersistence,
+    Native,
+    NativeError,
+    NativeFilePersistence,
+    State,
+    Verification
+  }
+
+  alias BaileysEx.Auth.Inspection.{Census, PreKeys}
+
+  @typedoc """
+  Who wrote the files of a directory.
+
+    * `:native`: Erlang terms, by this library or by baileys_ex
+    * `:baileys`: JSON as Baileys writes it, and this library
+    * `:explicit`, `:legacy`: JSON of baileys_ex since, and before, its version alpha.4
+    * `:mixed`: JSON of several of them
+    * `:unknown`: JSON, and no readable file that tells (many look the same in all three)
+  """
+  @type dialect() :: :native | :baileys | :explicit | :legacy | :mixed | :unknown
+
+  @typedoc """
+  The journal of a native directory: `:commits` that are not in a checkpoint yet, which the next
+  open completes, in `:bytes`; `:torn?` when its last append was cut short, which loses nothing
+  that was acknowledged; `:epoch` counts the journals of the directory.
+  """
+  @type journal() :: %{
+          exists?: boolean(),
+          epoch: non_neg_integer(),
+          commits: non_neg_integer(),
+          bytes: non_neg_integer(),
+          torn?: boolean()
+        }
+
+  @typedoc """
+  A report.
+
+    * `:dialects` counts the JSON files that tell their dialect
+    * `:credentials` is `:absent` for a directory that holds keys only; `:account` and
+      `:registered?` are `nil` unless it is `:present`
+    * `:families`: files and bytes by type of key; `:creds` is the credentials and `:unknown` files
+      of families that this library does not know
+    * `:oldest_change` and `:newest_change`: when credentials or keys were last written, to the second
+    * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are present
+    * `:damaged`: files that cannot be read
+    * `:unknown`: names with a key's extension and no known family; they are kept, and migrated
+    * `:leftovers`: names of interrupted writes, ours or Baileys'; they are never read
+    * `:foreign`: other names that are no keys
+    * `:permissions`: what others than the owner can access, `.` being the directory itself; files
+      should have mode 0600 and the directory 0700
+  """
+  @type report() :: %{
+          path: Path.t(),
+          backend: module(),
+          dialect: dialect(),
+          dialects: %{optional(:baileys | :explicit | :legacy) => pos_integer()},
+          credentials: :present | :absent | :damaged,
+          account: %{id: String.t() | nil, name: String.t() | nil, lid: String.t() | nil} | nil,
+          registered?: boolean() | nil,
+          families: %{
+            optional(atom() | String.t()) => %{files: pos_integer(), bytes: non_neg_integer()}
+          },
+          oldest_change: DateTime.t() | nil,
+          newest_change: DateTime.t() | nil,
+          pre_keys: PreKeys.t() | nil,
+          damaged: [CorruptFileError.t()],
+          unknown: [String.t()],
+          leftovers: [String.t()],
+          foreign: [String.t()],
+          permissions: [%{name: String.t(), mode: non_neg_integer()}],
+          journal: journal()
+        }
+
+  @type option() :: {:backend, module()} | Verification.option()
+
+  @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
+
+  @doc """
+  Reports on a directory. Every file is read; see `BaileysEx.Auth.Verification` for what opening a
+  directory does. Names, times and the journal are as they were before.
+
+  Options: `:backend`, by default as `detect/1` says; `:on_progress` as for `verify/2`.
+
+  Errors: those of `detect/1`, and of the backend when its manifest or journal forbids to read the
+  directory. Damaged files are no error here, but in the report.
+  """
+  @spec inspect_directory(Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
+  def inspect_directory(path, opts \\ []) do
+    path = Path.expand(path)
+
+    with {:ok, names} <- Census.names(path),
+         {:ok, module} <- backend(opts, path, names),
+         format = Map.fetch!(@formats, module),
+         {:ok, census} <- Census.take(path, names, format),
+         {:ok, journal} <- journal(module, format, path),
+         {:ok, survey} <- Verification.survey({module, format}, path, opts),
+         {:ok, keys} <- module.list_keys(path) do
+      {credentials, state} = credentials(module, path, census)
+
+      {:ok,
+       %{
+         path: path,
+         backend: module,
+         dialect: dialect(format, survey.dialects),
+         dialects: survey.dialects,
+         credentials: credentials,
+         account: state && account(state),
+         registered?: state && state.registered,
+         families: census.families,
+         oldest_change: census.oldest,
+         newest_change: census.newest,
+         pre_keys: state && PreKeys.count(state, Map.get(keys, :"pre-key", [])),
+         damaged: survey.damaged,
+         unknown: census.unknown,
+         leftovers: census.leftovers,
+         foreign: census.foreign,
+         permissions: census.permissions,
+         journal: journal
+       }}
+    end
+  end
+
+  @doc """
+  The backend whose files a directory holds, by their names.
+
+    * `{:error, posix}`: it cannot be listed
+    * `{:error, {:not_an_auth_directory, path}}`: it holds neither credentials nor keys
+    * `{:error, {:ambiguous_auth_directory, path}}`: it holds those of both backends
+  """
+  @spec detect(Path.t()) :: {:ok, module()} | {:error, term()}
+  def detect(path) do
+    path = Path.expand(path)
+    with {:ok, names} <- Census.names(path), do: backend([], path, names)
+  end
+
+  defp backend(opts, path, names) do
+    case Keyword.fetch(opts, :backend) do
+      {:ok, module} when is_map_key(@formats, module) ->
+        {:ok, module}
+
+      :error ->
+        recognise(path, for({module, format} <- @formats, holds?(names, format), do: module))
+    end
+  end
+
+  defp recognise(_path, [module]), do: {:ok, module}
+  defp recognise(path, []), do: {:error, {:not_an_auth_directory, path}}
+  defp recognise(path, _both), do: {:error, {:ambiguous_auth_directory, path}}
+
+  defp holds?(names, format) do
+    names |> Census.kinds(format) |> Enum.any?(&(&1 == :creds or match?({:key, _family}, &1)))
+  end
+
+  defp journal(module, format, path) do
+    case Native.store_journal(path, format) do
+      {:ok, {exists?, epoch, commits, bytes, torn?}} ->
+        {:ok, %{exists?: exists?, epoch: epoch, commits: commits, bytes: bytes, torn?: torn?}}
+
+      {:error, reason} ->
+        {:error, NativeError.to_public(reason, module)}
+    end
+  end
+
+  defp dialect(:etf, _dialects), do: :native
+
+  defp dialect(:json, dialects) do
+    case Map.keys(dialects) do
+      [] -> :unknown
+      [dialect] -> dialect
+      _several -> :mixed
+    end
+  end
+
+  defp credentials(module, path, census) do
+    case is_map_key(census.families, :creds) && module.load_credentials(path) do
+      false -> {:absent, nil}
+      {:ok, state} -> {:present, state}
+      {:error, _damaged} -> {:damaged, nil}
+    end
+  end
+
+  defp account(%State{} = state) do
+    %{id: State.me_id(state), name: State.me_name(state), lid: State.me_lid(state)}
+  end
+end

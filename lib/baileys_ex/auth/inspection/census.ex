@@ -1,0 +1,138 @@
+defmodule BaileysEx.Auth.Inspection.Census do
+  @moduledoc false
+  # What a directory holds, by names and metadata alone: nothing is opened, and nothing changed.
+
+  import Bitwise, only: [&&&: 2]
+
+  alias BaileysEx.Auth.{Directory, Native}
+
+  @type t() :: %{
+          families: %{
+            optional(:creds | atom() | String.t()) => %{
+              files: pos_integer(),
+              bytes: non_neg_integer()
+            }
+          },
+          oldest: DateTime.t() | nil,
+          newest: DateTime.t() | nil,
+          unknown: [String.t()],
+          leftovers: [String.t()],
+          foreign: [String.t()],
+          permissions: [%{name: String.t(), mode: non_neg_integer()}]
+        }
+
+  # Names a call of the NIF, which runs on a normal scheduler.
+  @names 256
+
+  @doc "The names in a directory, as bytes, in order."
+  @spec names(Path.t()) :: {:ok, [binary()]} | {:error, File.posix()}
+  def names(path) do
+    with {:ok, names} <- :file.list_dir_all(path) do
+      {:ok, names |> Enum.map(&bytes/1) |> Enum.sort()}
+    end
+  end
+
+  @doc "What each name is in a directory of this format; see `Native.layout_kinds/2`."
+  @spec kinds([binary()], :json | :etf) :: [term()]
+  def kinds(names, format) do
+    names |> Enum.chunk_every(@names) |> Enum.flat_map(&Native.layout_kinds(&1, format))
+  end
+
+  @spec take(Path.t(), [binary()], :json | :etf) :: {:ok, t()} | {:error, File.posix()}
+  def take(path, names, format) do
+    with {:ok, info} <- info(path) do
+      census = %{
+        families: %{},
+        oldest: nil,
+        newest: nil,
+        unknown: [],
+        leftovers: [],
+        foreign: [],
+        permissions: wide(".", info)
+      }
+
+      census =
+        names
+        |> Enum.zip(kinds(names, format))
+        |> Enum.reduce(census, fn {name, kind}, census -> look(census, path, name, kind) end)
+
+      {:ok, finish(census)}
+    end
+  end
+
+  defp look(census, path, name, kind) do
+    case info(path <> "/" <> name) do
+      {:ok, info} -> count(census, name, kind, info)
+      # Replaced or deleted while we look: the directory may be in use.
+      {:error, _posix} -> census
+    end
+  end
+
+  defp count(census, name, kind, info) do
+    census = %{census | permissions: wide(name, info) ++ census.permissions}
+
+    case kind do
+      :creds -> add(census, :creds, info)
+      {:key, family} -> add(census, Directory.type(family), info)
+      :unknown -> add(%{census | unknown: [name | census.unknown]}, :unknown, info)
+      :own -> census
+      :leftover -> %{census | leftovers: [name | census.leftovers]}
+      :foreign -> %{census | foreign: [name | census.foreign]}
+    end
+  end
+
+  defp add(census, family, {_type, size, mtime, _mode}) do
+    one = %{files: 1, bytes: size}
+    more = fn %{files: files, bytes: bytes} -> %{files: files + 1, bytes: bytes + size} end
+
+    %{
+      census
+      | families: Map.update(census.families, family, one, more),
+        oldest: min(census.oldest || mtime, mtime),
+        newest: max(census.newest || mtime, mtime)
+    }
+  end
+
+  # A symbolic link has no permissions of its own, and is reported as damage where a key should be.
+  defp wide(name, {type, _size, _mtime, mode}) when type in [:regular, :directory] do
+    if (mode &&& 0o077) == 0, do: [], else: [%{name: text(name), mode: mode}]
+  end
+
+  defp wide(_name, _info), do: []
+
+  defp finish(census) do
+    %{
+      census
+      | oldest: time(census.oldest),
+        newest: time(census.newest),
+        unknown: census.unknown |> Enum.reverse() |> Enum.map(&text/1),
+        leftovers: census.leftovers |> Enum.reverse() |> Enum.map(&text/1),
+        foreign: census.foreign |> Enum.reverse() |> Enum.map(&text/1),
+        permissions: Enum.reverse(census.permissions)
+    }
+  end
+
+  defp info(path) do
+    with {:ok, info} <- :file.read_link_info(path, [:raw, time: :posix]) do
+      {:file_info, size, type, _access, _atime, mtime, _ctime, mode, _, _, _, _, _, _} = info
+      {:ok, {type, size, mtime, mode &&& 0o7777}}
+    end
+  end
+
+  defp time(nil), do: nil
+  defp time(seconds), do: DateTime.from_unix!(seconds)
+
+  # File names are bytes; the VM gives characters where it takes them for text.
+  defp bytes(name) when is_binary(name), do: name
+
+  defp bytes(name) do
+    case :file.native_name_encoding() do
+      :latin1 -> :erlang.list_to_binary(name)
+      :utf8 -> :unicode.characters_to_binary(name)
+    end
+  end
+
+  defp text(name) do
+    if String.valid?(name), do: name, else: :unicode.characters_to_binary(name, :latin1)
+  end
+end

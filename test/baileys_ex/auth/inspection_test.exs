@@ -1,0 +1,178 @@
+defmodule BaileysEx.Auth.InspectionTest do
+  use ExUnit.Case, async: true
+
+  import BaileysEx.Auth.TempDir
+
+  alias BaileysEx.Auth.{
+    CorruptFileError,
+    FilePersistence,
+    Fixtures,
+    Inspection,
+    NativeFilePersistence,
+    State
+  }
+
+  doctest BaileysEx.Auth.Inspection.PreKeys
+
+  setup :setup_temp_dir
+
+  @dialects %{baileys: :baileys, explicit: :explicit, legacy: :legacy, native: :native}
+
+  for {form, dialect} <- @dialects do
+    test "tells what a #{form} directory is, and whose", %{tmp: tmp} do
+      path = Fixtures.copy!(unquote(form), tmp)
+      assert {:ok, report} = Inspection.inspect_directory(path)
+      assert report.path == path
+      assert report.backend == Fixtures.backend(unquote(form))
+      assert report.dialect == unquote(dialect)
+      assert report.credentials == :present
+      assert report.registered?
+
+      assert report.account == %{
+               id: "15551230001:7@s.whatsapp.net",
+               name: "Zoë 🦊",
+               lid: "900000000001:7@lid"
+             }
+
+      assert report.damaged == []
+      assert report.pre_keys == %{stored: 39, unused: 39, not_uploaded: 0, used: 1}
+    end
+  end
+
+  test "counts files and bytes as they are on disk", %{tmp: tmp} do
+    path = Fixtures.copy!(:baileys, tmp)
+    {:ok, report} = Inspection.inspect_directory(path)
+    {:ok, keys} = FilePersistence.list_keys(path)
+
+    assert Map.new(keys, fn {type, ids} -> {type, length(ids)} end) ==
+             report.families
+             |> Map.delete(:creds)
+             |> Map.new(fn {type, count} -> {type, count.files} end)
+
+    size = fn name -> File.stat!(Path.join(path, name)).size end
+    assert report.families.creds == %{files: 1, bytes: size.("creds.json")}
+
+    # `sender-key-memory` is a family of its own.
+    sender_keys = path |> File.ls!() |> Enum.filter(&(&1 =~ ~r/^sender-key-(?!memory)/))
+    assert report.families[:"sender-key"].bytes == sender_keys |> Enum.map(size) |> Enum.sum()
+  end
+
+  test "a mixture of dialects is recognised file by file", %{tmp: tmp} do
+    path = Fixtures.copy!(:baileys, tmp)
+    legacy = Fixtures.path(:legacy)
+    session = "session-15559990002.0.json"
+    File.cp!(Path.join(legacy, session), Path.join(path, session))
+    {:ok, report} = Inspection.inspect_directory(path)
+    assert report.dialect == :mixed
+    assert %{legacy: 1, baileys: baileys} = report.dialects
+    assert baileys > 1
+  end
+
+  test "keys that look the same in every dialect tell none", %{tmp: tmp} do
+    :ok = FilePersistence.save_keys(tmp, :"lid-mapping", "1", "2")
+    assert {:ok, report} = Inspection.inspect_directory(tmp)
+    assert %{dialect: :unknown, credentials: :absent, account: nil, registered?: nil} = report
+    assert report.pre_keys == nil
+  end
+
+  test "names every file that is damaged, unknown, foreign or left over", %{tmp: tmp} do
+    path = Fixtures.copy!(:baileys, tmp)
+    File.write!(Path.join(path, "session-1.0.json"), "")
+    File.write!(Path.join(path, "poll-secret-1.json"), "{}")
+    File.write!(Path.join(path, "creds.json.tmp-17"), "")
+    File.write!(Path.join(path, "notes.txt"), "")
+    File.mkdir!(Path.join(path, "old"))
+
+    {:ok, report} = Inspection.inspect_directory(path)
+    assert [%CorruptFileError{path: damaged}] = report.damaged
+    assert damaged == Path.join(path, "session-1.0.json")
+    assert report.unknown == ["poll-secret-1.json"]
+    assert report.leftovers == ["creds.json.tmp-17"]
+    assert report.foreign == ["notes.txt", "old"]
+  end
+
+  test "damaged credentials are no fresh account", %{tmp: tmp} do
+    path = Fixtures.copy!(:native, tmp)
+    File.write!(Path.join(path, "creds.etf"), "")
+    {:ok, report} = Inspection.inspect_directory(path)
+    assert report.credentials == :damaged
+    assert report.account == nil
+    assert [%CorruptFileError{}] = report.damaged
+  end
+
+  test "flags what others than the owner can read", %{tmp: tmp} do
+    path = Path.join(tmp, "auth")
+    :ok = NativeFilePersistence.save_credentials(path, State.new())
+    :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "1", "2")
+    assert {:ok, %{permissions: []}} = Inspection.inspect_directory(path)
+
+    File.chmod!(path, 0o750)
+    File.chmod!(Path.join(path, "creds.etf"), 0o604)
+    {:ok, report} = Inspection.inspect_directory(path)
+
+    assert report.permissions == [
+             %{name: ".", mode: 0o750},
+             %{name: "creds.etf", mode: 0o604}
+           ]
+  end
+
+  test "shows the journal as it was before looking", %{tmp: tmp} do
+    path = Path.join(tmp, "auth")
+    for id <- 1..3, do: :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", id, "x")
+    {:ok, report} = Inspection.inspect_directory(path)
+    assert %{exists?: true, commits: 3, torn?: false} = report.journal
+    assert report.journal.bytes > 0
+  end
+
+  test "shows when keys changed", %{tmp: tmp} do
+    path = Fixtures.copy!(:baileys, tmp)
+    for name <- File.ls!(path), do: File.touch!(Path.join(path, name), 1_700_000_000)
+    File.touch!(Path.join(path, "creds.json"), 1_600_000_000)
+    File.touch!(Path.join(path, "pre-key-1.json"), 1_800_000_000)
+    {:ok, report} = Inspection.inspect_directory(path)
+    assert report.oldest_change == ~U[2020-09-13 12:26:40Z]
+    assert report.newest_change == ~U[2027-01-15 08:00:00Z]
+  end
+
+  test "says what is no auth directory, and what is two", %{tmp: tmp} do
+    missing = Path.join(tmp, "missing")
+    assert Inspection.inspect_directory(missing) == {:error, :enoent}
+    refute File.exists?(missing)
+
+    assert Inspection.detect(tmp) == {:error, {:not_an_auth_directory, tmp}}
+    File.write!(Path.join(tmp, "readme.txt"), "")
+    assert Inspection.inspect_directory(tmp) == {:error, {:not_an_auth_directory, tmp}}
+    assert Inspection.detect(Path.join(tmp, "readme.txt")) == {:error, :enotdir}
+
+    :ok = FilePersistence.save_credentials(tmp, State.new())
+    assert Inspection.detect(tmp) == {:ok, FilePersistence}
+    :ok = NativeFilePersistence.save_credentials(tmp, State.new())
+    assert Inspection.detect(tmp) == {:error, {:ambiguous_auth_directory, tmp}}
+
+    assert {:ok, %{backend: NativeFilePersistence, foreign: foreign}} =
+             Inspection.inspect_directory(tmp, backend: NativeFilePersistence)
+
+    assert "creds.json" in foreign
+  end
+
+  test "a name that is no text does not stop it", %{tmp: tmp} do
+    path = Fixtures.copy!(:baileys, tmp)
+    :ok = :file.write_file(path <> "/" <> <<"note-", 0xFF>>, "")
+    assert {:ok, %{foreign: [name]}} = Inspection.inspect_directory(path)
+    assert String.valid?(name)
+  end
+
+  test "holds no key material", %{tmp: tmp} do
+    path = Fixtures.copy!(:native, tmp)
+    {:ok, state} = NativeFilePersistence.load_credentials(path)
+    {:ok, report} = Inspection.inspect_directory(path)
+    printed = inspect(report, limit: :infinity, printable_limit: :infinity)
+
+    for secret <- [state.noise_key.private, state.signed_identity_key.private] do
+      refute printed =~ Base.encode64(secret)
+      refute printed =~ inspect(secret)
+    end
+
+    refute printed =~ state.adv_secret_key
+  end
+end

@@ -1,0 +1,212 @@
+defmodule BaileysEx.Auth.TelemetryTest do
+  use ExUnit.Case, async: false
+
+  import BaileysEx.Auth.TempDir
+  import BaileysEx.Test.FakeTelemetry, only: [setup_telemetry: 1]
+
+  alias BaileysEx.Auth.{
+    FilePersistence,
+    Fixtures,
+    KeyStore,
+    Lock,
+    NativeFilePersistence,
+    PersistenceMigration,
+    State,
+    Telemetry
+  }
+
+  alias BaileysEx.Signal.Store
+  alias BaileysEx.Test.FakeTelemetry
+
+  setup :setup_temp_dir
+
+  describe "with telemetry" do
+    setup :setup_telemetry
+
+    for backend <- [FilePersistence, NativeFilePersistence] do
+      test "#{inspect(backend)} tells loads and commits, with their outcome", %{tmp: tmp} do
+        backend = unquote(backend)
+        path = Path.join(tmp, "auth")
+        :ok = backend.save_credentials(path, State.new())
+        :ok = backend.commit_keys(path, %{"lid-mapping": %{"1" => "2", "2" => "3"}, session: %{}})
+        {:error, :not_found} = backend.load_keys(path, :session, "1.0")
+        {:ok, _state} = backend.load_credentials(path)
+        extension = if backend == FilePersistence, do: "json", else: "etf"
+        File.write!(Path.join(path, "session-9.0.#{extension}"), "no session")
+        {:error, _} = backend.load_keys(path, :session, "9.0")
+
+        events = FakeTelemetry.events()
+
+        assert [
+                 {%{changes: 1}, %{types: ["creds"], result: :ok}},
+                 {%{changes: 2}, %{types: ["lid-mapping"], result: :ok}}
+               ] = of(events, [:commit])
+
+        assert [
+                 {_, %{type: "session", result: :not_found}},
+                 {_, %{type: "creds", result: :ok}},
+                 {_, %{type: "session", result: :error}}
+               ] = of(events, [:load])
+
+        for name <- [[:commit], [:load]], {measurements, metadata} <- of(events, name) do
+          assert measurements.duration > 0
+          assert %{backend: ^backend, path: ^path} = metadata
+        end
+      end
+    end
+
+    test "a commit of nothing is no event", %{tmp: tmp} do
+      :ok = NativeFilePersistence.commit_keys(tmp, %{session: %{}})
+      assert FakeTelemetry.events() == []
+    end
+
+    test "a checkpoint tells, when it is asked for and when a commit makes one", %{tmp: tmp} do
+      :ok = NativeFilePersistence.save_keys(tmp, :"lid-mapping", "1", "2")
+      assert FakeTelemetry.events([:checkpoint]) == []
+
+      :ok = NativeFilePersistence.checkpoint(tmp)
+
+      assert [{%{count: 1, duration: duration}, metadata}] = FakeTelemetry.events([:checkpoint])
+      assert duration > 0
+      assert metadata == %{backend: NativeFilePersistence, path: tmp}
+
+      # Past a megabyte of journal.
+      large = String.duplicate("x", 700_000)
+      for _ <- 1..3, do: :ok = NativeFilePersistence.save_keys(tmp, :"lid-mapping", "1", large)
+      events = FakeTelemetry.events()
+      assert [{%{count: 1}, _}] = of(events, [:checkpoint])
+      assert length(of(events, [:commit])) == 3
+    end
+
+    test "a recovery tells how many commits it found", %{tmp: tmp} do
+      crashed = Path.join(tmp, "crashed")
+      for id <- 1..3, do: :ok = NativeFilePersistence.save_keys(tmp, :"lid-mapping", id, "x")
+      # What a copy of the disk shows to a VM that has never seen it.
+      File.mkdir!(crashed)
+
+      for name <- File.ls!(tmp),
+          name != "crashed",
+          do: File.cp!("#{tmp}/#{name}", "#{crashed}/#{name}")
+
+      FakeTelemetry.events()
+
+      {:ok, "x"} = NativeFilePersistence.load_keys(crashed, :"lid-mapping", "1")
+      {:ok, "x"} = NativeFilePersistence.load_keys(crashed, :"lid-mapping", "2")
+
+      assert [{%{count: 1, commits: 3, duration: duration}, metadata}] =
+               FakeTelemetry.events([:recovery])
+
+      assert duration > 0
+      assert metadata == %{backend: NativeFilePersistence, path: crashed}
+    end
+
+    test "a migration tells each step", %{tmp: tmp} do
+      source = Path.join(tmp, "source")
+      target = Path.join(tmp, "target")
+      entries = Map.new(1..600, &{"#{&1}", "x"})
+      :ok = FilePersistence.commit_keys(source, %{"lid-mapping": entries})
+      {:ok, _summary} = PersistenceMigration.migrate_compat_json_to_native(source, target)
+
+      steps = FakeTelemetry.events([:migration, :step])
+      assert for({%{files: files}, _} <- steps, do: files) == [256, 256, 88]
+      assert {%{done: 600, total: 600}, metadata} = List.last(steps)
+
+      assert metadata == %{
+               source_backend: FilePersistence,
+               target_backend: NativeFilePersistence,
+               source_path: source,
+               target_path: target
+             }
+    end
+
+    test "a lock tells how long it was waited for", %{tmp: tmp} do
+      test = self()
+
+      holder =
+        spawn_link(fn ->
+          Lock.run({NativeFilePersistence, tmp}, fn ->
+            send(test, :held)
+            receive do: (:release -> :ok)
+          end)
+        end)
+
+      assert_receive :held
+      FakeTelemetry.events()
+
+      waiter =
+        Task.async(fn -> NativeFilePersistence.save_keys(tmp, :"lid-mapping", "1", "2") end)
+
+      Process.sleep(30)
+      send(holder, :release)
+      :ok = Task.await(waiter)
+
+      assert [{%{duration: waited}, metadata}] = FakeTelemetry.events([:lock, :wait])
+      assert System.convert_time_unit(waited, :native, :millisecond) >= 20
+      assert metadata == %{scope: :cluster, backend: NativeFilePersistence, path: tmp}
+    end
+
+    test "the key of a transaction, which may be an id, is not told", %{tmp: tmp} do
+      {:ok, store} = Store.start_link(module: KeyStore, persistence_context: tmp)
+
+      Store.transaction(store, "session:15551230001", fn tx ->
+        Store.set(tx, %{"lid-mapping": %{"15551230001" => "900000000001"}})
+      end)
+
+      events = FakeTelemetry.events()
+      metadata = for {%{duration: _}, metadata} <- of(events, [:lock, :wait]), do: metadata
+      assert %{scope: :transaction} in metadata
+      refute inspect(events, limit: :infinity) =~ "15551230001"
+    end
+
+    test "no event holds a value of a file or an id", %{tmp: tmp} do
+      source = Fixtures.copy!(:baileys, tmp)
+      target = Path.join(tmp, "native")
+      {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(source, target)
+      Fixtures.load_all!(NativeFilePersistence, target)
+      {:ok, state} = NativeFilePersistence.load_credentials(target)
+      events = FakeTelemetry.events()
+      printed = inspect(events, limit: :infinity, printable_limit: :infinity)
+      assert length(events) > 100
+      refute printed =~ "15559990002"
+      refute printed =~ inspect(state.noise_key.private)
+      refute printed =~ state.adv_secret_key
+    end
+
+    test "every event is documented, and every documented one exists" do
+      {:docs_v1, _, _, _, %{"en" => doc}, _, _} = Code.fetch_docs(Telemetry)
+
+      documented =
+        for [_, names] <- Regex.scan(~r/^\| `\[(:baileys_ex_auth[^\]]*)\]`/m, doc) do
+          for name <- String.split(names, ", "), do: name |> String.trim(":") |> String.to_atom()
+        end
+
+      assert documented == Telemetry.events()
+    end
+  end
+
+  describe "without telemetry" do
+    test "nothing is called, and everything works", %{tmp: tmp} do
+      refute Code.ensure_loaded?(:telemetry)
+      refute Telemetry.enabled?()
+      # A call to a module that is not there ends in the error handler.
+      :erlang.trace_pattern({:error_handler, :undefined_function, 3}, true, [])
+      :erlang.trace(:all, true, [:call])
+
+      source = Fixtures.copy!(:baileys, tmp)
+      target = Path.join(tmp, "native")
+      {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(source, target)
+      :ok = NativeFilePersistence.save_keys(target, :"lid-mapping", "1", "2")
+      :ok = NativeFilePersistence.checkpoint(target)
+      {:ok, "2"} = NativeFilePersistence.load_keys(target, :"lid-mapping", "1")
+
+      :erlang.trace(:all, false, [:call])
+      refute_received {:trace, _, :call, {:error_handler, :undefined_function, [:telemetry | _]}}
+    end
+  end
+
+  defp of(events, name) do
+    for {[:baileys_ex_auth | ^name], measurements, metadata} <- events do
+      {measurements, metadata}
+    end
+  end
+end

@@ -1,0 +1,247 @@
+defmodule BaileysEx.Auth.CLITest do
+  # Standard output is captured by process, but standard error for the whole VM.
+  use ExUnit.Case, async: false
+
+  import BaileysEx.Auth.TempDir
+  import ExUnit.CaptureIO
+
+  alias BaileysEx.Auth.{CLI, Fixtures, NativeFilePersistence}
+  alias BaileysEx.Auth.CLI.Terminal
+  alias BaileysEx.Test.JSON
+
+  @commands ~w(inspect migrate verify snapshot)
+
+  setup :setup_temp_dir
+
+  describe "every command" do
+    for command <- @commands do
+      test "#{command} --help shows usage, options and exit codes" do
+        assert {0, help, ""} = cli([unquote(command), "--help"])
+        assert help =~ "mix baileys.auth.#{unquote(command)} "
+        assert help =~ "--json"
+        for code <- 0..2, do: assert(help =~ "* #{code} - ")
+        # On a terminal of the usual width, and as the task's documentation.
+        assert help |> String.split("\n") |> Enum.all?(&(String.length(&1) <= 100))
+        task = Mix.Task.get!("baileys.auth.#{unquote(command)}")
+        assert {:docs_v1, _, _, _, %{"en" => ^help}, _, _} = Code.fetch_docs(task)
+        assert Mix.Task.shortdoc(task)
+      end
+
+      test "#{command} refuses wrong usage with exit code 2, and names its mistake" do
+        command = unquote(command)
+        assert {2, "", error} = cli([command])
+        assert error =~ "expects"
+        assert {2, "", error} = cli([command, "a", "b", "c"])
+        assert error =~ "expects"
+        assert {2, "", error} = cli([command, "--no-such-option", "a"])
+        assert error =~ "--no-such-option"
+
+        assert {2, json, ""} = cli([command, "--json"])
+        assert %{"error" => %{"code" => "usage"}} = JSON.decode!(json)
+      end
+
+      test "#{command} of a missing directory is a problem, and makes none", %{tmp: tmp} do
+        missing = Path.join(tmp, "missing")
+        target = if unquote(command) in ["migrate", "snapshot"], do: [missing <> "-2"], else: []
+        assert {1, "", error} = cli([unquote(command), missing | target])
+        assert error =~ "error: "
+        assert File.ls!(tmp) == []
+
+        assert {1, json, ""} = cli([unquote(command), missing, "--json" | target])
+        assert %{"error" => %{"code" => code, "advice" => _}} = JSON.decode!(json)
+        assert code in ["enoent", "not_an_auth_directory"]
+      end
+    end
+
+    test "that does not exist is wrong usage" do
+      assert {2, "", error} = cli(["frobnicate"])
+      assert error =~ "inspect, migrate, snapshot, verify"
+      assert {2, "", _} = cli([])
+      assert {0, help, ""} = cli(["--help"])
+      assert help =~ "Commands:"
+    end
+  end
+
+  describe "inspect" do
+    test "shows the account and a table by family", %{tmp: tmp} do
+      path = Fixtures.copy!(:baileys, tmp)
+      assert {0, shown, ""} = cli(["inspect", path])
+      assert shown =~ ~r/backend +json\n/
+      assert shown =~ ~r/dialect +Baileys\n/
+      assert shown =~ ~r/account +15551230001:7@s.whatsapp.net  Zoë 🦊\n/
+      assert shown =~ ~r/registered +yes\n/
+      assert shown =~ ~r/pre-keys +39 unused, 0 not uploaded yet, 1 used\n/
+      assert shown =~ ~r/damaged +none\n/
+      assert shown =~ ~r/^  lid-mapping +42 +507$/m
+      assert shown =~ ~r/^  total +99 +20,337$/m
+      refute shown =~ "\e"
+    end
+
+    test "--json has everything in it", %{tmp: tmp} do
+      path = Fixtures.copy!(:legacy, tmp)
+      File.write!(Path.join(path, "notes.txt"), "")
+      assert {0, json, ""} = cli(["inspect", "--json", path])
+      report = JSON.decode!(json)
+
+      assert %{
+               "path" => ^path,
+               "backend" => "json",
+               "dialect" => "legacy",
+               "registered" => true,
+               "account" => %{"name" => "Zoë 🦊"},
+               "families" => %{"creds" => %{"files" => 1}},
+               "pre_keys" => %{"unused" => 39},
+               "foreign" => ["notes.txt"],
+               "journal" => %{"exists" => false},
+               "damaged" => []
+             } = report
+
+      assert {:ok, _, 0} = DateTime.from_iso8601(report["newest_change"])
+    end
+
+    test "names damaged files, with exit code 1", %{tmp: tmp} do
+      path = Fixtures.copy!(:baileys, tmp)
+      File.write!(Path.join(path, "session-1.0.json"), ~S({"_sessions": 7}))
+      assert {1, shown, ""} = cli(["inspect", path])
+      assert shown =~ "damaged (1)\n  session-1.0.json: session.sessions: "
+
+      assert {1, json, ""} = cli(["inspect", path, "--json"])
+      assert %{"damaged" => [%{"member" => "session.sessions"}]} = JSON.decode!(json)
+    end
+
+    test "a file's name cannot speak to the terminal", %{tmp: tmp} do
+      path = Fixtures.copy!(:baileys, tmp)
+      File.write!(Path.join(path, "a\e]0;owned\a.txt"), "")
+      assert {0, shown, ""} = cli(["inspect", path])
+      assert shown =~ "a?]0;owned?.txt"
+      refute shown =~ "\e"
+    end
+
+    test "a directory of both kinds asks which", %{tmp: tmp} do
+      path = Fixtures.copy!(:baileys, tmp)
+      File.cp!(Path.join(Fixtures.path(:native), "creds.etf"), Path.join(path, "creds.etf"))
+      assert {1, "", error} = cli(["inspect", path])
+      assert error =~ "--backend"
+      assert {0, shown, ""} = cli(["inspect", path, "--backend", "native"])
+      assert shown =~ "Erlang terms"
+      assert {2, "", error} = cli(["inspect", path, "--backend", "sql"])
+      assert error =~ "--backend is native or json"
+    end
+  end
+
+  describe "migrate" do
+    test "to native and back, with a summary", %{tmp: tmp} do
+      source = Fixtures.copy!(:baileys, tmp)
+      native = Path.join(tmp, "native")
+      back = Path.join(tmp, "back")
+      assert {0, shown, ""} = cli(["migrate", source, native, "--verify"])
+      assert shown =~ "and verified"
+      assert shown =~ ~r/^  total +98$/m
+      refute shown =~ "\r"
+
+      assert {0, json, ""} = cli(["migrate", native, back, "--to", "json", "--json"])
+
+      assert %{
+               "source_backend" => "native",
+               "target_backend" => "json",
+               "target_path" => ^back,
+               "migrated_keys" => 98,
+               "verified" => false,
+               "skipped" => []
+             } = JSON.decode!(json)
+
+      assert {0, _, ""} = cli(["verify", back])
+    end
+
+    test "an occupied target is left alone, until --overwrite", %{tmp: tmp} do
+      source = Fixtures.copy!(:baileys, tmp)
+      target = Path.join(tmp, "target")
+      File.mkdir!(target)
+      File.write!(Path.join(target, "mine"), "")
+
+      assert {1, "", error} = cli(["migrate", source, target])
+      assert error =~ "--overwrite"
+      assert File.ls!(target) == ["mine"]
+
+      assert {0, _, ""} = cli(["migrate", source, target, "--overwrite"])
+      refute File.exists?(Path.join(target, "mine"))
+    end
+
+    test "damage is named with what to do next; --skip-corrupt leaves it out", %{tmp: tmp} do
+      source = Fixtures.copy!(:baileys, tmp)
+      File.write!(Path.join(source, "session-1.0.json"), "")
+      target = Path.join(tmp, "target")
+
+      assert {1, "", error} = cli(["migrate", source, target])
+      assert error =~ "session-1.0.json"
+      assert error =~ "--skip-corrupt"
+      refute File.exists?(target)
+
+      assert {1, json, ""} = cli(["migrate", source, target, "--json"])
+      assert %{"error" => %{"files" => [%{"path" => damaged}]}} = JSON.decode!(json)
+      assert damaged == Path.join(source, "session-1.0.json")
+
+      assert {0, shown, ""} = cli(["migrate", source, target, "--skip-corrupt"])
+      assert shown =~ "left out, cannot be read (1)\n  session-1.0.json: "
+      {:ok, keys} = NativeFilePersistence.list_keys(target)
+      assert length(keys.session) == 2
+    end
+
+    test "a native source without --to json says so", %{tmp: tmp} do
+      source = Fixtures.copy!(:native, tmp)
+      assert {1, "", error} = cli(["migrate", source, Path.join(tmp, "target")])
+      assert error =~ "--to json"
+      assert {2, "", error} = cli(["migrate", source, Path.join(tmp, "target"), "--to", "sql"])
+      assert error =~ "--to is native or json"
+    end
+  end
+
+  describe "verify" do
+    test "says how much can be read", %{tmp: tmp} do
+      path = Fixtures.copy!(:native, tmp)
+      assert {0, shown, ""} = cli(["verify", path])
+      assert shown =~ ~r/^ok  .*: credentials and 98 keys can be read/
+      assert {0, json, ""} = cli(["verify", path, "--json"])
+      assert %{"backend" => "native", "credentials" => true} = JSON.decode!(json)
+    end
+
+    test "reports every damaged file at once", %{tmp: tmp} do
+      path = Fixtures.copy!(:native, tmp)
+      for name <- ["creds.etf", "pre-key-2.etf"], do: File.write!(Path.join(path, name), "")
+      assert {1, "", error} = cli(["verify", path])
+      assert error =~ "creds.etf"
+      assert error =~ "pre-key-2.etf"
+      assert error =~ "backup"
+    end
+  end
+
+  test "snapshot copies what can be opened at once", %{tmp: tmp} do
+    path = Fixtures.copy!(:native, tmp)
+    target = Path.join(tmp, "snapshot")
+    assert {0, shown, ""} = cli(["snapshot", path, target])
+    assert shown =~ target
+
+    assert Fixtures.load_all!(NativeFilePersistence, target) ==
+             Fixtures.load_all!(NativeFilePersistence, path)
+
+    assert {1, "", error} = cli(["snapshot", path, target])
+    assert error =~ "does not exist yet"
+    assert {1, json, ""} = cli(["snapshot", path, target, "--json"])
+    assert %{"error" => %{"code" => "enotempty"}} = JSON.decode!(json)
+  end
+
+  # Exit code, standard output, standard error.
+  defp cli(argv) do
+    test = self()
+
+    errors =
+      capture_io(:stderr, fn ->
+        output = capture_io(fn -> send(test, {:code, CLI.run(argv, Terminal.plain())}) end)
+        send(test, {:output, output})
+      end)
+
+    assert_received {:code, code}
+    assert_received {:output, output}
+    {code, output, errors}
+  end
+end

@@ -1,0 +1,235 @@
+defmodule BaileysEx.Auth.CLI.TerminalTest do
+  use ExUnit.Case, async: true
+
+  import BaileysEx.Auth.TempDir
+
+  alias BaileysEx.Auth.{CLI, Fixtures, NativeFilePersistence, State}
+  alias BaileysEx.Test.{JSON, Terminal}
+
+  @moduletag timeout: 300_000
+
+  # A machine without `script` has no pseudo-terminal for us: said, not passed over.
+  unless Terminal.available?() do
+    IO.puts(:stderr, "SKIPPED: tests on a pseudo-terminal, for want of script (util-linux)")
+    @moduletag skip: "no script(1) of util-linux"
+  end
+
+  @root Path.expand("../..", __DIR__)
+  @ebin BaileysEx.Auth.Application |> :code.which() |> Path.dirname()
+  @keys 20_000
+  # Enough for a migration to be in the middle when its first bar is seen.
+  @interrupted_keys 8_000
+
+  setup :setup_temp_dir
+
+  describe "a Mix task" do
+    test "shows colours and a bar on a terminal, and neither elsewhere", %{tmp: tmp} do
+      path = Fixtures.copy!(:baileys, tmp)
+      command = "mix baileys.auth.inspect #{path}"
+
+      assert {shown, 0} = Terminal.run_on_terminal(command, [{"MIX_ENV", "test"}])
+      assert shown =~ "reading [########################] 100%  99/99 files"
+      assert shown =~ "\e[32mnone\e[0m"
+
+      assert {plain, "", 0} = Terminal.run(command, [{"MIX_ENV", "test"}])
+      assert plain =~ ~r/damaged +none\n/
+      refute plain =~ "\e"
+      refute plain =~ "\r"
+    end
+
+    test "exits with the command's code, and says nothing of its own", %{tmp: tmp} do
+      assert {"", error, 2} = Terminal.run("mix baileys.auth.verify", [{"MIX_ENV", "test"}])
+      assert error == "error: verify: expects one PATH\nsee --help\n"
+
+      assert {"", error, 1} =
+               Terminal.run("mix baileys.auth.verify #{tmp}", [{"MIX_ENV", "test"}])
+
+      assert error =~ "holds no credentials and no keys"
+    end
+
+    test "puts nothing but JSON on standard output, also when it has to compile", %{tmp: tmp} do
+      path = Fixtures.copy!(:native, tmp)
+      project = Path.join(tmp, "host")
+      File.mkdir_p!(Path.join(project, "lib"))
+      File.write!(Path.join(project, "mix.exs"), host_project())
+      env = [{"CARGO_TARGET_DIR", cargo_target()}, {"MIX_ENV", "prod"}]
+      # Mix compiles dependencies before it can find a task of theirs, and tells standard output.
+      {_, _, 0} = Terminal.run("cd #{project} && mix deps.compile", env)
+      File.write!(Path.join(project, "lib/host.ex"), "defmodule Host, do: @moduledoc(false)")
+
+      {json, compiler, 0} =
+        Terminal.run("cd #{project} && mix baileys.auth.snapshot #{path} #{tmp}/s --json", env)
+
+      assert compiler =~ "Compiling 1 file"
+      assert %{"backend" => "native"} = JSON.decode!(json)
+    end
+  end
+
+  describe "a release, without Mix," do
+    test "runs the same commands", %{tmp: tmp} do
+      path = Fixtures.copy!(:native, tmp)
+      assert {json, "", 0} = Terminal.run(main(["inspect", path, "--json"]))
+      assert %{"dialect" => "native"} = JSON.decode!(json)
+      assert {"", _, 1} = Terminal.run(main(["inspect", tmp]))
+      assert {"", _, 2} = Terminal.run(main(["inspect"]))
+    end
+
+    test "shows no colours with NO_COLOR, and nothing at all with TERM=dumb", %{tmp: tmp} do
+      command = main(["inspect", Fixtures.copy!(:baileys, tmp)])
+      assert {shown, 0} = Terminal.run_on_terminal(command, [{"NO_COLOR", "1"}])
+      refute shown =~ "\e[3"
+      refute shown =~ "\e[1m"
+      assert {shown, 0} = Terminal.run_on_terminal(command, [{"TERM", "dumb"}])
+      refute shown =~ "\e"
+    end
+
+    test "shows JSON only, on a terminal too", %{tmp: tmp} do
+      path = Fixtures.copy!(:baileys, tmp)
+      {shown, 0} = Terminal.run_on_terminal(main(["inspect", path, "--json"]))
+      assert %{"backend" => "json"} = JSON.decode!(String.trim(shown))
+    end
+  end
+
+  test "a migration of #{@keys} keys shows a bar with rate and remaining time", %{tmp: tmp} do
+    source = make_source(tmp, @keys)
+    target = Path.join(tmp, "target")
+    {shown, 0} = Terminal.run_on_terminal(main(["migrate", source, target, "--verify"]))
+    lines = String.split(shown, "\r")
+    bars = for line <- lines, line =~ "migrating [", do: line
+    assert length(bars) > 2
+
+    for bar <- bars do
+      assert bar =~ ~r/%  [\d,]+\/20,000 files  [\d,]+\/s  \d+:\d\d left/
+      assert String.length(bar) <= 100 + String.length("\e[K")
+    end
+
+    shares = for bar <- bars, do: ~r/(\d+)%/ |> Regex.run(bar) |> List.last()
+    shares = Enum.map(shares, &String.to_integer/1)
+    assert shares == Enum.sort(shares)
+    assert List.last(shares) == 100
+    assert Enum.any?(lines, &(&1 =~ "verifying ["))
+    assert shown =~ "and verified"
+    assert shown =~ ~r/total +20,000/
+  end
+
+  test "a migration shows no bar where there is no terminal", %{tmp: tmp} do
+    {shown, "", 0} =
+      Terminal.run(main(["migrate", make_source(tmp, 300), Path.join(tmp, "target")]))
+
+    refute shown =~ "\r"
+    refute shown =~ "%"
+    assert shown =~ ~r/total +300/
+  end
+
+  describe "a migration" do
+    setup %{tmp: tmp} do
+      {:ok, source: make_source(tmp, @interrupted_keys), target: Path.join(tmp, "target")}
+    end
+
+    test "leaves the target as it was after Ctrl-C; the next one cleans up", context do
+      # The VM asks at the first one, and ends at the second.
+      ctrl_c = fn _pid, type ->
+        type.("\x03")
+        Process.sleep(200)
+        type.("\x03")
+      end
+
+      refute interrupted(context, ctrl_c) =~ "migrated in"
+      refute File.exists?(context.target)
+      migrate_again(context)
+    end
+
+    test "leaves the target as it was after a kill; the next one cleans up", context do
+      interrupted(context, fn pid, _type -> System.cmd("kill", ["-KILL", pid]) end)
+      refute File.exists?(context.target)
+      # Shows that it was killed in the middle, and that cleaning up has something to do.
+      assert staging(context) != []
+      migrate_again(context)
+    end
+
+    test "killed while it replaces an account, leaves that account", context do
+      :ok = NativeFilePersistence.save_credentials(context.target, State.new(platform: "before"))
+      before = Fixtures.files!(context.target)
+
+      interrupted(
+        context,
+        fn pid, _type -> System.cmd("kill", ["-KILL", pid]) end,
+        ["--overwrite"]
+      )
+
+      assert Fixtures.files!(context.target) == before
+      assert {:ok, %{platform: "before"}} = NativeFilePersistence.load_credentials(context.target)
+      migrate_again(context, ["--overwrite"])
+    end
+
+    test "stopped politely, leaves the target as it was, or is complete", context do
+      # The VM's own way of stopping, which may let it come to its end.
+      interrupted(context, fn pid, _type -> System.cmd("kill", ["-TERM", pid]) end)
+      if File.exists?(context.target), do: assert_complete(context)
+      migrate_again(context, ["--overwrite"])
+    end
+  end
+
+  defp make_source(tmp, keys) do
+    source = Path.join(tmp, "source")
+    File.mkdir!(source)
+
+    for id <- 1..keys do
+      File.write!(Path.join(source, "lid-mapping-#{id}.json"), ~s("#{900_000_000_000 + id}"))
+    end
+
+    # The helper's own way takes long for so many.
+    ExUnit.Callbacks.on_exit(fn -> System.cmd("rm", ["-rf", tmp]) end)
+    source
+  end
+
+  # Interrupts a migration as soon as it has shown that it is on its way.
+  defp interrupted(%{tmp: tmp, source: source, target: target}, react, options \\ []) do
+    pid_file = Path.join(tmp, "pid")
+    main = main(["migrate", source, target | options])
+    command = "sh -c #{Terminal.quoted("echo $$ > #{pid_file}; exec #{main}")}"
+
+    Terminal.interrupt(command, "files", fn type ->
+      react.(pid_file |> File.read!() |> String.trim(), type)
+    end)
+  end
+
+  defp migrate_again(context, options \\ []) do
+    argv = ["migrate", context.source, context.target | options]
+    assert ExUnit.CaptureIO.capture_io(fn -> assert CLI.run(argv, plain()) == 0 end) =~ "8,000"
+    assert_complete(context)
+    assert staging(context) == []
+  end
+
+  defp assert_complete(context) do
+    {:ok, keys} = NativeFilePersistence.list_keys(context.target)
+    assert length(keys[:"lid-mapping"]) == @interrupted_keys
+  end
+
+  # What lies beside source, target and our own file.
+  defp staging(%{tmp: tmp}), do: File.ls!(tmp) -- ["source", "target", "pid"]
+
+  defp plain, do: CLI.Terminal.plain()
+
+  # As `bin/app eval` runs it: the code is there, no application is started.
+  defp main(argv) do
+    code = "BaileysEx.Auth.CLI.main(#{inspect(argv)})"
+    "elixir -pa #{Terminal.quoted(@ebin)} -e #{Terminal.quoted(code)}"
+  end
+
+  defp host_project do
+    """
+    defmodule Host.MixProject do
+      use Mix.Project
+
+      def project do
+        [app: :host, version: "0.1.0", deps: [{:baileys_ex_auth, path: #{inspect(@root)}}]]
+      end
+    end
+    """
+  end
+
+  defp cargo_target do
+    System.get_env("CARGO_TARGET_DIR") || Path.join(@root, "_build/cargo")
+  end
+end
