@@ -32,7 +32,7 @@ defmodule BaileysEx.Auth.Directory do
   """
   @spec read(backend(), Path.t(), (Path.t() -> term())) :: {:ok, term()} | {:error, term()}
   def read({module, format}, path, nif) do
-    path = Path.expand(path)
+    path = absolute(path)
 
     case nif.(path) do
       :closed -> open_and_read({module, format}, path, nif)
@@ -54,7 +54,7 @@ defmodule BaileysEx.Auth.Directory do
   @spec locked(backend(), Path.t(), (Path.t() -> term())) ::
           :ok | {:ok, term()} | {:error, term()}
   def locked({module, _format}, path, nif) do
-    path = Path.expand(path)
+    path = absolute(path)
     {module, path} |> Lock.run(fn -> nif.(path) end) |> result(module)
   end
 
@@ -105,6 +105,18 @@ defmodule BaileysEx.Auth.Directory do
       signal_store_opts: [persistence_module: module, persistence_context: path]
     ]
   end
+
+  @doc """
+  As `Path.expand/1`, which asks the file server for the current directory even where the path
+  needs no change.
+  """
+  @spec absolute(Path.t()) :: Path.t()
+  def absolute("/" <> relative = path) do
+    parts = :binary.split(relative, "/", [:global])
+    if Enum.any?(parts, &(&1 in ["", ".", ".."])), do: Path.expand(path), else: path
+  end
+
+  def absolute(path), do: Path.expand(path)
 
   defp result({:error, reason}, module), do: {:error, NativeError.to_public(reason, module)}
   defp result(result, _module), do: result
