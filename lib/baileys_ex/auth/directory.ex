@@ -32,7 +32,7 @@ defmodule BaileysEx.Auth.Directory do
   """
   @spec read(backend(), Path.t(), (Path.t() -> term())) :: {:ok, term()} | {:error, term()}
   def read({module, format}, path, nif) do
-    path = Path.expand(path)
+    path = absolute(path)
 
     case nif.(path) do
       :closed -> open_and_read({module, format}, path, nif)
@@ -81,7 +81,7 @@ defmodule BaileysEx.Auth.Directory do
   @spec locked(backend(), Path.t(), (Path.t() -> term())) ::
           :ok | {:ok, term()} | {:error, term()}
   def locked({module, _format}, path, nif) do
-    path = Path.expand(path)
+    path = absolute(path)
 
     case Lock.run({module, path}, fn -> nif.(path) end) do
       {:happened, checkpoints, recoveries} -> report(module, path, checkpoints, recoveries)
@@ -137,6 +137,18 @@ defmodule BaileysEx.Auth.Directory do
     ]
   end
 
+  @doc """
+  As `Path.expand/1`, which asks the file server for the current directory even where the path
+  needs no change.
+  """
+  @spec absolute(Path.t()) :: Path.t()
+  def absolute("/" <> relative = path) do
+    parts = :binary.split(relative, "/", [:global])
+    if Enum.any?(parts, &(&1 in ["", ".", ".."])), do: Path.expand(path), else: path
+  end
+
+  def absolute(path), do: Path.expand(path)
+
   defp report(module, path, {checkpoints, checkpoint_ns}, {recoveries, recovery_ns, commits}) do
     metadata = watched(module, path, %{})
 
@@ -154,7 +166,7 @@ defmodule BaileysEx.Auth.Directory do
   end
 
   defp watched(module, path, metadata) do
-    Map.merge(metadata, %{backend: module, path: Path.expand(path)})
+    Map.merge(metadata, %{backend: module, path: absolute(path)})
   end
 
   defp native_time(ns), do: System.convert_time_unit(ns, :nanosecond, :native)

@@ -1,6 +1,7 @@
 //! Commits, under both policies.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use super::directories::make_directories;
 use super::directory::{Directory, MAX_FILE, Policy, Writer, not_a_file};
@@ -32,7 +33,7 @@ impl<D: Disk> Directory<D> {
 
     fn commit_journaled(&self, writer: &mut Writer, mut changes: Vec<Change>) -> Outcome<()> {
         let current = self.current_journal(writer)?;
-        self.keep_effective(&mut changes)?;
+        let existing = self.keep_effective(&mut changes)?;
         if changes.is_empty() {
             return Ok(());
         }
@@ -46,7 +47,7 @@ impl<D: Disk> Directory<D> {
         let record = journal.encode(position.epoch, position.link, &changes)?;
         let temps = self.write_temps(&changes)?;
         writer.position = Some(journal.append(&file, &position, record, self.limits.chunk)?);
-        self.apply(&changes, temps)
+        self.apply_unsynced(&changes, &existing, temps)
     }
 
     /// The journal, open for an append: as this process left it, or else after a recovery of what
@@ -164,17 +165,19 @@ impl<D: Disk> Directory<D> {
     }
 
     /// Drops deletions of what does not exist: nothing visible is missing from the journal, so
-    /// they are durable already.
-    fn keep_effective(&self, changes: &mut Vec<Change>) -> Result<()> {
-        let mut problem = None;
-        changes.retain(|change| match self.check_target(change.name) {
-            Ok(exists) => exists || change.bytes.is_some(),
-            Err(error) => {
-                problem = Some(error);
-                true
+    /// they are durable already. Says of each change that stays whether its file exists.
+    fn keep_effective(&self, changes: &mut Vec<Change>) -> Result<Vec<bool>> {
+        let mut existing = Vec::with_capacity(changes.len());
+        let mut effective = Vec::with_capacity(changes.len());
+        for change in changes.drain(..) {
+            let exists = self.check_target(change.name)?;
+            if exists || change.bytes.is_some() {
+                existing.push(exists);
+                effective.push(change);
             }
-        });
-        problem.map_or(Ok(()), Err)
+        }
+        *changes = effective;
+        Ok(existing)
     }
 
     /// Whether the file exists. What is no regular file is refused here, where nothing has
@@ -224,18 +227,38 @@ impl<D: Disk> Directory<D> {
             .collect()
     }
 
+    /// As [`apply`](Self::apply), for temps that were not synced.
+    fn apply_unsynced(
+        &self,
+        changes: &[Change],
+        existing: &[bool],
+        temps: Vec<Option<Temp<'_, D>>>,
+    ) -> Outcome<()> {
+        for ((change, exists), temp) in changes.iter().zip(existing).zip(temps) {
+            let path = self.path.join(change.name);
+            match temp {
+                Some(temp) if *exists => temp.take_the_place(&path).latching(&path)?,
+                Some(temp) => temp.rename(&path).latching(&path)?,
+                None => self.remove(&path)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the changes of a commit visible. It is decided by now, so a failure latches.
     fn apply(&self, changes: &[Change], temps: Vec<Option<Temp<'_, D>>>) -> Outcome<()> {
         for (change, temp) in changes.iter().zip(temps) {
             let path = self.path.join(change.name);
             match temp {
                 Some(temp) => temp.rename(&path).latching(&path)?,
-                None => found(self.disk.remove_file(&path))
-                    .latching(&path)
-                    .map(drop)?,
+                None => self.remove(&path)?,
             }
         }
         Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> Outcome<()> {
+        found(self.disk.remove_file(path)).latching(path).map(drop)
     }
 
     /// Makes all changes durable in the files themselves, by way of a new journal that holds

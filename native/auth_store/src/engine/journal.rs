@@ -14,6 +14,9 @@ use super::scan::{MAX_BODY, Scan, ScanError, fill, scan};
 use super::temp::{Temp, write_all};
 use crate::error::{Error, Result};
 
+/// The most chunks that a journal grows by at a time.
+const MAX_CHUNKS: u64 = 16;
+
 /// Where a journal ended when this process last looked, and what it looked like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -120,8 +123,9 @@ impl<'a, D: Disk> Journal<'a, D> {
         Ok(expected.then_some(file))
     }
 
-    /// Appends the record and syncs it: the commit point. The file grows by zeros in steps of
-    /// `chunk`, so that most syncs find the size as it was and write no metadata.
+    /// Appends the record and syncs it: the commit point. The file grows by zeros, by about as much
+    /// as it holds, so that most syncs find the size as it was and write no metadata: between one
+    /// `chunk` and [`MAX_CHUNKS`] of them at a time, since most accounts are small.
     pub fn append(
         &self,
         file: &D::File,
@@ -132,7 +136,8 @@ impl<'a, D: Disk> Journal<'a, D> {
         let end = position.end + record.len() as u64;
         let mut allocated = position.allocated;
         if end > allocated {
-            allocated = end.next_multiple_of(chunk);
+            let room = position.end.min((MAX_CHUNKS - 1) * chunk);
+            allocated = (end + room).next_multiple_of(chunk);
             record.resize(record.len() + (allocated - end) as usize, 0);
         }
         write_all(self.disk, file, &record, position.end)

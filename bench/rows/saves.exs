@@ -1,0 +1,164 @@
+defmodule Bench.Saves do
+  @moduledoc false
+  # Durable saves and commits, against the floor of the disk and against Baileys.
+
+  alias Bench.{Accounts, Measure, Peer, Report, SlowFlush}
+  alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence}
+  alias BaileysEx.Test.JSON
+
+  @type context() :: %{floor: port(), node: port() | nil, rounds: pos_integer()}
+
+  @spec run(context()) :: [Report.row()]
+  def run(context) do
+    List.flatten([
+      native_single(context),
+      native_ten(context),
+      json_single(context),
+      pre_keys(context)
+    ])
+  end
+
+  defp native_single(context) do
+    native = Accounts.small(NativeFilePersistence, "native")
+    session = Accounts.session()
+    payload = Accounts.payload("session.etf", Accounts.native_bytes(session))
+    reference = "bare append + fdatasync"
+
+    compare = fn work, target ->
+      Measure.sides(
+        [
+          Peer.floor_side(context.floor, "append", Path.dirname(native), payload, 200),
+          save_side(NativeFilePersistence, native, session, 200)
+        ],
+        context.rounds
+      )
+      |> then(&Report.times(work, reference, &1, target))
+      |> Report.print()
+    end
+
+    [
+      compare.("native save of 1 key", {:at_most, 2.5}),
+      if SlowFlush.available?() do
+        SlowFlush.with_millisecond(fn ->
+          compare.("native save of 1 key, flush + 1 ms", {:at_most, 1.3})
+        end)
+      else
+        []
+      end
+    ]
+  end
+
+  defp native_ten(context) do
+    native = Accounts.small(NativeFilePersistence, "native")
+    session = Accounts.session()
+    changes = %{session: Map.new(0..9, &{"#{&1}.0", session})}
+    payload = Accounts.payload("session.etf", Accounts.native_bytes(session))
+
+    commit = Measure.times(40, fn -> :ok = NativeFilePersistence.commit_keys(native, changes) end)
+
+    {_, ten_saves} = {nil, save_side(NativeFilePersistence, native, session, 100)}
+    floor = Peer.floor_side(context.floor, "append", Path.dirname(native), payload, 100)
+
+    # Ten saves are one piece of work here.
+    by_ten = fn side ->
+      fn ->
+        {nanoseconds, count} = side.()
+        {nanoseconds, div(count, 10)}
+      end
+    end
+
+    [
+      [by_ten.(ten_saves), commit]
+      |> Measure.sides(context.rounds)
+      |> then(
+        &Report.times("native commit of 10 keys", "10 native saves of 1 key", &1, {:at_most, 0.4})
+      )
+      |> Report.print(),
+      [floor, commit]
+      |> Measure.sides(context.rounds)
+      |> then(
+        &Report.times("native commit of 10 keys", "bare append of 1 key + fdatasync", &1, nil)
+      )
+      |> Report.print()
+    ]
+  end
+
+  defp json_single(context) do
+    json = Accounts.small(FilePersistence, "json")
+    session = Accounts.session()
+    payload = Path.join(json, "session-0.0.json")
+    bare = Accounts.path("bare")
+    File.mkdir_p!(bare)
+
+    compare = fn work ->
+      [
+        Peer.floor_side(context.floor, "replace", bare, payload, 100),
+        save_side(FilePersistence, json, session, 100)
+      ]
+      |> Measure.sides(context.rounds)
+      |> then(
+        &Report.times(
+          work,
+          "bare temp + fsync + rename + fsync of directory",
+          &1,
+          {:at_most, 1.4}
+        )
+      )
+      |> Report.print()
+    end
+
+    [compare.("JSON save of 1 key")]
+  end
+
+  # New ones: each round deletes them first, on both sides.
+  defp pre_keys(%{node: nil}), do: []
+
+  defp pre_keys(context) do
+    native = Accounts.small(NativeFilePersistence, "native")
+    baileys = Accounts.small(FilePersistence, "baileys")
+    keys = Accounts.pre_keys(1..812)
+    deleted = Map.new(keys, fn {id, _} -> {id, nil} end)
+    changes = Accounts.path("changes.json")
+    File.write!(changes, JSON.encode(%{"pre-key" => Map.new(keys, &in_json/1)}))
+
+    commit =
+      Measure.times(
+        1,
+        fn -> :ok = NativeFilePersistence.commit_keys(native, %{"pre-key": keys}) end,
+        fn -> :ok = NativeFilePersistence.commit_keys(native, %{"pre-key": deleted}) end
+      )
+
+    set =
+      Peer.baileys_side(context.node, %{
+        "op" => "keys.set",
+        "dir" => baileys,
+        "changes" => changes
+      })
+
+    [set, commit]
+    |> Measure.sides(context.rounds)
+    |> then(
+      &Report.times(
+        "native commit of 812 new pre-keys",
+        "Baileys keys.set, nothing synced",
+        &1,
+        {:at_most, 2.0}
+      )
+    )
+    |> Report.print()
+    |> List.wrap()
+  end
+
+  defp in_json({id, key}) do
+    {id,
+     Map.new(key, fn {name, bytes} -> {name, %{type: "Buffer", data: Base.encode64(bytes)}} end)}
+  end
+
+  @doc "Saves a session under ten ids in turn."
+  @spec save_side(module(), Path.t(), term(), pos_integer()) :: Measure.side()
+  def save_side(backend, path, session, count) do
+    Measure.times(count, fn n ->
+      :ok = backend.save_keys(path, :session, "#{rem(n, 10)}.0", session)
+    end)
+  end
+end

@@ -1,0 +1,301 @@
+//! How many calls of the file system an operation makes. The README states these numbers.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use auth_store::engine::{Disk, Kind, Metadata, RealDisk, SyncPoint};
+use auth_store::layout::Format;
+use auth_store::store::{Key, KeyChange, Store};
+
+type Counts = BTreeMap<&'static str, usize>;
+
+/// The real disk, with its calls counted.
+#[derive(Clone, Default)]
+struct Counting(Arc<Mutex<Counts>>);
+
+impl Counting {
+    fn count(&self, call: &'static str) -> RealDisk {
+        *self.0.lock().unwrap().entry(call).or_default() += 1;
+        RealDisk
+    }
+
+    /// What `run` calls.
+    fn calls_of<T>(&self, run: impl FnOnce() -> T) -> (T, Counts) {
+        self.0.lock().unwrap().clear();
+        let result = run();
+        (result, std::mem::take(&mut *self.0.lock().unwrap()))
+    }
+}
+
+impl Disk for Counting {
+    type File = <RealDisk as Disk>::File;
+
+    fn open_read(&self, path: &Path) -> io::Result<Self::File> {
+        self.count("open").open_read(path)
+    }
+
+    fn open_write(&self, path: &Path) -> io::Result<Self::File> {
+        self.count("open").open_write(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Self::File> {
+        self.count("create").create(path)
+    }
+
+    fn file_metadata(&self, file: &Self::File) -> io::Result<Metadata> {
+        self.count("stat").file_metadata(file)
+    }
+
+    fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.count("read").read_at(file, buffer, offset)
+    }
+
+    fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.count("write").write_at(file, bytes, offset)
+    }
+
+    fn sync_data(&self, file: &Self::File, at: SyncPoint) -> io::Result<()> {
+        self.count("sync").sync_data(file, at)
+    }
+
+    fn sync_file(&self, file: &Self::File, at: SyncPoint) -> io::Result<()> {
+        self.count("sync").sync_file(file, at)
+    }
+
+    /// Opens the directory, too.
+    fn sync_directory(&self, path: &Path, at: SyncPoint) -> io::Result<()> {
+        self.count("sync directory").sync_directory(path, at)
+    }
+
+    fn filesystem(&self, path: &Path) -> io::Result<Option<Self::File>> {
+        self.count("file system").filesystem(path)
+    }
+
+    fn sync_filesystem(&self, filesystem: &Self::File, at: SyncPoint) -> io::Result<()> {
+        self.count("sync file system")
+            .sync_filesystem(filesystem, at)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        self.count("stat").metadata(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.count("rename").rename(from, to)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        self.count("exchange").exchange(one, other)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.count("link").link(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.count("remove").remove_file(path)
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.count("create directory").create_directory(path)
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.count("remove directory").remove_directory(path)
+    }
+
+    fn entries(&self, path: &Path, each: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()> {
+        self.count("list").entries(path, each)
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        self.count("random").random()
+    }
+}
+
+struct Account {
+    disk: Counting,
+    store: Store<Counting>,
+    _directory: tempfile::TempDir,
+}
+
+/// An open directory in which keys 0 to `keys` were saved.
+fn account(format: Format, keys: usize) -> Account {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Counting::default();
+    let store = Store::new(disk.clone(), directory.path().join("auth"), format);
+    store.open().unwrap();
+    let account = Account {
+        disk,
+        store,
+        _directory: directory,
+    };
+    account.save(0..keys);
+    // The first commit wrote the manifest, and the second reads it for the last time.
+    account.save(0..1);
+    account
+}
+
+impl Account {
+    fn save(&self, keys: std::ops::Range<usize>) -> Counts {
+        self.commit(keys, Some(&[7; 64]))
+    }
+
+    fn commit(&self, keys: std::ops::Range<usize>, bytes: Option<&[u8]>) -> Counts {
+        let ids: Vec<String> = keys.map(|n| n.to_string()).collect();
+        let changes: Vec<_> = ids
+            .iter()
+            .map(|id| KeyChange {
+                key: pre_key(id),
+                bytes,
+            })
+            .collect();
+        let (result, calls) = self.disk.calls_of(|| self.store.commit(&changes));
+        result.unwrap();
+        calls
+    }
+
+    fn load(&self, id: &str) -> Counts {
+        let (result, calls) = self.disk.calls_of(|| self.store.load(pre_key(id)));
+        assert_eq!(result.unwrap().len(), 64);
+        calls
+    }
+}
+
+fn pre_key(id: &str) -> Key<'_> {
+    Key::Of {
+        family: "pre-key",
+        id,
+    }
+}
+
+fn counts<const N: usize>(counts: [(&'static str, usize); N]) -> Counts {
+    counts.into_iter().filter(|(_, n)| *n > 0).collect()
+}
+
+fn total(calls: &Counts) -> usize {
+    calls.values().sum()
+}
+
+#[test]
+fn a_native_commit_is_one_flush_and_six_calls_for_each_key() {
+    for keys in [1, 3, 50] {
+        let account = account(Format::Etf, keys);
+        let replaced = account.save(0..keys);
+        println!("native commit of {keys} existing keys: {replaced:?}");
+        let expected = counts([
+            // The journal: is it as this process left it?
+            ("open", 1),
+            ("read", 2),
+            ("stat", 1 + keys),
+            // One flush, whatever the number of keys.
+            ("write", 1 + keys),
+            ("sync", 1),
+            ("random", keys),
+            ("create", keys),
+            ("exchange", keys),
+            ("remove", keys),
+        ]);
+        assert_eq!(replaced, expected);
+        assert_eq!(total(&replaced), 6 + 6 * keys);
+    }
+}
+
+#[test]
+fn a_native_commit_of_new_keys_is_one_flush_and_five_calls_for_each_key() {
+    for keys in [1, 3, 50] {
+        let account = account(Format::Etf, 1);
+        let new = account.save(100..100 + keys);
+        println!("native commit of {keys} new keys: {new:?}");
+        let expected = counts([
+            ("open", 1),
+            ("read", 2),
+            ("stat", 1 + keys),
+            ("write", 1 + keys),
+            ("sync", 1),
+            ("random", keys),
+            ("create", keys),
+            ("rename", keys),
+        ]);
+        assert_eq!(new, expected);
+    }
+}
+
+#[test]
+fn a_native_deletion_is_one_flush_and_of_nothing_none() {
+    let account = account(Format::Etf, 3);
+    let expected = counts([
+        ("open", 1),
+        ("read", 2),
+        ("stat", 4),
+        ("write", 1),
+        ("sync", 1),
+        ("remove", 3),
+    ]);
+    assert_eq!(account.commit(0..3, None), expected);
+    let nothing = counts([("open", 1), ("read", 2), ("stat", 4)]);
+    assert_eq!(account.commit(0..3, None), nothing);
+}
+
+#[test]
+fn a_json_save_is_two_flushes() {
+    let account = account(Format::Json, 1);
+    let saved = account.save(0..1);
+    println!("JSON save of 1 key: {saved:?}");
+    let expected = counts([
+        // The journal of a commit that was cut short, the directory, the key.
+        ("stat", 3),
+        ("random", 1),
+        ("create", 1),
+        ("write", 1),
+        ("sync", 1),
+        ("rename", 1),
+        ("sync directory", 1),
+    ]);
+    assert_eq!(saved, expected);
+}
+
+#[test]
+fn a_json_commit_of_several_goes_through_a_journal() {
+    for keys in [3, 50] {
+        let account = account(Format::Json, keys);
+        let saved = account.save(0..keys);
+        println!("JSON commit of {keys} keys: {saved:?}");
+        let expected = counts([
+            // The journal, the directory, the journal that was made, and the keys.
+            ("stat", 3 + keys),
+            // A salt, and names.
+            ("random", 2 + keys),
+            ("create", 1 + keys),
+            ("write", 1 + keys),
+            ("sync", 1 + keys),
+            ("rename", 1 + keys),
+            // The journal's name, the keys' names, the journal's end.
+            ("sync directory", 3),
+            ("remove", 1),
+        ]);
+        assert_eq!(saved, expected);
+    }
+}
+
+#[test]
+fn a_load_opens_looks_and_reads() {
+    for format in [Format::Etf, Format::Json] {
+        let account = account(format, 1);
+        let expected = counts([("open", 1), ("stat", 1), ("read", 1)]);
+        assert_eq!(account.load("0"), expected);
+    }
+}
+
+#[test]
+fn what_a_save_and_a_load_cost_does_not_depend_on_the_other_keys() {
+    for format in [Format::Etf, Format::Json] {
+        let few = account(format, 1);
+        let many = account(format, 300);
+        assert_eq!(few.save(0..1), many.save(0..1));
+        assert_eq!(few.load("0"), many.load("0"));
+    }
+}
