@@ -210,16 +210,26 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     Directory.locked(@backend, path, &Native.store_snapshot(&1, :etf, target))
   end
 
-  # The NIF has checked the binary: one plain term, few new atoms.
-  defp load(path, {family, id}) do
-    with {:ok, binary} <- Directory.read(@backend, path, &Native.etf_load(&1, family, id)) do
-      {:ok, :erlang.binary_to_term(binary)}
+  defp load(path, {family, id} = key) do
+    with {:ok, binary} <- Directory.read(@backend, path, &Native.etf_load(&1, family, id)),
+         :error <- term(binary) do
+      file = Directory.file(path, key, ".etf")
+      problem = "is not a term that this VM can hold"
+      {:error, %CorruptFileError{path: file, member: nil, problem: problem}}
     end
+  end
+
+  # The NIF has checked the binary: one plain term, few new atoms. What only the VM can tell is
+  # left: a key twice in a map, an integer beyond its limit. Its own error would show the content.
+  defp term(binary) do
+    {:ok, :erlang.binary_to_term(binary)}
+  rescue
+    _ in [ArgumentError, SystemLimitError] -> :error
   end
 
   defp credentials(path, term) do
     with {:error, {member, problem}} <- State.complete(term) do
-      file = Path.join(Path.expand(path), "creds.etf")
+      file = Directory.file(path, Directory.creds(), ".etf")
       {:error, %CorruptFileError{path: file, member: member, problem: problem}}
     end
   end
