@@ -26,6 +26,14 @@ defmodule BaileysEx.Auth.Directory do
   @spec key(atom() | String.t(), term()) :: key()
   def key(type, id), do: {to_string(type), to_string(id)}
 
+  @doc "Where a key's file is, for messages."
+  @spec file(Path.t(), key(), String.t()) :: Path.t()
+  def file(path, {family, id}, extension) do
+    stem = if id, do: "#{family}-#{id}", else: family
+    name = stem |> String.replace("/", "__") |> String.replace(":", "-")
+    Path.join(Path.expand(path), name <> extension)
+  end
+
   @doc """
   Runs a NIF that reads, without a lock. The first touch of a directory by this VM recovers what
   an interrupted commit left, under the lock.

@@ -218,14 +218,25 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
 
   # The NIF has checked the binary: one plain term, few new atoms.
   defp load(path, key) do
-    with {:ok, binary} <- Directory.load(@backend, path, key, &Native.etf_load/3) do
-      {:ok, :erlang.binary_to_term(binary)}
+    with {:ok, binary} <- Directory.load(@backend, path, key, &Native.etf_load/3),
+         :error <- term(binary) do
+      file = Directory.file(path, key, ".etf")
+      problem = "is not a term that this VM can hold"
+      {:error, %CorruptFileError{path: file, member: nil, problem: problem}}
     end
+  end
+
+  # The NIF has checked the binary: one plain term, few new atoms. What only the VM can tell is
+  # left: a key twice in a map, an integer beyond its limit. Its own error would show the content.
+  defp term(binary) do
+    {:ok, :erlang.binary_to_term(binary)}
+  rescue
+    _ in [ArgumentError, SystemLimitError] -> :error
   end
 
   defp credentials(path, term) do
     with {:error, {member, problem}} <- State.complete(term) do
-      file = Path.join(Path.expand(path), "creds.etf")
+      file = Directory.file(path, Directory.creds(), ".etf")
       {:error, %CorruptFileError{path: file, member: member, problem: problem}}
     end
   end

@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,9 +27,11 @@ mod atoms {
 /// Atoms that one file may bring, and all files in the life of this VM: its table of a million
 /// cannot be filled from disk.
 const ATOMS_PER_FILE: usize = 256;
-const NEW_ATOMS_PER_VM: u32 = 65_536;
+const NEW_ATOMS_PER_VM: usize = 65_536;
 
-static NEW_ATOMS: AtomicU32 = AtomicU32::new(0);
+/// Those that files brought, by name: whether the VM has an atom beyond Latin-1 cannot be asked at
+/// this NIF version, and each must be counted once.
+static NEW_ATOMS: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 
 type Stores = Mutex<HashMap<(PathBuf, Format), Arc<Store<RealDisk>>>>;
 
@@ -253,13 +254,18 @@ fn scan_atoms(env: Env<'_>, bytes: &[u8]) -> std::result::Result<(), Problem> {
         let is_known = Atom::existing_from_str(env, name).is_ok();
         is_known || remember_atom(&mut new, name)
     })?;
-    let new = new.len() as u32;
-    if new > 0 && NEW_ATOMS.fetch_add(new, Ordering::Relaxed) > NEW_ATOMS_PER_VM {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let mut brought = NEW_ATOMS.lock().unwrap_or_else(PoisonError::into_inner);
+    new.retain(|name| !brought.contains(name));
+    if brought.len() + new.len() > NEW_ATOMS_PER_VM {
         return Err(Problem {
             member: String::new(),
             problem: "too many atoms that this VM has not seen yet".to_owned(),
         });
     }
+    brought.extend(new);
     Ok(())
 }
 

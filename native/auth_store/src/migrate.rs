@@ -80,6 +80,7 @@ pub struct Migration<D: Disk> {
 
 /// What the files of the source become.
 struct Writer {
+    from: Format,
     to: Format,
     manifest: Manifest,
     summary: Summary,
@@ -118,6 +119,7 @@ impl<D: Disk + Clone> Migration<D> {
             survey,
             staging,
             writer: Writer {
+                from,
                 to,
                 manifest,
                 summary: Summary::default(),
@@ -216,9 +218,9 @@ impl Writer {
     ) -> std::result::Result<(String, Vec<u8>), Unwritable> {
         match *finding {
             Finding::Creds(value) => {
-                let name = layout::creds_name(self.to);
+                let name = layout::creds_name(self.from);
                 let bytes = self.encode(&name, layout::CREDS, value, identity)?;
-                Ok((name, bytes))
+                Ok((layout::creds_name(self.to), bytes))
             }
             Finding::Key {
                 name,

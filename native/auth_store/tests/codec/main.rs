@@ -5,7 +5,6 @@
 mod support;
 
 mod bytes;
-mod corpus;
 mod creds;
 mod etf;
 mod fixtures;

@@ -1,0 +1,225 @@
+//! One function for each decoder of bytes that come from a disk.
+//!
+//! Each must return whatever it is given, and checks what must hold of anything that was accepted.
+//! The first byte of an input chooses among the ways to read the rest.
+
+use std::path::{Path, PathBuf};
+
+use auth_store::codec::etf;
+use auth_store::codec::json::{self, DecodeContext, EncodeContext};
+use auth_store::engine::{Directory, JOURNAL, Policy};
+use auth_store::layout::{self, Entry, FAMILIES, Format};
+use auth_store::manifest::Manifest;
+
+use super::memory_disk::MemoryDisk;
+
+/// What is run on an input.
+pub type Target = fn(&[u8]);
+
+pub const TARGETS: [(&str, Target); 5] = [
+    ("json", json),
+    ("etf", etf),
+    ("names", names),
+    ("manifest", manifest),
+    ("journal", journal),
+];
+
+/// The families with a schema, the credentials, and one that is free-form.
+pub const JSON_FAMILIES: usize = FAMILIES.len() + 2;
+
+pub fn json_family(choice: u8) -> &'static str {
+    let known = FAMILIES.into_iter().chain([layout::CREDS, "to-come"]);
+    known
+        .cycle()
+        .nth(usize::from(choice) % JSON_FAMILIES)
+        .unwrap_or(layout::CREDS)
+}
+
+/// Every family and dialect. What is read is written, and what is written reads back and is
+/// written the same.
+pub fn json(data: &[u8]) {
+    let Some((choice, text)) = data.split_first() else {
+        return;
+    };
+    let family = json_family(*choice);
+    let identity = [5; 33];
+    let reading = DecodeContext {
+        local_identity: (choice & 0x80 == 0).then_some(&identity),
+    };
+    let writing = EncodeContext {
+        local_identity: reading.local_identity,
+        now_ms: 1,
+    };
+    let _ = json::local_identity(text);
+    let Ok(value) = json::decode(family, text, &reading) else {
+        return;
+    };
+    // What Baileys could not read back is refused, such as an object that looks like bytes.
+    let Ok(written) = json::encode(family, &value, &writing) else {
+        return;
+    };
+    let again = json::decode(family, &written, &reading)
+        .unwrap_or_else(|problem| panic!("{family}: what was written is refused: {problem}"));
+    let rewritten = json::encode(family, &again, &writing)
+        .unwrap_or_else(|problem| panic!("{family}: what was read is refused: {problem}"));
+    assert!(written == rewritten, "{family}: written differently");
+}
+
+/// What the scan lets through, the decoder can judge, and what it gives is written back alike.
+pub fn etf(data: &[u8]) {
+    let scanned = etf::scan(data, &mut |name| name.chars().count() <= 255);
+    let Ok(value) = etf::decode(data) else {
+        return;
+    };
+    assert!(scanned.is_ok(), "the scan refuses what the decoder takes");
+    let written = etf::encode(&value).unwrap_or_else(|problem| panic!("not written: {problem}"));
+    let again = etf::decode(&written).unwrap_or_else(|problem| panic!("not read: {problem}"));
+    let rewritten = etf::encode(&again).unwrap_or_else(|problem| panic!("not written: {problem}"));
+    // The order of maps is not kept.
+    assert!(
+        written.len() == rewritten.len(),
+        "what was written reads back differently"
+    );
+}
+
+/// Family and id to a file name and back, and any name to what it is. No key ever has a file
+/// outside of its directory, a hidden one, or one that is taken for a leftover.
+pub fn names(data: &[u8]) {
+    let Some((choice, text)) = data.split_first() else {
+        return;
+    };
+    let format = format(*choice);
+    let Ok(text) = std::str::from_utf8(text) else {
+        return;
+    };
+    let _ = layout::parse(text, format);
+    let (family, id) = text
+        .split_once('\n')
+        .unwrap_or((json_family(*choice), text));
+    let Ok(name) = layout::key_name(family, id, format) else {
+        return;
+    };
+    assert!(name.len() <= 255 && !name.contains(['/', '\0']));
+    assert!(!name.starts_with('.') && !layout::is_leftover(&name));
+    let regular = layout::is_regular(family, id, &name, format);
+    if regular {
+        let key = Entry::Key {
+            family: family.to_owned(),
+            id: id.to_owned(),
+        };
+        assert!(layout::parse(&name, format) == key);
+    }
+    if layout::is_unambiguous(family, id) {
+        assert!(regular, "one reading, and not the one that was written");
+    }
+}
+
+/// A manifest that is read says the same when it is written.
+pub fn manifest(data: &[u8]) {
+    let Some((choice, bytes)) = data.split_first() else {
+        return;
+    };
+    let format = format(*choice);
+    let Ok(mut manifest) = Manifest::parse(bytes, format) else {
+        return;
+    };
+    manifest.upgrade(format);
+    let written = manifest
+        .render(format)
+        .unwrap_or_else(|error| panic!("not written: {error}"));
+    let again =
+        Manifest::parse(&written, format).unwrap_or_else(|error| panic!("not read: {error}"));
+    assert!(manifest == again, "what was written reads differently");
+}
+
+/// A journal as it is, or records with checksums that hold: recovery refuses it and touches
+/// nothing, or completes the directory and stays inside of it.
+pub fn journal(data: &[u8]) {
+    let Some((choice, bytes)) = data.split_first() else {
+        return;
+    };
+    let path = Path::new("/auth");
+    let journal = if choice & 1 == 0 {
+        bytes.to_vec()
+    } else {
+        sealed_journal(bytes)
+    };
+    let policy = if choice & 2 == 0 {
+        Policy::Journaled
+    } else {
+        Policy::Plain
+    };
+    let disk = MemoryDisk::default();
+    disk.make(path.join(JOURNAL), journal.clone());
+    disk.make(path.join("pre-key-1.etf"), b"1".to_vec());
+    let before = disk.files();
+
+    let directory = Directory::new(disk.clone(), path.to_owned(), policy);
+    let state = directory.journal_state();
+    assert!(disk.files() == before, "looking changed something");
+    match directory.open() {
+        Ok(()) => {
+            assert!(state.is_ok(), "a damaged journal was replayed");
+            assert!(disk.files().keys().all(|file| is_in(file, path)));
+            let reopened = Directory::new(disk.clone(), path.to_owned(), policy);
+            let once = key_files(&disk);
+            assert!(reopened.open().is_ok(), "a recovery cannot be repeated");
+            assert!(key_files(&disk) == once, "a second recovery finds more");
+        }
+        Err(_) => assert!(disk.files() == before, "a refused journal was touched"),
+    }
+}
+
+fn is_in(file: &Path, directory: &Path) -> bool {
+    file.parent() == Some(directory) && file.file_name().is_some()
+}
+
+fn key_files(disk: &MemoryDisk) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = disk.files().into_iter();
+    files
+        .filter(|(path, _)| path.file_name().is_some_and(|name| name != JOURNAL))
+        .collect()
+}
+
+/// A journal whose checksums all hold, and whose records' bodies are the parts of `bytes`: a length,
+/// a count, and so many bytes. The layout is drawn in the engine's README.
+pub fn sealed_journal(bytes: &[u8]) -> Vec<u8> {
+    let (salt, counter) = (7u64, 1u64);
+    let mut journal = Vec::new();
+    journal.extend_from_slice(b"\x89BXJRNL\n");
+    journal.extend_from_slice(&1u32.to_le_bytes());
+    journal.extend_from_slice(&[0; 4]);
+    journal.extend_from_slice(&salt.to_le_bytes());
+    journal.extend_from_slice(&counter.to_le_bytes());
+    let mut link = crc32c::crc32c(&journal);
+    journal.extend_from_slice(&link.to_le_bytes());
+
+    let mut rest = bytes;
+    let mut sequence = 0u64;
+    while let Some((&[length, count], more)) = rest.split_first_chunk::<2>() {
+        let (body, more) = more.split_at(more.len().min(usize::from(length)));
+        rest = more;
+        sequence += 1;
+        let start = journal.len();
+        journal.extend_from_slice(b"BXRC");
+        journal.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        journal.extend_from_slice(&u32::from(count).to_le_bytes());
+        journal.extend_from_slice(&crc32c::crc32c(body).to_le_bytes());
+        journal.extend_from_slice(&salt.to_le_bytes());
+        journal.extend_from_slice(&counter.to_le_bytes());
+        journal.extend_from_slice(&sequence.to_le_bytes());
+        journal.extend_from_slice(&link.to_le_bytes());
+        link = crc32c::crc32c(&journal[start..]);
+        journal.extend_from_slice(&link.to_le_bytes());
+        journal.extend_from_slice(body);
+    }
+    journal
+}
+
+fn format(choice: u8) -> Format {
+    if choice & 1 == 0 {
+        Format::Json
+    } else {
+        Format::Etf
+    }
+}
