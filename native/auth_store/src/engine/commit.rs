@@ -39,7 +39,9 @@ impl<D: Disk> Directory<D> {
         }
         let journal = Journal::new(&self.disk, &self.path);
         let (position, file) = match current {
-            Some((position, file)) if position.end < self.limits.checkpoint => (position, file),
+            Some((position, file)) if position.ours && position.end < self.limits.checkpoint => {
+                (position, file)
+            }
             Some((position, _)) => self.start_journal(writer, Some(position))?,
             None => self.start_journal(writer, None)?,
         };
@@ -78,7 +80,9 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// A first journal, or the next one after a checkpoint.
+    /// A first journal, or the next one: after a checkpoint, or in the place of one that another
+    /// process made. Only its maker appends to a journal: what an append that was cut short left
+    /// behind its end could otherwise come back in the place of a later one.
     fn start_journal(
         &self,
         writer: &mut Writer,
@@ -86,10 +90,10 @@ impl<D: Disk> Directory<D> {
     ) -> Outcome<(Position, D::File)> {
         let journal = Journal::new(&self.disk, &self.path);
         match old {
-            Some(old) => self.advance(writer, &old)?,
-            None => {
+            Some(old) if old.link.sequence > 0 => self.advance(writer, &old)?,
+            _ => {
                 self.anchor(writer)?;
-                writer.position = Some(journal.replace(None, &[])?);
+                writer.position = Some(journal.replace(old.as_ref(), &[])?);
             }
         }
         self.current_journal(writer)?.ok_or_else(|| {

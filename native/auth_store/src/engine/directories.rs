@@ -16,7 +16,7 @@ pub(crate) fn make_directories<D: Disk>(disk: &D, path: &Path) -> Outcome<()> {
         missing.push(existing);
         existing = parent(existing);
     }
-    sync_name(disk, existing)?;
+    sync_name(disk, existing, SyncPoint::MadeDirectory)?;
     for path in missing.into_iter().rev() {
         match disk.create_directory(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -32,9 +32,9 @@ pub(crate) fn make_directories<D: Disk>(disk: &D, path: &Path) -> Outcome<()> {
 }
 
 /// Syncs the name of a directory that exists: whoever made it may not have lived to do so.
-fn sync_name<D: Disk>(disk: &D, path: &Path) -> Outcome<()> {
+pub(crate) fn sync_name<D: Disk>(disk: &D, path: &Path, at: SyncPoint) -> Outcome<()> {
     let parent = parent(path);
-    match disk.sync_directory(parent, SyncPoint::MadeDirectory) {
+    match disk.sync_directory(parent, at) {
         // Not ours to list, so not ours to have made anything in.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         result => result.latching(parent),

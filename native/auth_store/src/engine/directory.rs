@@ -86,7 +86,7 @@ const LATCHED: u8 = 2;
 pub(super) struct Writer {
     /// Where the journal ended; `None` if that must be found out.
     pub position: Option<Position>,
-    /// The directory exists, and its name is known to be durable.
+    /// The directory exists, and its name is durable.
     pub anchored: bool,
     /// Files that a failed plain commit made visible.
     pub touched: Vec<String>,

@@ -27,6 +27,10 @@ pub struct Metadata {
 /// must then find a violation, so each of these is known to be needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SyncPoint {
+    /// A plain directory that is opened: whoever changed it last may not have lived to sync it.
+    Found,
+    /// The parent of a directory that is opened, for the same reason.
+    FoundName,
     /// A record appended to the journal: the commit point of a journaled commit.
     Append,
     /// A new journal, before it gets its name.

@@ -3,14 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, Kind, Metadata, SyncPoint};
+use super::disk::{Disk, Kind, SyncPoint};
 use super::failure::{At, Failure, Outcome};
 use super::names;
 use super::record::{
     Change, Epoch, HEADER_LEN, HeaderProblem, Link, RECORD_LEN, decode_header, encode_header,
     encode_record,
 };
-use super::scan::{MAX_BODY, Scan, ScanError, fill, scan};
+use super::scan::{MAX_BODY, ScanError, fill, scan};
 use super::temp::{Temp, write_all};
 use crate::error::{Error, Result};
 
@@ -27,19 +27,8 @@ pub(crate) struct Position {
     pub end: u64,
     /// The file's size: zeros follow `end`.
     allocated: u64,
-}
-
-impl Position {
-    fn new(metadata: Metadata, scan: Scan) -> Self {
-        Position {
-            device: metadata.device,
-            inode: metadata.inode,
-            epoch: scan.epoch,
-            link: scan.link,
-            end: scan.end,
-            allocated: metadata.size,
-        }
-    }
+    /// Whether this process made the journal.
+    pub ours: bool,
 }
 
 pub(crate) struct Loaded {
@@ -94,8 +83,17 @@ impl<'a, D: Disk> Journal<'a, D> {
             ScanError::Corrupt(problem) => Error::corrupt(&self.path, "", problem),
             ScanError::Newer(version) => Error::UnsupportedJournal(version),
         })?;
+        let position = Position {
+            device: metadata.device,
+            inode: metadata.inode,
+            epoch: scan.epoch,
+            link: scan.link,
+            end: scan.end,
+            allocated: metadata.size,
+            ours: false,
+        };
         Ok(Some(Loaded {
-            position: Position::new(metadata, scan),
+            position,
             torn: scan.torn,
         }))
     }
@@ -180,15 +178,15 @@ impl<'a, D: Disk> Journal<'a, D> {
             .sync_directory(self.directory, SyncPoint::JournalName)
             .latching(self.directory)?;
         let end = bytes.len() as u64;
-        Ok(Position::new(
-            metadata,
-            Scan {
-                epoch,
-                link,
-                end,
-                torn: false,
-            },
-        ))
+        Ok(Position {
+            device: metadata.device,
+            inode: metadata.inode,
+            epoch,
+            link,
+            end,
+            allocated: end,
+            ours: true,
+        })
     }
 
     pub fn encode(

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::directories::sync_name;
 use super::directory::{Directory, Policy, Writer, read_file};
-use super::disk::{Disk, Kind};
+use super::disk::{Disk, Kind, SyncPoint};
 use super::failure::{At, Outcome};
 use super::journal::{Journal, Position, found};
 use super::names;
@@ -53,11 +54,14 @@ impl<D: Disk> Directory<D> {
         let mut changes = Changes::default();
         let loaded = journal.load(&mut |change| changes.add(change))?;
         // Only now: a journal of a later version forbids to touch anything.
-        let inhabited = self.sweep()?;
-        if inhabited.is_none() && restore(&self.disk, &self.path)? {
+        let exists = self.sweep()?;
+        if !exists && restore(&self.disk, &self.path)? {
             return self.settle(writer);
         }
-        writer.anchored = inhabited == Some(true);
+        if exists {
+            sync_name(&self.disk, &self.path, SyncPoint::FoundName)?;
+        }
+        writer.anchored = exists;
 
         for name in &writer.touched {
             if !changes.0.contains_key(name)
@@ -71,7 +75,10 @@ impl<D: Disk> Directory<D> {
         let settled = loaded.as_ref().is_none_or(|loaded| {
             self.policy == Policy::Journaled && loaded.position.link.sequence == 0 && !loaded.torn
         });
-        writer.position = if inhabited.is_none() || settled && !self.is_latched() {
+        writer.position = if !exists {
+            None
+        } else if settled && !self.is_latched() {
+            self.accept()?;
             old
         } else {
             let position = self.apply_durably(old.as_ref(), &changes.list())?;
@@ -85,16 +92,25 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// Removes unfinished files of ours. Says whether the directory holds anything else; `None` if
-    /// there is no directory.
-    fn sweep(&self) -> Result<Option<bool>> {
+    /// Takes the directory as it is found. Under the journaled policy files only change when a
+    /// durable record says so. Under the plain one, whoever replaced a file may not have lived to
+    /// sync its name.
+    fn accept(&self) -> Outcome<()> {
+        match self.policy {
+            Policy::Journaled => Ok(()),
+            Policy::Plain => self
+                .disk
+                .sync_directory(&self.path, SyncPoint::Found)
+                .latching(&self.path),
+        }
+    }
+
+    /// Removes unfinished files of ours. Says whether there is a directory.
+    fn sweep(&self) -> Result<bool> {
         let mut leftovers = Vec::new();
-        let mut inhabited = false;
-        let exists = found(self.disk.entries(&self.path, &mut |name, kind| {
+        let listed = found(self.disk.entries(&self.path, &mut |name, kind| {
             if kind == Kind::File && names::is_own_temp(name) {
                 leftovers.push(self.path.join(name));
-            } else {
-                inhabited = true;
             }
         }))
         .at(&self.path)?;
@@ -102,7 +118,7 @@ impl<D: Disk> Directory<D> {
             // They are never read, so one that stays does no harm.
             let _ = self.disk.remove_file(&path);
         }
-        Ok(exists.map(|()| inhabited))
+        Ok(listed.is_some())
     }
 }
 

@@ -1,0 +1,313 @@
+//! What a process does to a directory, and the states it goes through.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use auth_store::Result;
+use auth_store::engine::{
+    Change, Directory, Disk, Limits, Policy, Staging, SyncPoint, sweep_staging,
+};
+
+use crate::sim::{Mark, Moment, SimDisk, mix};
+use crate::world::World;
+
+pub const AUTH: &str = "/data/deep/auth";
+pub const COPY: &str = "/data/deep/copy";
+
+pub type State = BTreeMap<String, Vec<u8>>;
+
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Names with the size of their new value; `None` deletes.
+    Commit(Vec<(&'static str, Option<usize>)>),
+    Checkpoint,
+    /// Another process takes over.
+    Restart,
+    Snapshot,
+    /// A whole new directory in the place of the old one, as a migration does.
+    Replace(Vec<(&'static str, usize)>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    pub policy: Policy,
+    pub without: Option<SyncPoint>,
+    /// What the file system can: exchange names, sync as a whole, link.
+    pub capable: bool,
+}
+
+impl Setup {
+    pub fn new(policy: Policy) -> Self {
+        Setup {
+            policy,
+            without: None,
+            capable: true,
+        }
+    }
+
+    /// So small that three commits fill a journal and three files are many.
+    pub fn limits() -> Limits {
+        Limits {
+            checkpoint: 150,
+            chunk: 128,
+            together: 3,
+        }
+    }
+
+    pub fn disk(&self, world: World) -> SimDisk {
+        let disk = SimDisk::new(world);
+        let mut sim = disk.sim();
+        sim.without = self.without;
+        sim.no_exchange = !self.capable;
+        sim.no_syncfs = !self.capable;
+        sim.no_links = !self.capable;
+        drop(sim);
+        disk
+    }
+
+    pub fn directory(&self, disk: &SimDisk, path: &str) -> Directory<SimDisk> {
+        Directory::with_limits(
+            disk.clone(),
+            PathBuf::from(path),
+            self.policy,
+            Self::limits(),
+        )
+    }
+}
+
+/// A durable, empty `/data`.
+pub fn fresh_world() -> World {
+    let disk = SimDisk::new(World::new());
+    disk.create_directory(Path::new("/data")).unwrap();
+    disk.sync_directory(Path::new("/"), SyncPoint::Published)
+        .unwrap();
+    disk.world()
+}
+
+/// A process at work, and what it may be held to.
+pub struct Process {
+    setup: Setup,
+    pub disk: SimDisk,
+    pub auth: Directory<SimDisk>,
+    /// What the directory holds after each commit.
+    pub states: Vec<State>,
+    /// What the snapshot's target holds.
+    pub targets: Vec<Option<State>>,
+    step: usize,
+}
+
+impl Process {
+    pub fn new(setup: Setup, world: World, state: State) -> Self {
+        let disk = setup.disk(world);
+        let auth = setup.directory(&disk, AUTH);
+        Process {
+            setup,
+            disk,
+            auth,
+            states: vec![state],
+            targets: vec![None],
+            step: 0,
+        }
+    }
+
+    pub fn run(&mut self, step: &Step) -> Result<()> {
+        self.step += 1;
+        match step {
+            Step::Commit(changes) => self.commit(changes),
+            Step::Checkpoint => self.auth.checkpoint(),
+            Step::Restart => {
+                self.auth = self.setup.directory(&self.disk, AUTH);
+                self.auth.open()
+            }
+            Step::Snapshot => self.snapshot(),
+            Step::Replace(files) => self.replace(files),
+        }
+    }
+
+    pub fn last(&self) -> &State {
+        self.states.last().unwrap()
+    }
+
+    fn commit(&mut self, changes: &[(&'static str, Option<usize>)]) -> Result<()> {
+        let values: Vec<_> = changes
+            .iter()
+            .map(|(name, size)| (*name, size.map(|size| value(name, self.step, size))))
+            .collect();
+        let mut state = self.last().clone();
+        for (name, bytes) in &values {
+            match bytes {
+                Some(bytes) => state.insert((*name).to_owned(), bytes.clone()),
+                None => state.remove(*name),
+            };
+        }
+        self.start(state);
+        let changes: Vec<_> = values
+            .iter()
+            .map(|(name, bytes)| Change {
+                name,
+                bytes: bytes.as_deref(),
+            })
+            .collect();
+        self.auth.commit(&changes)?;
+        self.acknowledge();
+        Ok(())
+    }
+
+    fn replace(&mut self, files: &[(&'static str, usize)]) -> Result<()> {
+        let state: State = files
+            .iter()
+            .map(|(name, size)| ((*name).to_owned(), value(name, self.step, *size)))
+            .collect();
+        self.start(state.clone());
+        sweep_staging(&self.disk, Path::new(AUTH))?;
+        let staging = Staging::with_limits(self.disk.clone(), Path::new(AUTH), Setup::limits())?;
+        for (name, bytes) in &state {
+            staging.write(name, bytes)?;
+        }
+        staging.publish(true)?;
+        self.acknowledge();
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<()> {
+        self.targets.push(Some(self.last().clone()));
+        self.disk.sim().target.started += 1;
+        sweep_staging(&self.disk, Path::new(COPY))?;
+        self.auth.snapshot(Path::new(COPY), true)?;
+        let mut sim = self.disk.sim();
+        sim.target.acknowledged = sim.target.started;
+        sim.record();
+        Ok(())
+    }
+
+    fn start(&mut self, state: State) {
+        self.states.push(state);
+        self.disk.sim().mark.started = self.states.len() - 1;
+    }
+
+    fn acknowledge(&mut self) {
+        let mut sim = self.disk.sim();
+        sim.mark.acknowledged = sim.mark.started;
+        sim.record();
+    }
+
+    /// From here on, moments count from the last state.
+    pub fn begin(&mut self) {
+        self.states = vec![self.states.pop().unwrap()];
+        let mut sim = self.disk.sim();
+        sim.mark = Mark::default();
+        sim.moments.clear();
+        sim.record();
+    }
+
+    pub fn moments(&self) -> Vec<Moment> {
+        std::mem::take(&mut self.disk.sim().moments)
+    }
+}
+
+/// Tells the name and the step, so that nothing torn or old can pass for it.
+pub fn value(name: &str, step: usize, size: usize) -> Vec<u8> {
+    format!("<{name}:{step}>")
+        .bytes()
+        .cycle()
+        .take(size)
+        .collect()
+}
+
+/// What a directory serves.
+pub fn read_all(auth: &Directory<SimDisk>) -> Result<State> {
+    let mut names = Vec::new();
+    auth.list(&mut |name| names.push(name.to_owned()))?;
+    let mut state = State::new();
+    for name in names {
+        if let Some(bytes) = auth.read(&name)? {
+            state.insert(name, bytes);
+        }
+    }
+    Ok(state)
+}
+
+/// Scripts that take every way through the engine at least once.
+pub fn chosen() -> Vec<Vec<Step>> {
+    use Step::{Checkpoint, Commit, Replace, Restart, Snapshot};
+    let put = |name, size| Commit(vec![(name, Some(size))]);
+    let delete = |name| Commit(vec![(name, None)]);
+    vec![
+        vec![put("a", 5), put("a", 70), put("a", 20)],
+        vec![put("a", 40), delete("a"), put("a", 8)],
+        vec![
+            put("a", 0),
+            put("b", 33),
+            Commit(vec![("a", None), ("b", None)]),
+        ],
+        vec![
+            Commit(vec![("a", Some(10)), ("b", Some(40))]),
+            Commit(vec![("a", Some(50)), ("b", None), ("c", Some(9))]),
+        ],
+        vec![put("a", 60), put("b", 60), put("a", 10), put("c", 30)],
+        vec![put("a", 30), Checkpoint, put("a", 50), Checkpoint],
+        vec![put("a", 20), Restart, put("b", 20), Restart, delete("a")],
+        vec![
+            Commit(vec![("a", Some(40)), ("b", Some(40)), ("c", Some(40))]),
+            Checkpoint,
+            Commit(vec![("a", None), ("b", None), ("c", None)]),
+        ],
+        vec![put("a", 20), Snapshot, put("a", 40), Snapshot],
+        vec![
+            Commit(vec![("a", Some(9)), ("b", Some(40)), ("c", Some(3))]),
+            Snapshot,
+            delete("b"),
+        ],
+        vec![
+            put("a", 20),
+            put("b", 20),
+            Replace(vec![("a", 30), ("c", 5)]),
+            put("a", 7),
+        ],
+        vec![
+            Replace(vec![("a", 10), ("b", 10), ("c", 50)]),
+            put("b", 40),
+            Restart,
+        ],
+    ]
+}
+
+/// Up to three changes of up to three keys, with something in between.
+pub fn random(seed: u64) -> Vec<Step> {
+    let mut state = seed;
+    let mut pick = |below: u64| {
+        state = state.wrapping_add(1);
+        mix(mix(seed) ^ mix(state)) % below
+    };
+    let size = |pick: &mut dyn FnMut(u64) -> u64| [1, 12, 31, 45, 70][pick(5) as usize];
+    let mut steps = Vec::new();
+    for _ in 0..=pick(3) {
+        if pick(10) == 0 {
+            let files = ["a", "b"]
+                .into_iter()
+                .map(|name| (name, size(&mut pick)))
+                .collect();
+            steps.push(Step::Replace(files));
+        } else {
+            let mut changes = Vec::new();
+            for name in ["a", "b", "c"] {
+                match pick(4) {
+                    0 => changes.push((name, None)),
+                    1 | 2 => changes.push((name, Some(size(&mut pick)))),
+                    _ => {}
+                }
+            }
+            if pick(3) == 0 {
+                changes.truncate(1);
+            }
+            steps.push(Step::Commit(changes));
+        }
+        match pick(8) {
+            0 => steps.push(Step::Checkpoint),
+            1 => steps.push(Step::Restart),
+            2 => steps.push(Step::Snapshot),
+            _ => {}
+        }
+    }
+    steps
+}

@@ -1,0 +1,504 @@
+//! A [`Disk`] over a [`World`]: remembers every moment a crash could come, counts calls, fails on
+//! request, and can leave out one kind of sync.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use auth_store::engine::{Disk, Kind, Metadata, SyncPoint};
+use rustix::io::Errno;
+
+use crate::world::{DirNode, FileNode, Inode, Node, World};
+
+/// What the caller may expect to find after a crash at one moment: acknowledged..=started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Mark {
+    pub acknowledged: usize,
+    pub started: usize,
+}
+
+#[derive(Clone)]
+pub struct Moment {
+    pub world: World,
+    pub mark: Mark,
+    /// Of the snapshot's target.
+    pub target: Mark,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The call does nothing and fails; a write first writes a half.
+    Error(Errno),
+    /// The call succeeds but says otherwise.
+    AfterEffect(Errno),
+    /// A write or read of a half, as the system may do at any time.
+    Short,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct FaultPlan {
+    /// The call that fails, counted from the start.
+    pub at: usize,
+    pub fault: Fault,
+    /// All later calls that need space fail too.
+    pub for_good: bool,
+}
+
+#[derive(Default)]
+pub struct Sim {
+    pub world: Option<World>,
+    pub recording: bool,
+    pub moments: Vec<Moment>,
+    pub mark: Mark,
+    pub target: Mark,
+    pub without: Option<SyncPoint>,
+    pub no_exchange: bool,
+    pub no_syncfs: bool,
+    pub no_links: bool,
+    pub plan: Option<FaultPlan>,
+    pub calls: usize,
+    pub counts: BTreeMap<&'static str, usize>,
+    pub failed: Option<(&'static str, Option<SyncPoint>)>,
+    pub descriptors: usize,
+}
+
+#[derive(Clone)]
+pub struct SimDisk(pub Arc<Mutex<Sim>>);
+
+pub struct SimFile {
+    inode: Inode,
+    sim: Arc<Mutex<Sim>>,
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        self.sim.lock().unwrap().descriptors -= 1;
+    }
+}
+
+impl SimDisk {
+    pub fn new(world: World) -> Self {
+        SimDisk(Arc::new(Mutex::new(Sim {
+            world: Some(world),
+            ..Sim::default()
+        })))
+    }
+
+    pub fn sim(&self) -> MutexGuard<'_, Sim> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn world(&self) -> World {
+        self.sim().world.clone().unwrap()
+    }
+
+    fn file(&self, sim: &mut Sim, inode: Inode) -> SimFile {
+        sim.descriptors += 1;
+        SimFile {
+            inode,
+            sim: self.0.clone(),
+        }
+    }
+
+    fn open(&self, call: &'static str, path: &Path) -> io::Result<SimFile> {
+        let mut sim = self.sim();
+        sim.call(call, None)?;
+        let inode = sim.world().lookup(text(path)).ok_or(Errno::NOENT)?;
+        Ok(self.file(&mut sim, inode))
+    }
+
+    fn sync(
+        &self,
+        call: &'static str,
+        at: SyncPoint,
+        settle: impl FnOnce(&mut World),
+        lose: impl FnOnce(&mut World),
+    ) -> io::Result<()> {
+        let mut sim = self.sim();
+        let after = match sim.call(call, Some(at)) {
+            Ok(after) => after,
+            Err(error) => {
+                lose(sim.world());
+                sim.record();
+                return Err(error);
+            }
+        };
+        if sim.without != Some(at) {
+            settle(sim.world());
+        }
+        sim.record();
+        after.map_or(Ok(()), Err)
+    }
+
+    fn mutate<T>(
+        &self,
+        call: &'static str,
+        change: impl FnOnce(&mut World) -> Result<T, Errno>,
+    ) -> io::Result<T> {
+        let mut sim = self.sim();
+        let after = sim.call(call, None)?;
+        let value = change(sim.world())?;
+        sim.record();
+        after.map_or(Ok(value), Err)
+    }
+}
+
+impl Sim {
+    pub fn world(&mut self) -> &mut World {
+        self.world.as_mut().unwrap()
+    }
+
+    /// One moment at which the power may fail or the process die.
+    pub fn record(&mut self) {
+        if self.recording {
+            let (mark, target) = (self.mark, self.target);
+            let world = self.world().clone();
+            self.moments.push(Moment {
+                world,
+                mark,
+                target,
+            });
+        }
+    }
+
+    /// Counts a call. Fails as planned; or gives the error to return after the effect.
+    fn call(&mut self, name: &'static str, at: Option<SyncPoint>) -> io::Result<Option<io::Error>> {
+        let index = self.calls;
+        self.calls += 1;
+        *self.counts.entry(name).or_default() += 1;
+        let Some(plan) = self.plan else {
+            return Ok(None);
+        };
+        let needs_space = matches!(
+            name,
+            "create" | "write" | "create_directory" | "link" | "rename" | "exchange"
+        );
+        if index != plan.at && !(plan.for_good && index > plan.at && needs_space) {
+            return Ok(None);
+        }
+        match plan.fault {
+            Fault::Error(errno) => {
+                self.failed.get_or_insert((name, at));
+                Err(errno.into())
+            }
+            // A sync that says it failed is a failed sync.
+            Fault::AfterEffect(errno) if at.is_some() => {
+                self.failed.get_or_insert((name, at));
+                Err(errno.into())
+            }
+            Fault::AfterEffect(errno) => {
+                self.failed.get_or_insert((name, at));
+                Ok(Some(errno.into()))
+            }
+            Fault::Short => Ok(None),
+        }
+    }
+
+    fn is_short(&self) -> bool {
+        self.plan
+            .is_some_and(|plan| plan.fault == Fault::Short && plan.at + 1 == self.calls)
+    }
+}
+
+impl Disk for SimDisk {
+    type File = SimFile;
+
+    fn open_read(&self, path: &Path) -> io::Result<SimFile> {
+        self.open("open", path)
+    }
+
+    fn open_write(&self, path: &Path) -> io::Result<SimFile> {
+        self.open("open", path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<SimFile> {
+        let inode = self.mutate("create", |world| {
+            let node = Node::File(FileNode::default());
+            make(world, path, node)
+        })?;
+        Ok(self.file(&mut self.sim(), inode))
+    }
+
+    fn file_metadata(&self, file: &SimFile) -> io::Result<Metadata> {
+        let mut sim = self.sim();
+        sim.call("fstat", None)?;
+        metadata(sim.world(), file.inode)
+    }
+
+    fn read_at(&self, file: &SimFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut sim = self.sim();
+        sim.call("read", None)?;
+        let short = sim.is_short();
+        let content = &sim.world().file(file.inode).ok_or(Errno::ISDIR)?.visible;
+        let rest = content.get(offset as usize..).unwrap_or_default();
+        let mut len = rest.len().min(buffer.len());
+        if short && len > 1 {
+            len /= 2;
+        }
+        buffer[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+
+    fn write_at(&self, file: &SimFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let mut sim = self.sim();
+        let outcome = sim.call("write", None);
+        let half = sim.is_short() || outcome.is_err();
+        let len = if half && bytes.len() > 1 {
+            bytes.len() / 2
+        } else {
+            bytes.len()
+        };
+        // Sector by sector, so that a crash can come between any two.
+        let mut start = 0;
+        while start < len {
+            let at = offset as usize + start;
+            let step = (crate::world::SECTOR - at % crate::world::SECTOR).min(len - start);
+            sim.world()
+                .write(file.inode, &bytes[start..start + step], at);
+            start += step;
+        }
+        sim.record();
+        outcome?.map_or(Ok(len), Err)
+    }
+
+    fn sync_data(&self, file: &SimFile, at: SyncPoint) -> io::Result<()> {
+        let inode = file.inode;
+        self.sync(
+            "fdatasync",
+            at,
+            |world| world.sync_file(inode),
+            |world| world.lose_file(inode),
+        )
+    }
+
+    fn sync_file(&self, file: &SimFile, at: SyncPoint) -> io::Result<()> {
+        let inode = file.inode;
+        self.sync(
+            "fsync",
+            at,
+            |world| world.sync_file(inode),
+            |world| world.lose_file(inode),
+        )
+    }
+
+    fn sync_directory(&self, path: &Path, at: SyncPoint) -> io::Result<()> {
+        let inode = self.sim().world().lookup(text(path)).ok_or(Errno::NOENT)?;
+        self.sync(
+            "fsync dir",
+            at,
+            |world| world.sync_dir(inode),
+            |world| world.lose_dir(inode),
+        )
+    }
+
+    fn filesystem(&self, path: &Path) -> io::Result<Option<SimFile>> {
+        let usable = !self.sim().no_syncfs;
+        let file = self.open("open", path)?;
+        Ok(usable.then_some(file))
+    }
+
+    fn sync_filesystem(&self, _filesystem: &SimFile, at: SyncPoint) -> io::Result<()> {
+        self.sync(
+            "syncfs",
+            at,
+            |world| world.for_all(World::sync_file, World::sync_dir),
+            |world| world.for_all(World::lose_file, World::lose_dir),
+        )
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        let mut sim = self.sim();
+        sim.call("stat", None)?;
+        let inode = sim.world().lookup(text(path)).ok_or(Errno::NOENT)?;
+        metadata(sim.world(), inode)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.mutate("rename", |world| {
+            let (dir, name, inode) = locate(world, from)?;
+            let (same, new_name) = parent(world, to)?;
+            assert_eq!(dir, same, "renames stay within one directory");
+            if let Some(old) = world
+                .dir(dir)
+                .and_then(|dir| dir.visible.get(&new_name))
+                .copied()
+            {
+                match (world.dir(inode).is_some(), world.dir(old)) {
+                    (true, Some(target)) if !target.visible.is_empty() => {
+                        return Err(Errno::NOTEMPTY);
+                    }
+                    (true, None) => return Err(Errno::NOTDIR),
+                    (false, Some(_)) => return Err(Errno::ISDIR),
+                    _ => keep_stale(world, &new_name, old),
+                }
+            }
+            world.change_names(dir, vec![(name, None), (new_name, Some(inode))]);
+            Ok(())
+        })
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        if self.sim().no_exchange {
+            self.sim().call("exchange", None)?;
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        self.mutate("exchange", |world| {
+            let (dir, one, first) = locate(world, one)?;
+            let (same, other, second) = locate(world, other)?;
+            assert_eq!(dir, same, "exchanges stay within one directory");
+            world.change_names(dir, vec![(one, Some(second)), (other, Some(first))]);
+            Ok(())
+        })
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let no_links = self.sim().no_links;
+        self.mutate("link", |world| {
+            let (_, _, inode) = locate(world, from)?;
+            if no_links {
+                return Err(Errno::PERM);
+            }
+            let (dir, name) = parent(world, to)?;
+            if world
+                .dir(dir)
+                .is_some_and(|dir| dir.visible.contains_key(&name))
+            {
+                return Err(Errno::EXIST);
+            }
+            world.change_names(dir, vec![(name, Some(inode))]);
+            Ok(())
+        })
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.mutate("unlink", |world| {
+            let (dir, name, inode) = locate(world, path)?;
+            if world.dir(inode).is_some() {
+                return Err(Errno::ISDIR);
+            }
+            keep_stale(world, &name, inode);
+            world.change_names(dir, vec![(name, None)]);
+            Ok(())
+        })
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.mutate("create_directory", |world| {
+            make(world, path, Node::Dir(DirNode::default())).map(drop)
+        })
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.mutate("rmdir", |world| {
+            let (dir, name, inode) = locate(world, path)?;
+            match world.dir(inode) {
+                None => Err(Errno::NOTDIR),
+                Some(removed) if !removed.visible.is_empty() => Err(Errno::NOTEMPTY),
+                Some(_) => {
+                    world.change_names(dir, vec![(name, None)]);
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    fn entries(&self, path: &Path, each: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()> {
+        let entries: Vec<(String, Kind)> = {
+            let mut sim = self.sim();
+            sim.call("readdir", None)?;
+            let world = sim.world();
+            let inode = world.lookup(text(path)).ok_or(Errno::NOENT)?;
+            let dir = world.dir(inode).ok_or(Errno::NOTDIR)?;
+            dir.visible
+                .iter()
+                .map(|(name, inode)| (name.clone(), kind(world, *inode)))
+                .collect()
+        };
+        for (name, kind) in entries {
+            each(OsStr::new(&name), kind);
+        }
+        Ok(())
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        let mut sim = self.sim();
+        let world = sim.world();
+        world.random += 1;
+        Ok(mix(world.random))
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn kind(world: &World, inode: Inode) -> Kind {
+    if world.dir(inode).is_some() {
+        Kind::Directory
+    } else {
+        Kind::File
+    }
+}
+
+fn metadata(world: &World, inode: Inode) -> io::Result<Metadata> {
+    let size = world
+        .file(inode)
+        .map_or(0, |file| file.visible.len() as u64);
+    Ok(Metadata {
+        kind: kind(world, inode),
+        device: 1,
+        inode,
+        size,
+        modified: 0,
+    })
+}
+
+/// The directory that holds a path, and the name in it.
+fn parent(world: &World, path: &Path) -> Result<(Inode, String), Errno> {
+    let dir = world
+        .lookup(text(path.parent().unwrap()))
+        .ok_or(Errno::NOENT)?;
+    world.dir(dir).ok_or(Errno::NOTDIR)?;
+    Ok((dir, text(Path::new(path.file_name().unwrap())).to_owned()))
+}
+
+fn locate(world: &World, path: &Path) -> Result<(Inode, String, Inode), Errno> {
+    let (dir, name) = parent(world, path)?;
+    let inode = world
+        .dir(dir)
+        .and_then(|dir| dir.visible.get(&name))
+        .copied();
+    Ok((dir, name, inode.ok_or(Errno::NOENT)?))
+}
+
+fn make(world: &mut World, path: &Path, node: Node) -> Result<Inode, Errno> {
+    let (dir, name) = parent(world, path)?;
+    if world
+        .dir(dir)
+        .is_some_and(|dir| dir.visible.contains_key(&name))
+    {
+        return Err(Errno::EXIST);
+    }
+    let inode = world.add(node);
+    world.change_names(dir, vec![(name, Some(inode))]);
+    Ok(inode)
+}
+
+/// The blocks of a journal that loses its name may turn up in the next file.
+fn keep_stale(world: &mut World, name: &str, inode: Inode) {
+    if name == auth_store::engine::JOURNAL
+        && let Some(file) = world.file(inode)
+    {
+        world.stale = Arc::new(file.visible.clone());
+    }
+}
+
+/// SplitMix64.
+pub fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
