@@ -2,9 +2,9 @@
 #
 #     mix run bench/key_store.exs
 #
-# Figures are medians of rounds that alternate between the two sides of a ratio. Transactions are
-# durable: they end with a commit of the backend. "Slow flush" makes each commit sleep for a millisecond (which takes one to two),
-# which is about what a flush costs on a cloud disk.
+# Figures are medians of rounds that alternate between the sides of a ratio. Transactions are durable:
+# they end with a commit of the backend. "Slow flush" makes each commit sleep for a millisecond, which
+# takes one to two: about what a flush costs on a cloud disk.
 
 defmodule Bench.SlowFlush do
   # A backend whose commits take a millisecond longer. The context is `{module, path}`.

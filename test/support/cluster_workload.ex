@@ -62,8 +62,12 @@ defmodule BaileysEx.Test.ClusterWorkload do
 
   defp keep_last(last) do
     receive do
-      {:acknowledged, number} -> keep_last(number)
-      {:last, from} -> send(from, {:last, last}) && keep_last(last)
+      {:acknowledged, number} ->
+        keep_last(number)
+
+      {:last, from} ->
+        send(from, {:last, last})
+        keep_last(last)
     end
   end
 

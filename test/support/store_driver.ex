@@ -103,8 +103,12 @@ defmodule BaileysEx.Test.StoreDriver do
 
   defp step(state, {:get, type, ids} = step) do
     case attempt(fn -> Store.get(state.store, type, ids) end) do
-      {:ok, found} -> assert(found == entries(state.keys, type, ids)) && state
-      :failed -> failed(state, step)
+      {:ok, found} ->
+        assert found == entries(state.keys, type, ids)
+        state
+
+      :failed ->
+        failed(state, step)
     end
   end
 
@@ -263,9 +267,15 @@ defmodule BaileysEx.Test.StoreDriver do
 
   defp obey(tx, driver) do
     receive do
-      :finish -> :result
-      :raise -> raise "on purpose"
-      order -> send(driver, {self(), attempt(fn -> perform(tx, order) end)}) && obey(tx, driver)
+      :finish ->
+        :result
+
+      :raise ->
+        raise "on purpose"
+
+      order ->
+        send(driver, {self(), attempt(fn -> perform(tx, order) end)})
+        obey(tx, driver)
     end
   end
 

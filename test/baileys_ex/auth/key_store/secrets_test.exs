@@ -47,9 +47,9 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
       fn -> @secret end,
       fn -> {:ok, nil, @secret} end,
       fn -> raise ArgumentError, @mark end,
-      fn -> Map.fetch!(@secret, :missing) end,
+      fn -> Map.fetch!(Process.get(:nothing, @secret), :missing) end,
       fn -> :nobody = Process.get(:nothing, @secret) end,
-      fn -> String.upcase(@secret) end,
+      fn -> String.upcase(Process.get(:nothing, @secret)) end,
       fn -> throw(@secret) end,
       fn -> exit(@secret) end
     ]
