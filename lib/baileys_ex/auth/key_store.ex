@@ -105,13 +105,15 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   @doc """
-  A child specification for a supervisor. Its id is the `:name` or else the `:persistence_context`,
-  so that stores of several directories fit under one supervisor.
+  A child specification for a supervisor. The `:name`, or else the `:persistence_context`, is a part of
+  its id, so that stores of several directories fit under one supervisor.
   """
   @spec child_spec([option()]) :: Supervisor.child_spec()
   def child_spec(opts) do
+    own = opts[:name] || opts[:persistence_context]
+
     %{
-      id: {__MODULE__, opts[:name] || opts[:persistence_context]},
+      id: if(own, do: {__MODULE__, own}, else: __MODULE__),
       start: {__MODULE__, :start_link, [opts]}
     }
   end

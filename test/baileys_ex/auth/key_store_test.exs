@@ -49,6 +49,11 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       Supervisor.stop(supervisor)
     end
 
+    test "a child specification with nothing of its own has the module for an id" do
+      assert KeyStore.child_spec([]).id == KeyStore
+      assert KeyStore.child_spec(persistence_context: "path").id == {KeyStore, "path"}
+    end
+
     test "by name" do
       start(Batch, Table.new(), name: __MODULE__.Named)
       assert %Ref{pid: pid} = KeyStore.wrap(__MODULE__.Named)

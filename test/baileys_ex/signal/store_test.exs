@@ -11,7 +11,7 @@ defmodule BaileysEx.Signal.StoreTest do
         name = unquote(name)
         place = Stores.new_place(name)
         {:ok, store} = Stores.start(name, place)
-        if is_binary(place), do: on_exit(fn -> Stores.delete_place(place) end)
+        if name in Stores.file_backends(), do: on_exit(fn -> Stores.delete_place(place) end)
         %{store: store}
       end
 

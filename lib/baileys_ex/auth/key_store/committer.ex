@@ -69,7 +69,8 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
     tokens = for {_from, token, _changes} when token != nil <- requests, do: token
 
     with {:ok, pinned} <- pin(state.store, tokens) do
-      live = Enum.filter(requests, fn {_from, token, _} -> token == nil or token in pinned end)
+      held = MapSet.new(pinned)
+      live = Enum.filter(requests, fn {_from, token, _} -> token == nil or token in held end)
       results = commit_all(Enum.map(live, fn {_from, _token, changes} -> changes.() end), state)
       send(state.store, {:unpin, pinned})
       answer(live, results)
