@@ -89,8 +89,9 @@ defmodule BaileysEx.Auth.Inspection do
   @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
 
   @doc """
-  Reports on a directory. Every file is read; see `BaileysEx.Auth.Verification` for what opening a
-  directory does. Names, times and the journal are as they were before.
+  Reports on a directory. Every file is read, nothing is written and no lock is taken: the owner of
+  the directory may be using it. Names, sizes and times are those of the files; what they hold, and
+  who is `:damaged`, is told with the journal, whose commits a crash may have left out of the files.
 
   Options: `:backend`, by default as `detect/1` says; `:on_progress` as for `verify/2`.
 
@@ -106,9 +107,8 @@ defmodule BaileysEx.Auth.Inspection do
          format = Map.fetch!(@formats, module),
          {:ok, census} <- Census.take(path, names, format),
          {:ok, journal} <- journal(module, format, path),
-         {:ok, survey} <- Verification.survey({module, format}, path, opts),
-         {:ok, keys} <- module.list_keys(path) do
-      {credentials, state} = credentials(module, path, census)
+         {:ok, survey} <- Verification.survey({module, format}, path, opts) do
+      {credentials, state} = credentials(path, format)
 
       {:ok,
        %{
@@ -122,7 +122,7 @@ defmodule BaileysEx.Auth.Inspection do
          families: census.families,
          oldest_change: census.oldest,
          newest_change: census.newest,
-         pre_keys: state && PreKeys.count(state, Map.get(keys, :"pre-key", [])),
+         pre_keys: state && PreKeys.count(state, census.pre_keys),
          damaged: survey.damaged,
          unknown: census.unknown,
          leftovers: census.leftovers,
@@ -161,7 +161,9 @@ defmodule BaileysEx.Auth.Inspection do
   defp recognise(path, _both), do: {:error, {:ambiguous_auth_directory, path}}
 
   defp holds?(names, format) do
-    names |> Census.kinds(format) |> Enum.any?(&(&1 == :creds or match?({:key, _family}, &1)))
+    names
+    |> Census.kinds(format)
+    |> Enum.any?(&(&1 == :creds or match?({:key, _family, _id}, &1)))
   end
 
   defp journal(module, format, path) do
@@ -184,13 +186,19 @@ defmodule BaileysEx.Auth.Inspection do
     end
   end
 
-  defp credentials(module, path, census) do
-    case is_map_key(census.families, :creds) && module.load_credentials(path) do
-      false -> {:absent, nil}
-      {:ok, state} -> {:present, state}
+  defp credentials(path, format) do
+    with {:ok, creds} <- Native.creds_peek(path, format),
+         {:ok, state} <- State.complete(term(creds, format)) do
+      {:present, state}
+    else
+      {:error, :not_found} -> {:absent, nil}
       {:error, _damaged} -> {:damaged, nil}
     end
   end
+
+  defp term(state, :json), do: state
+  # The NIF has checked it: one plain term, few new atoms.
+  defp term(binary, :etf), do: :erlang.binary_to_term(binary)
 
   defp account(%State{} = state) do
     %{id: State.me_id(state), name: State.me_name(state), lid: State.me_lid(state)}

@@ -25,6 +25,7 @@ defmodule BaileysEx.Auth.Native do
   def store_checkpoint(_path, _format), do: stub()
   def store_snapshot(_path, _format, _target), do: stub()
   def store_journal(_path, _format), do: stub()
+  def creds_peek(_path, _format), do: stub()
   def layout_kinds(_names, _format), do: stub()
   def store_list(_path, _format), do: stub()
   def json_load(_path, _family, _id), do: stub()

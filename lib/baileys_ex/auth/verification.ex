@@ -2,11 +2,13 @@ defmodule BaileysEx.Auth.Verification do
   @moduledoc """
   Reads every file of an auth directory and reports all that cannot be read, at once.
 
-  `verify/2` of each backend is the way in. Nothing is changed, but for what opening a directory
-  does: a commit that a crash interrupted is completed.
+  `verify/2` of each backend is the way in. Nothing is written and no lock is taken, so that a
+  directory can be looked at while its owner, which may be another VM, is using it: a commit that a
+  crash interrupted is read from the journal as if it were complete. Of a commit that is made
+  meanwhile some files may be seen as they were and others as they are.
   """
 
-  alias BaileysEx.Auth.{DamagedDirectoryError, Directory, Lock, Native, NativeError}
+  alias BaileysEx.Auth.{DamagedDirectoryError, Directory, Native, NativeError}
 
   @typedoc """
   What was read.
@@ -50,12 +52,10 @@ defmodule BaileysEx.Auth.Verification do
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
 
     outcome =
-      Lock.run({module, path}, fn ->
-        with {:ok, survey, total} <- Native.survey_begin(path, format),
-             :ok <- steps(survey, 0, total, on_progress) do
-          {:ok, Native.survey_finish(survey)}
-        end
-      end)
+      with {:ok, survey, total} <- Native.survey_begin(path, format),
+           :ok <- steps(survey, 0, total, on_progress) do
+        {:ok, Native.survey_finish(survey)}
+      end
 
     case outcome do
       {:ok, {credentials?, counts, damaged, ignored, bytes_read, dialects}} ->

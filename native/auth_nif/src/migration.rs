@@ -156,11 +156,10 @@ fn migration_abort(handle: ResourceArc<MigrationHandle>) -> Atom {
     atom::ok()
 }
 
-/// `{:ok, handle, total_files} | {:error, reason}`. The caller holds the directory's lock until it
-/// has finished.
+/// `{:ok, handle, total_files} | {:error, reason}`. Writes nothing and needs no lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn survey_begin<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
-    let begun = Survey::begin(RealDisk, PathBuf::from(path), format_of(format)?);
+    let begun = Survey::peek(RealDisk, PathBuf::from(path), format_of(format)?);
     Ok(match begun {
         Ok(survey) => {
             let total = survey.total();

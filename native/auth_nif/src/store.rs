@@ -151,7 +151,22 @@ fn store_journal<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'
     Ok(tagged(env, state))
 }
 
-/// What files are by their names: `:creds | {:key, family} | :unknown | :own | :leftover |
+/// The credentials as [`json_load`] and [`etf_load`] give them, of a directory that another process
+/// may be using: writes nothing, opens nothing.
+#[rustler::nif(schedule = "DirtyIo")]
+fn creds_peek<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    let format = format_of(format)?;
+    let store = Store::new(RealDisk, PathBuf::from(path), format);
+    if let Err(error) = store.peek() {
+        return Ok(error::to_term(env, &error));
+    }
+    match format {
+        Format::Json => json_term(env, &store, CREDS, None),
+        Format::Etf => Ok(etf_term(env, &store, CREDS, None)),
+    }
+}
+
+/// What files are by their names: `:creds | {:key, family, id} | :unknown | :own | :leftover |
 /// :foreign` for each. Some hundred at a time: it runs on a normal scheduler.
 #[rustler::nif]
 fn layout_kinds<'a>(
@@ -166,7 +181,7 @@ fn layout_kinds<'a>(
         };
         match layout::parse(name, format) {
             Entry::Creds => atoms::creds().encode(env),
-            Entry::Key { family, .. } => (atoms::key(), family).encode(env),
+            Entry::Key { family, id } => (atoms::key(), family, id).encode(env),
             Entry::Unknown => atoms::unknown().encode(env),
             Entry::Foreign if name == JOURNAL || name == format.manifest_name() => {
                 atoms::own().encode(env)
@@ -203,7 +218,16 @@ fn json_load<'a>(
     if !store.is_open() {
         return Ok(atoms::closed().encode(env));
     }
-    match load_json_value(&store, family, id.as_ref()) {
+    json_term(env, &store, family, id.as_ref())
+}
+
+fn json_term<'a>(
+    env: Env<'a>,
+    store: &Store<RealDisk>,
+    family: &str,
+    id: Option<&Binary<'a>>,
+) -> NifResult<Term<'a>> {
+    match load_json_value(store, family, id) {
         Ok(value) => Ok((atom::ok(), term::from_value(env, &value)?).encode(env)),
         Err(error) => Ok(error::to_term(env, &error)),
     }
@@ -236,15 +260,24 @@ fn etf_load<'a>(
     if !store.is_open() {
         return Ok(atoms::closed().encode(env));
     }
-    let result = key(family, id.as_ref().map(|id| id.as_slice())).and_then(|key| {
+    Ok(etf_term(env, &store, family, id.as_ref()))
+}
+
+fn etf_term<'a>(
+    env: Env<'a>,
+    store: &Store<RealDisk>,
+    family: &str,
+    id: Option<&Binary<'a>>,
+) -> Term<'a> {
+    let result = key(family, id.map(|id| id.as_slice())).and_then(|key| {
         let bytes = store.load(key)?;
         scan_atoms(env, &bytes).map_err(|problem| Error::content(&store.path_of(key), problem))?;
         Ok(bytes)
     });
-    Ok(match result {
+    match result {
         Ok(bytes) => (atom::ok(), term::binary_term(env, &bytes)).encode(env),
         Err(error) => error::to_term(env, &error),
-    })
+    }
 }
 
 /// Refuses what is not plain data, and more new atoms than a file has reason to bring.

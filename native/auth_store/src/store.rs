@@ -72,6 +72,12 @@ impl<D: Disk> Store<D> {
         self.check_manifest()
     }
 
+    /// Serves reads without writing anything and without a lock; see [`Directory::peek`].
+    pub fn peek(&self) -> Result<()> {
+        self.directory.peek()?;
+        self.check_manifest()
+    }
+
     /// Recovers even after a failed write. The caller holds the directory's lock.
     pub fn recover(&self) -> Result<()> {
         self.forget_manifest();

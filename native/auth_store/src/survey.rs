@@ -89,6 +89,18 @@ impl<D: Disk> Survey<D> {
     pub fn begin(disk: D, path: PathBuf, format: Format) -> Result<Self> {
         let store = Store::new(disk, path, format);
         store.open()?;
+        Self::list(store)
+    }
+
+    /// As [`begin`](Self::begin), but writes nothing and needs no lock: see [`Store::peek`].
+    pub fn peek(disk: D, path: PathBuf, format: Format) -> Result<Self> {
+        let store = Store::new(disk, path, format);
+        store.peek()?;
+        Self::list(store)
+    }
+
+    fn list(store: Store<D>) -> Result<Self> {
+        let format = store.format();
         let mut names = Vec::new();
         let mut ignored = Vec::new();
         store.entries(&mut |name, kind| {

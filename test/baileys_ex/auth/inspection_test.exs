@@ -8,6 +8,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     FilePersistence,
     Fixtures,
     Inspection,
+    Lock,
     NativeFilePersistence,
     State
   }
@@ -122,6 +123,59 @@ defmodule BaileysEx.Auth.InspectionTest do
     {:ok, report} = Inspection.inspect_directory(path)
     assert %{exists?: true, commits: 3, torn?: false} = report.journal
     assert report.journal.bytes > 0
+  end
+
+  describe "looking at what another VM may be using" do
+    setup %{tmp: tmp} do
+      written = Path.join(tmp, "written")
+      :ok = NativeFilePersistence.save_credentials(written, State.new(me: %{id: "1@x"}))
+      :ok = NativeFilePersistence.save_keys(written, :"lid-mapping", "1", "2")
+      :ok = NativeFilePersistence.delete_keys(written, :"lid-mapping", "1")
+      # The disk as a power cut may leave it: what was only renamed is torn or back.
+      path = Path.join(tmp, "crashed")
+      File.cp_r!(written, path)
+      File.write!(Path.join(path, "creds.etf"), "")
+      File.write!(Path.join(path, "lid-mapping-1.etf"), "")
+      File.write!(Path.join(path, ".baileys_ex.tmp-17"), "half")
+      {:ok, path: path}
+    end
+
+    test "reads what was committed, and writes nothing", %{path: path} do
+      before = Fixtures.files!(path)
+      assert {:ok, report} = Inspection.inspect_directory(path)
+      assert {:ok, %{credentials?: true, families: families}} = NativeFilePersistence.verify(path)
+      assert Fixtures.files!(path) == before
+
+      assert families == %{}
+      assert report.damaged == []
+      assert %{credentials: :present, account: %{id: "1@x"}} = report
+      assert report.leftovers == [".baileys_ex.tmp-17"]
+      assert report.journal.commits == 3
+    end
+
+    test "waits for nobody", %{path: path} do
+      test = self()
+
+      spawn_link(fn ->
+        Lock.run({NativeFilePersistence, path}, fn ->
+          send(test, :held)
+          Process.sleep(:infinity)
+        end)
+      end)
+
+      assert_receive :held
+      assert {:ok, _} = Inspection.inspect_directory(path)
+      assert {:ok, _} = NativeFilePersistence.verify(path)
+    end
+
+    test "does not keep its owner from going on", %{path: path} do
+      {:ok, _} = Inspection.inspect_directory(path)
+      :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "3", "4")
+      {:ok, _} = NativeFilePersistence.verify(path)
+      :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "5", "6")
+      assert NativeFilePersistence.load_keys(path, :"lid-mapping", "3") == {:ok, "4"}
+      assert {:ok, %{families: %{"lid-mapping": 2}}} = NativeFilePersistence.verify(path)
+    end
   end
 
   test "shows when keys changed", %{tmp: tmp} do

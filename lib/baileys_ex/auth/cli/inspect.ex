@@ -27,8 +27,7 @@ defmodule BaileysEx.Auth.CLI.Inspect do
       * 1 - it cannot be read, or files in it are damaged
       * 2 - wrong usage
 
-    Let one program own a directory at a time: looking at a native one completes a commit that was
-    interrupted, as every opening does. A snapshot of it can be looked at any time.
+    The directory is only read, and may be in use.
     """
   end
 

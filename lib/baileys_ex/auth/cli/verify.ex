@@ -24,8 +24,7 @@ defmodule BaileysEx.Auth.CLI.Verify do
       * 1 - some cannot, or the directory cannot be opened
       * 2 - wrong usage
 
-    Let one program own a directory at a time: looking at a native one completes a commit that was
-    interrupted, as every opening does. A snapshot of it can be verified any time.
+    The directory is only read, and may be in use.
     """
   end
 

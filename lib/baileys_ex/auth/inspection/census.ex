@@ -15,6 +15,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
           },
           oldest: DateTime.t() | nil,
           newest: DateTime.t() | nil,
+          pre_keys: [String.t()],
           unknown: [String.t()],
           leftovers: [String.t()],
           foreign: [String.t()],
@@ -45,6 +46,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
         families: %{},
         oldest: nil,
         newest: nil,
+        pre_keys: [],
         unknown: [],
         leftovers: [],
         foreign: [],
@@ -73,7 +75,8 @@ defmodule BaileysEx.Auth.Inspection.Census do
 
     case kind do
       :creds -> add(census, :creds, info)
-      {:key, family} -> add(census, Directory.type(family), info)
+      {:key, "pre-key", id} -> add(%{census | pre_keys: [id | census.pre_keys]}, :"pre-key", info)
+      {:key, family, _id} -> add(census, Directory.type(family), info)
       :unknown -> add(%{census | unknown: [name | census.unknown]}, :unknown, info)
       :own -> census
       :leftover -> %{census | leftovers: [name | census.leftovers]}

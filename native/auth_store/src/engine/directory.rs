@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::disk::{Disk, Kind};
 use super::failure::{After, At, Failure, Outcome};
 use super::journal::{Journal, Position, found};
 use super::names;
+use super::recovery::Changes;
 use super::scan::fill;
 use super::stamp::Stamp;
 use crate::error::{Error, Result};
@@ -75,11 +76,14 @@ pub struct Directory<D: Disk> {
     pub(super) limits: Limits,
     status: AtomicU8,
     writer: Mutex<Writer>,
+    /// What the journal held when this directory was peeked into.
+    journaled: OnceLock<Changes>,
 }
 
 const NEW: u8 = 0;
 const OPEN: u8 = 1;
 const LATCHED: u8 = 2;
+const PEEKED: u8 = 3;
 
 /// What is remembered between commits.
 #[derive(Debug, Default)]
@@ -119,6 +123,7 @@ impl<D: Disk> Directory<D> {
             limits,
             status: AtomicU8::new(NEW),
             writer: Mutex::new(Writer::default()),
+            journaled: OnceLock::new(),
         }
     }
 
@@ -148,10 +153,25 @@ impl<D: Disk> Directory<D> {
         self.exclusive(|writer| self.settle(writer))
     }
 
+    /// Serves reads without writing anything and without a lock: what a recovery would make of the
+    /// directory is shown as if it were there. For looking at a directory that another process may
+    /// be using; a commit of its, made meanwhile, may be seen for some files and not for others.
+    pub fn peek(&self) -> Result<()> {
+        let mut changes = Changes::default();
+        Journal::new(&self.disk, &self.path).load(&mut |change| changes.add(change))?;
+        if self.journaled.set(changes).is_ok() {
+            self.status.store(PEEKED, Ordering::Release);
+        }
+        Ok(())
+    }
+
     /// The content of a file; `None` if there is none.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         names::check(name)?;
         self.check_served()?;
+        if let Some(bytes) = self.journaled().and_then(|changes| changes.0.get(name)) {
+            return Ok(bytes.clone());
+        }
         read_file(&self.disk, &self.path.join(name))
     }
 
@@ -177,8 +197,30 @@ impl<D: Disk> Directory<D> {
     /// Everything the directory holds, whatever it is.
     pub fn entries(&self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
         self.check_served()?;
-        found(self.disk.entries(&self.path, each)).at(&self.path)?;
+        let Some(changes) = self.journaled() else {
+            found(self.disk.entries(&self.path, each)).at(&self.path)?;
+            return Ok(());
+        };
+        found(self.disk.entries(&self.path, &mut |name, kind| {
+            if !name
+                .to_str()
+                .is_some_and(|name| changes.0.contains_key(name))
+            {
+                each(name, kind);
+            }
+        }))
+        .at(&self.path)?;
+        for (name, _) in changes.0.iter().filter(|(_, bytes)| bytes.is_some()) {
+            each(name.as_ref(), Kind::File);
+        }
         Ok(())
+    }
+
+    fn journaled(&self) -> Option<&Changes> {
+        match self.status.load(Ordering::Acquire) {
+            PEEKED => self.journaled.get(),
+            _ => None,
+        }
     }
 
     /// What happened since the last call of this function.
@@ -204,10 +246,9 @@ impl<D: Disk> Directory<D> {
 
     /// Reads before the first open could show what a crash left half done.
     fn check_served(&self) -> Result<()> {
-        if self.is_open() {
-            Ok(())
-        } else {
-            Err(self.recovery_required())
+        match self.status.load(Ordering::Acquire) {
+            OPEN | PEEKED => Ok(()),
+            _ => Err(self.recovery_required()),
         }
     }
 

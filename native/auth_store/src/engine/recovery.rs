@@ -124,10 +124,10 @@ impl<D: Disk> Directory<D> {
 
 /// What a journal comes to: the last change of each file.
 #[derive(Default)]
-struct Changes(BTreeMap<String, Option<Vec<u8>>>);
+pub(super) struct Changes(pub(super) BTreeMap<String, Option<Vec<u8>>>);
 
 impl Changes {
-    fn add(&mut self, change: Change) {
+    pub(super) fn add(&mut self, change: Change) {
         self.0
             .insert(change.name.to_owned(), change.bytes.map(<[u8]>::to_vec));
     }
