@@ -1,0 +1,109 @@
+//! One file of each family of the account in `test/fixtures`, and what can be done with it.
+
+#![allow(clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+use auth_store::Value;
+use auth_store::codec::etf;
+use auth_store::codec::json::{self, DecodeContext, EncodeContext};
+
+pub const FILES: [(&str, &str); 11] = [
+    ("creds", "creds"),
+    ("session", "session-15559990002.0"),
+    ("pre-key", "pre-key-1"),
+    (
+        "sender-key",
+        "sender-key-120363041234567890@g.us--15559990002--0",
+    ),
+    (
+        "sender-key-memory",
+        "sender-key-memory-120363041234567890@g.us",
+    ),
+    ("app-state-sync-key", "app-state-sync-key-AAAA__+Ab"),
+    (
+        "app-state-sync-version",
+        "app-state-sync-version-regular_high",
+    ),
+    ("lid-mapping", "lid-mapping-15550000000"),
+    ("device-list", "device-list-15551230001"),
+    ("tctoken", "tctoken-15559990002@s.whatsapp.net"),
+    ("identity-key", "identity-key-15559990002.0"),
+];
+
+pub const OPERATIONS: [&str; 5] = [
+    "json decode",
+    "json encode",
+    "etf scan",
+    "etf decode",
+    "etf encode",
+];
+
+pub struct Sample {
+    pub family: &'static str,
+    json: Vec<u8>,
+    etf: Vec<u8>,
+    value: Value,
+    identity: Vec<u8>,
+}
+
+impl Sample {
+    pub fn new(family: &'static str, file: &str) -> Self {
+        let json = fixture(&format!("baileys-7.0.0-rc14/{file}.json"));
+        let identity = json::local_identity(&fixture("baileys-7.0.0-rc14/creds.json"))
+            .expect("the account's identity");
+        let context = DecodeContext {
+            local_identity: Some(&identity),
+        };
+        let value = json::decode(family, &json, &context).expect("a fixture that can be read");
+        let etf = etf::encode(&value).expect("a plain term");
+        Sample {
+            family,
+            json,
+            etf,
+            value,
+            identity,
+        }
+    }
+
+    /// Runs one operation, and gives a size so that it cannot be left out.
+    pub fn run(&self, operation: &str) -> usize {
+        let family = self.family;
+        match operation {
+            "json decode" => {
+                let context = DecodeContext {
+                    local_identity: Some(&self.identity),
+                };
+                size(&json::decode(family, &self.json, &context).expect("readable"))
+            }
+            "json encode" => {
+                let context = EncodeContext {
+                    local_identity: Some(&self.identity),
+                    now_ms: 1_795_000_000_000,
+                };
+                json::encode(family, &self.value, &context)
+                    .expect("writable")
+                    .len()
+            }
+            "etf scan" => {
+                etf::scan(&self.etf, &mut |_| true).expect("plain data");
+                self.etf.len()
+            }
+            "etf decode" => size(&etf::decode(&self.etf).expect("readable")),
+            "etf encode" => etf::encode(&self.value).expect("writable").len(),
+            _ => panic!("no such operation: {operation}"),
+        }
+    }
+}
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Map(pairs) => pairs.len(),
+        _ => 1,
+    }
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/fixtures");
+    std::fs::read(path.join(name)).expect("fixtures are in the repository")
+}

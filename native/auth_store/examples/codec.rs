@@ -1,0 +1,29 @@
+//! Runs one operation of the codec on one family so many times: for `bin/instructions`, which
+//! counts what it takes. Without arguments: lists the operations and families.
+
+#[path = "../benches/support/mod.rs"]
+mod support;
+
+use std::hint::black_box;
+
+use support::{FILES, OPERATIONS, Sample};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [operation, family, count] = &args[..] else {
+        for operation in OPERATIONS {
+            for (family, _) in FILES {
+                println!("{operation}\t{family}");
+            }
+        }
+        return;
+    };
+    let (family, file) = FILES
+        .into_iter()
+        .find(|(name, _)| name == family)
+        .unwrap_or(FILES[0]);
+    let sample = Sample::new(family, file);
+    for _ in 0..count.parse().unwrap_or(0) {
+        black_box(sample.run(operation));
+    }
+}
