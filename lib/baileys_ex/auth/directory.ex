@@ -4,7 +4,15 @@ defmodule BaileysEx.Auth.Directory do
   #
   # A backend is `{module, format}`; the NIF knows directories by absolute path and format.
 
-  alias BaileysEx.Auth.{Lock, Native, NativeError, Persistence, State, Telemetry}
+  alias BaileysEx.Auth.{
+    InvalidTermError,
+    Lock,
+    Native,
+    NativeError,
+    Persistence,
+    State,
+    Telemetry
+  }
 
   @type backend() :: {module(), :json | :etf}
   @type key() :: {family :: String.t(), id :: String.t() | nil}
@@ -116,12 +124,27 @@ defmodule BaileysEx.Auth.Directory do
   end
 
   @doc "A flat list of `{family, id, value}`; `nil` stands for deletion."
-  @spec flatten(Persistence.changes()) :: [{String.t(), String.t(), term() | nil}]
+  @spec flatten(Persistence.changes()) ::
+          {:ok, [{String.t(), String.t(), term() | nil}]} | {:error, InvalidTermError.t()}
   def flatten(changes) do
-    for {type, entries} <- changes, {id, value} <- entries do
-      {family, id} = key(type, id)
-      {family, id, value}
+    if entries?(changes) and Enum.all?(changes, fn {_type, entries} -> entries?(entries) end) do
+      {:ok,
+       for {type, entries} <- changes, {id, value} <- entries do
+         {family, id} = key(type, id)
+         {family, id, value}
+       end}
+    else
+      # Not left to raise: that would show the values.
+      {:error, %InvalidTermError{problem: "changes are not a map of types to maps of ids"}}
     end
+  end
+
+  defp entries?(term), do: is_map(term) and not is_struct(term)
+
+  @doc "What credentials that are no state are refused with; to raise would show them."
+  @spec no_state() :: {:error, InvalidTermError.t()}
+  def no_state do
+    {:error, %InvalidTermError{member: "creds", problem: "is not a BaileysEx.Auth.State"}}
   end
 
   @doc "The `save_creds` of the auth-state helpers."
@@ -132,7 +155,9 @@ defmodule BaileysEx.Auth.Directory do
       %State{} = state -> save.(state)
       %{creds: %State{} = state} -> save.(state)
       %{creds: %{} = fields} -> save.(struct(State, fields))
+      %{creds: _} -> no_state()
       %{} = fields -> save.(struct(State, fields))
+      _ -> no_state()
     end
   end
 

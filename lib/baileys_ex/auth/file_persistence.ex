@@ -102,6 +102,8 @@ defmodule BaileysEx.Auth.FilePersistence do
     commit(path, [{family, id, {:put, state}}])
   end
 
+  def save_credentials(_path, _other), do: Directory.no_state()
+
   @doc "As `load_keys/3`, in the default directory."
   @impl true
   @spec load_keys(atom(), term()) :: {:ok, term()} | {:error, term()}
@@ -159,12 +161,14 @@ defmodule BaileysEx.Auth.FilePersistence do
   @impl true
   @spec commit_keys(Path.t(), Persistence.changes()) :: :ok | {:error, term()}
   def commit_keys(path, changes) do
-    commit(
-      path,
-      for {family, id, value} <- Directory.flatten(changes) do
-        {family, id, if(value == nil, do: :delete, else: {:put, value})}
-      end
-    )
+    with {:ok, changes} <- Directory.flatten(changes) do
+      commit(
+        path,
+        for {family, id, value} <- changes do
+          {family, id, if(value == nil, do: :delete, else: {:put, value})}
+        end
+      )
+    end
   end
 
   @doc """

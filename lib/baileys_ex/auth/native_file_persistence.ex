@@ -114,6 +114,8 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     end
   end
 
+  def save_credentials(_path, _other), do: Directory.no_state()
+
   @doc "As `load_keys/3`, in the default directory."
   @impl true
   @spec load_keys(atom(), term()) :: {:ok, term()} | {:error, term()}
@@ -169,12 +171,14 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   @impl true
   @spec commit_keys(Path.t(), Persistence.changes()) :: :ok | {:error, term()}
   def commit_keys(path, changes) do
-    commit(
-      path,
-      for {family, id, value} <- Directory.flatten(changes) do
-        {family, id, if(value != nil, do: :erlang.term_to_binary(value))}
-      end
-    )
+    with {:ok, changes} <- Directory.flatten(changes) do
+      commit(
+        path,
+        for {family, id, value} <- changes do
+          {family, id, if(value != nil, do: :erlang.term_to_binary(value))}
+        end
+      )
+    end
   end
 
   @doc """
@@ -216,7 +220,6 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     Directory.locked(@backend, path, &Native.store_snapshot(&1, :etf, target))
   end
 
-  # The NIF has checked the binary: one plain term, few new atoms.
   defp load(path, key) do
     with {:ok, binary} <- Directory.load(@backend, path, key, &Native.etf_load/3),
          :error <- term(binary) do

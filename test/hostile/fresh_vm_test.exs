@@ -1,0 +1,91 @@
+defmodule BaileysEx.Hostile.FreshVmTest do
+  # A load that is the first thing a VM does: nothing that an earlier call would have loaded, opened
+  # or interned is there.
+  use ExUnit.Case, async: true
+
+  import BaileysEx.Auth.TempDir
+
+  alias BaileysEx.Auth.{Fixtures, NativeFilePersistence, State}
+  alias BaileysEx.Test.{FirstCall, Vm}
+
+  setup :setup_temp_dir
+
+  # A VM for each: of every family one file, and the credentials.
+  for form <- [:baileys, :explicit, :legacy, :native] do
+    @tag timeout: 120_000
+    test "loads the credentials and each family of the #{form} form" do
+      form = unquote(form)
+      backend = Fixtures.backend(form)
+      # The fixture itself: a load changes nothing.
+      path = Fixtures.path(form)
+      terms = Fixtures.load_all!(backend, path)
+
+      firsts =
+        terms |> Map.keys() |> Enum.sort() |> Enum.uniq_by(&with({type, _} <- &1, do: type))
+
+      assert length(firsts) == 11
+
+      firsts
+      |> Task.async_stream(
+        fn key ->
+          {type, id} = with :creds <- key, do: {"creds", ""}
+          arguments = [backend, path, type, id]
+          {key, Vm.run(Vm.call(FirstCall, :load, arguments))}
+        end,
+        max_concurrency: 2,
+        timeout: 60_000
+      )
+      |> Enum.each(fn {:ok, {key, printed}} ->
+        assert printed == {[FirstCall.summary({:ok, terms[key]})], 0}, inspect(key)
+      end)
+    end
+  end
+
+  # The one VM that loads all of a form after its first call: nothing of one load breaks the next.
+  test "loads every file of every form, one after the other" do
+    for form <- Fixtures.forms() do
+      path = Fixtures.path(form)
+      backend = Fixtures.backend(form)
+      expected = for {key, term} <- Fixtures.load_all!(backend, path), do: {inspect(key), term}
+
+      code = Vm.call(FirstCall, :load_all, [backend, path])
+      assert {lines, 0} = Vm.run(code)
+      assert length(lines) == 99
+
+      assert Enum.sort(lines) ==
+               Enum.sort(
+                 for {key, term} <- expected, do: "#{key} #{FirstCall.summary({:ok, term})}"
+               )
+    end
+  end
+
+  test "atoms of additional data load where no one has seen them", %{tmp: tmp} do
+    path = Path.join(tmp, "auth")
+    # Made at run time: no module that another VM might load names them.
+    atoms = for name <- ["alpha", "ключ", "é", "with space"], do: String.to_atom("fresh #{name}")
+    state = State.new(additional_data: %{hd(atoms) => {List.last(atoms), 1}, labels: atoms})
+    :ok = NativeFilePersistence.save_credentials(path, state)
+
+    code = Vm.call(FirstCall, :load, [NativeFilePersistence, path, "creds", ""])
+    assert Vm.run(code) == {[FirstCall.summary({:ok, state})], 0}
+  end
+
+  test "elixir -e loads too, with nothing started by hand", %{tmp: tmp} do
+    ebin = :baileys_ex_auth |> :code.lib_dir() |> Path.join("ebin")
+    path = Fixtures.copy!(:native, tmp)
+
+    script = """
+    {:ok, auth} = BaileysEx.Auth.NativeFilePersistence.use_native_file_auth_state(#{inspect(path)})
+    IO.puts(auth.state.registered)
+    """
+
+    # Without the application there are no locks, and it says so.
+    assert {printed, 1} =
+             System.cmd("elixir", ["-pa", ebin, "-e", script], stderr_to_stdout: true)
+
+    assert printed =~ "start the application :baileys_ex_auth"
+
+    started = "{:ok, _} = Application.ensure_all_started(:baileys_ex_auth)\n" <> script
+    assert {"true\n", 0} = System.cmd("elixir", ["-pa", ebin, "-e", started])
+  end
+end
