@@ -21,4 +21,17 @@ defmodule BaileysEx.GuidesTest do
       other: Path.join(tmp, "other")
     )
   end
+
+  test "the code of choosing-a-backend runs and gives what it says", %{tmp: tmp} do
+    Guide.run("guides/choosing-a-backend.md", dir: tmp)
+  end
+
+  test "the code of durability runs and gives what it says", %{tmp: tmp} do
+    Guide.run("guides/durability.md", path: Path.join(tmp, "auth"))
+  end
+
+  test "the code of operating runs and gives what it says", %{tmp: tmp} do
+    binding = Guide.run("guides/operating.md", dir: tmp)
+    Supervisor.stop(binding[:supervisor])
+  end
 end
