@@ -34,4 +34,21 @@ defmodule BaileysEx.GuidesTest do
     binding = Guide.run("guides/operating.md", dir: tmp)
     Supervisor.stop(binding[:supervisor])
   end
+
+  test "the code of troubleshooting runs and gives what it says", %{tmp: tmp} do
+    binding = Guide.run("guides/troubleshooting.md", path: Fixtures.copy!(:baileys, tmp))
+    GenServer.stop(binding[:pid])
+  end
+
+  test "the code of the questions runs and gives what it says", %{tmp: tmp} do
+    Guide.run("guides/faq.md",
+      baileys: Fixtures.copy!(:baileys, tmp),
+      native: Path.join(tmp, "native")
+    )
+  end
+
+  test "every guide is run" do
+    tests = Enum.map_join(Path.wildcard("test/guides/*.exs"), &File.read!/1)
+    for guide <- Path.wildcard("guides/*.md"), do: assert(tests =~ ~s("#{guide}"), guide)
+  end
 end
