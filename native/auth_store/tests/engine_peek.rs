@@ -1,0 +1,148 @@
+//! Looking into a directory that somebody else may be using, on the disk of this machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use auth_store::Error;
+use auth_store::engine::{Change, Directory, Happened, Limits, Policy, RealDisk};
+use tempfile::TempDir;
+
+fn directory(path: &Path) -> Directory<RealDisk> {
+    Directory::new(RealDisk, path.to_owned(), Policy::Journaled)
+}
+
+fn put<'a>(name: &'a str, bytes: &'a [u8]) -> Change<'a> {
+    Change {
+        name,
+        bytes: Some(bytes),
+    }
+}
+
+fn delete(name: &str) -> Change<'_> {
+    Change { name, bytes: None }
+}
+
+/// Everything that is in a directory, with its content.
+fn image(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+fn listed(directory: &Directory<RealDisk>) -> Vec<String> {
+    let mut names = Vec::new();
+    directory
+        .list(&mut |name| names.push(name.to_owned()))
+        .unwrap();
+    names.sort_unstable();
+    names
+}
+
+/// Two commits, and files as a power cut may leave them: torn, lost, and back from the dead.
+fn crashed(path: &Path) {
+    let owner = directory(path);
+    owner
+        .commit(&[put("a", b"1"), put("b", b"2"), put("c", b"3")])
+        .unwrap();
+    owner.commit(&[put("a", b"4"), delete("c")]).unwrap();
+    fs::write(path.join("a"), "").unwrap();
+    fs::remove_file(path.join("b")).unwrap();
+    fs::write(path.join("c"), "3").unwrap();
+    fs::write(path.join(".baileys_ex.tmp-17"), "half").unwrap();
+}
+
+#[test]
+fn shows_what_was_committed_and_writes_nothing() {
+    let root = TempDir::new().unwrap();
+    crashed(root.path());
+    let before = image(root.path());
+
+    let visitor = directory(root.path());
+    visitor.peek().unwrap();
+    assert_eq!(visitor.read("a").unwrap().unwrap(), b"4");
+    assert_eq!(visitor.read("b").unwrap().unwrap(), b"2");
+    assert_eq!(visitor.read("c").unwrap(), None);
+    assert_eq!(listed(&visitor), ["a", "b"]);
+    assert_eq!(image(root.path()), before);
+}
+
+#[test]
+fn shows_what_a_recovery_then_makes_of_it() {
+    let root = TempDir::new().unwrap();
+    crashed(root.path());
+    let visitor = directory(root.path());
+    visitor.peek().unwrap();
+    let owner = directory(root.path());
+    owner.open().unwrap();
+
+    assert_eq!(listed(&visitor), listed(&owner));
+    for name in ["a", "b", "c"] {
+        assert_eq!(visitor.read(name).unwrap(), owner.read(name).unwrap());
+    }
+}
+
+#[test]
+fn does_not_disturb_an_owner_that_goes_on() {
+    let root = TempDir::new().unwrap();
+    let owner = directory(root.path());
+    owner.commit(&[put("a", b"1")]).unwrap();
+    owner.take_happened();
+    directory(root.path()).peek().unwrap();
+    owner.commit(&[put("b", b"2")]).unwrap();
+    // An owner that finds its journal changed recovers first.
+    assert_eq!(owner.take_happened(), Happened::default());
+}
+
+#[test]
+fn is_no_opening() {
+    let root = TempDir::new().unwrap();
+    crashed(root.path());
+    let directory = directory(root.path());
+    directory.peek().unwrap();
+    assert!(!directory.is_open());
+    // A commit opens, and recovers first.
+    directory.commit(&[put("d", b"5")]).unwrap();
+    assert!(directory.is_open());
+    assert_eq!(directory.read("a").unwrap().unwrap(), b"4");
+    assert_eq!(listed(&directory), ["a", "b", "d"]);
+}
+
+#[test]
+fn refuses_a_journal_that_is_damaged() {
+    let root = TempDir::new().unwrap();
+    fs::write(root.path().join(".baileys_ex.journal"), "no journal").unwrap();
+    let visitor = directory(root.path());
+    assert!(matches!(visitor.peek(), Err(Error::Corrupt { .. })));
+    assert!(matches!(
+        visitor.read("a"),
+        Err(Error::RecoveryRequired { .. })
+    ));
+}
+
+#[test]
+fn tells_recoveries_and_checkpoints_once() {
+    let root = TempDir::new().unwrap();
+    crashed(root.path());
+    let limits = Limits {
+        checkpoint: 64,
+        ..Limits::default()
+    };
+    let path = root.path().to_owned();
+    let owner = Directory::with_limits(RealDisk, path, Policy::Journaled, limits);
+    owner.open().unwrap();
+    let happened = owner.take_happened();
+    assert_eq!((happened.recoveries, happened.recovered_commits), (1, 2));
+    assert_eq!(happened.checkpoints, 0);
+    assert_eq!(owner.take_happened(), Happened::default());
+
+    for _ in 0..3 {
+        owner.commit(&[put("a", &[7; 64])]).unwrap();
+    }
+    let happened = owner.take_happened();
+    assert_eq!((happened.recoveries, happened.checkpoints), (0, 2));
+}
