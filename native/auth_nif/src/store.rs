@@ -436,7 +436,7 @@ fn key<'a>(family: &'a str, id: Option<&'a [u8]>) -> Result<Key<'a>> {
 fn local_identity<'a>(
     store: &Store<RealDisk>,
     families: impl IntoIterator<Item = &'a str>,
-) -> Result<Option<Vec<u8>>> {
+) -> Result<Option<Arc<[u8]>>> {
     if families.into_iter().any(|family| family == "session") {
         store.local_identity()
     } else {

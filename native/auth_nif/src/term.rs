@@ -1,5 +1,7 @@
 //! BEAM terms to `Value` and back.
 
+use std::collections::HashMap;
+
 use auth_store::codec::Problem;
 use auth_store::value::{MAX_DEPTH, Value};
 use rustler::types::atom::Atom;
@@ -125,21 +127,57 @@ pub fn within(member: &str, problem: Problem) -> Problem {
 
 /// Makes the term of a value. The atoms it makes come from the schema, never from a file.
 pub fn from_value<'a>(env: Env<'a>, value: &Value) -> NifResult<Term<'a>> {
-    match value {
-        Value::Nil => Ok(rustler::types::atom::nil().encode(env)),
-        Value::Bool(flag) => Ok(flag.encode(env)),
-        Value::Int(int) => integer_term(env, *int),
-        Value::Float(float) => Ok(float.encode(env)),
-        Value::Atom(name) => Atom::from_str(env, name).map(|atom| atom.encode(env)),
-        Value::Binary(bytes) => Ok(binary_term(env, bytes)),
-        Value::List(items) => terms(env, items).map(|items| items.encode(env)),
-        Value::Tuple(items) => terms(env, items).map(|items| make_tuple(env, &items)),
-        Value::Map(pairs) => map_term(env, pairs),
+    Terms {
+        env,
+        atoms: HashMap::new(),
     }
+    .of(value)
 }
 
-fn terms<'a>(env: Env<'a>, values: &[Value]) -> NifResult<Vec<Term<'a>>> {
-    values.iter().map(|value| from_value(env, value)).collect()
+/// What makes terms, with the atoms of this value: they come again and again, and the BEAM takes a
+/// lock to look one up.
+struct Terms<'a, 'v> {
+    env: Env<'a>,
+    atoms: HashMap<&'v str, Term<'a>>,
+}
+
+impl<'a, 'v> Terms<'a, 'v> {
+    fn of(&mut self, value: &'v Value) -> NifResult<Term<'a>> {
+        match value {
+            Value::Nil => Ok(rustler::types::atom::nil().encode(self.env)),
+            Value::Bool(flag) => Ok(flag.encode(self.env)),
+            Value::Int(int) => integer_term(self.env, *int),
+            Value::Float(float) => Ok(float.encode(self.env)),
+            Value::Atom(name) => self.atom(name),
+            Value::Binary(bytes) => Ok(binary_term(self.env, bytes)),
+            Value::List(items) => self.all(items).map(|items| items.encode(self.env)),
+            Value::Tuple(items) => self.all(items).map(|items| make_tuple(self.env, &items)),
+            Value::Map(pairs) => self.map(pairs),
+        }
+    }
+
+    fn atom(&mut self, name: &'v str) -> NifResult<Term<'a>> {
+        if let Some(term) = self.atoms.get(name) {
+            return Ok(*term);
+        }
+        let term = Atom::from_str(self.env, name)?.encode(self.env);
+        self.atoms.insert(name, term);
+        Ok(term)
+    }
+
+    fn all(&mut self, values: &'v [Value]) -> NifResult<Vec<Term<'a>>> {
+        values.iter().map(|value| self.of(value)).collect()
+    }
+
+    fn map(&mut self, pairs: &'v [(Value, Value)]) -> NifResult<Term<'a>> {
+        let mut keys = Vec::with_capacity(pairs.len());
+        let mut values = Vec::with_capacity(pairs.len());
+        for (key, value) in pairs {
+            keys.push(self.of(key)?);
+            values.push(self.of(value)?);
+        }
+        Term::map_from_term_arrays(self.env, &keys, &values)
+    }
 }
 
 fn integer_term(env: Env<'_>, int: i128) -> NifResult<Term<'_>> {
@@ -155,14 +193,4 @@ pub fn binary_term<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
     let mut binary = NewBinary::new(env, bytes.len());
     binary.as_mut_slice().copy_from_slice(bytes);
     binary.into()
-}
-
-fn map_term<'a>(env: Env<'a>, pairs: &[(Value, Value)]) -> NifResult<Term<'a>> {
-    let mut keys = Vec::with_capacity(pairs.len());
-    let mut values = Vec::with_capacity(pairs.len());
-    for (key, value) in pairs {
-        keys.push(from_value(env, key)?);
-        values.push(from_value(env, value)?);
-    }
-    Term::map_from_term_arrays(env, &keys, &values)
 }

@@ -32,6 +32,8 @@ pub struct Store<D: Disk> {
     directory: Directory<D>,
     format: Format,
     manifest: Mutex<Option<Known>>,
+    /// The identity in the credentials as they were when their file had this stamp.
+    identity: Mutex<Option<(Stamp, Arc<[u8]>)>>,
     /// The manifest was read once, and this library may use the directory.
     is_ours: AtomicBool,
 }
@@ -50,6 +52,7 @@ impl<D: Disk> Store<D> {
             directory: Directory::new(disk, path, format.policy()),
             format,
             manifest: Mutex::new(None),
+            identity: Mutex::new(None),
             is_ours: AtomicBool::new(false),
         }
     }
@@ -112,15 +115,26 @@ impl<D: Disk> Store<D> {
     }
 
     /// The account's identity, which the sessions of a JSON directory leave out; `None` without
-    /// credentials.
-    pub fn local_identity(&self) -> Result<Option<Vec<u8>>> {
+    /// credentials. Read again only when their file has changed: every session asks for it.
+    pub fn local_identity(&self) -> Result<Option<Arc<[u8]>>> {
         let name = layout::creds_name(self.format);
+        let Some(stamp) = self.directory.stamp(&name)? else {
+            return Ok(None);
+        };
+        let mut known = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, identity)) = &*known
+            && *of == stamp
+        {
+            return Ok(Some(Arc::clone(identity)));
+        }
         let Some(bytes) = self.directory.read(&name)? else {
             return Ok(None);
         };
-        json::local_identity(&bytes)
-            .map(Some)
-            .map_err(|problem| Error::content(&self.path().join(&name), problem))
+        let identity: Arc<[u8]> = json::local_identity(&bytes)
+            .map_err(|problem| Error::content(&self.path().join(&name), problem))?
+            .into();
+        *known = Some((stamp, Arc::clone(&identity)));
+        Ok(Some(identity))
     }
 
     /// Saves and deletes, all or nothing. The caller holds the directory's lock.

@@ -291,6 +291,35 @@ fn a_load_opens_looks_and_reads() {
 }
 
 #[test]
+fn the_identity_for_sessions_is_looked_at_each_time_and_read_when_the_credentials_change() {
+    let account = account(Format::Json, 1);
+    let save = |public: u8| {
+        let key = format!(r#"{{"type":"Buffer","data":{:?}}}"#, [public; 32]);
+        let creds = format!(r#"{{"signedIdentityKey":{{"public":{key},"private":{key}}}}}"#);
+        let change = KeyChange {
+            key: Key::Creds,
+            bytes: Some(creds.as_bytes()),
+        };
+        account.store.commit(&[change]).unwrap();
+    };
+    let identity = || {
+        let (identity, calls) = account.disk.calls_of(|| account.store.local_identity());
+        (identity.unwrap().unwrap(), calls)
+    };
+    // Another process replaces the file at any time, and with one of the same size.
+    for public in [1, 2] {
+        save(public);
+        assert_eq!(identity().0[..], [&[5][..], &[public; 32]].concat());
+    }
+    // File times are too coarse to tell versions apart that are only just written.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    identity();
+    assert_eq!(identity().1, counts([("stat", 1)]));
+    save(3);
+    assert_eq!(identity().0[1], 3);
+}
+
+#[test]
 fn what_a_save_and_a_load_cost_does_not_depend_on_the_other_keys() {
     for format in [Format::Etf, Format::Json] {
         let few = account(format, 1);

@@ -48,7 +48,7 @@ impl<D: Disk> Directory<D> {
 
         let record = journal.encode(position.epoch, position.link, &changes)?;
         let temps = self.write_temps(&changes)?;
-        writer.position = Some(journal.append(&file, &position, record, self.limits.chunk)?);
+        writer.position = Some(journal.append(&file, &position, record, &self.limits)?);
         self.apply_unsynced(&changes, &existing, temps)
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::directory::Limits;
 use super::disk::{Disk, Kind, SyncPoint};
 use super::failure::{At, Failure, Outcome};
 use super::names;
@@ -123,19 +124,21 @@ impl<'a, D: Disk> Journal<'a, D> {
 
     /// Appends the record and syncs it: the commit point. The file grows by zeros, by about as much
     /// as it holds, so that most syncs find the size as it was and write no metadata: between one
-    /// `chunk` and [`MAX_CHUNKS`] of them at a time, since most accounts are small.
+    /// chunk and [`MAX_CHUNKS`] of them at a time, since most accounts are small.
     pub fn append(
         &self,
         file: &D::File,
         position: &Position,
         (mut record, link): (Vec<u8>, Link),
-        chunk: u64,
+        limits: &Limits,
     ) -> Outcome<Position> {
         let end = position.end + record.len() as u64;
         let mut allocated = position.allocated;
         if end > allocated {
-            let room = position.end.min((MAX_CHUNKS - 1) * chunk);
-            allocated = (end + room).next_multiple_of(chunk);
+            let room = position.end.min((MAX_CHUNKS - 1) * limits.chunk);
+            // No record starts behind the limit.
+            let wanted = (end + room).min(limits.checkpoint.max(end));
+            allocated = wanted.next_multiple_of(limits.chunk);
             record.resize(record.len() + (allocated - end) as usize, 0);
         }
         write_all(self.disk, file, &record, position.end)

@@ -15,8 +15,8 @@ const MAX_ATOM_CHARS: usize = 255;
 ///
 /// Refused are: another version byte; compression; funs, pids, ports, references and bit strings;
 /// terms nested deeper than [`MAX_DEPTH`]; lengths that the bytes do not have; bytes after the
-/// term. `atom` is called with the name of every atom, as often as it occurs; where it gives
-/// `false` the term is refused.
+/// term. `atom` is called with the name of every atom, once or more often; where it gives `false`
+/// the term is refused.
 ///
 /// Takes linear time and, but for Latin-1 atoms, no memory.
 pub fn scan(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Result<(), Problem> {
@@ -29,6 +29,7 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
     let mut open = [0u64; MAX_DEPTH + 1];
     let mut depth = 0;
     open[0] = 1;
+    let mut allowed = Allowed::default();
     loop {
         while open[depth] == 0 {
             if depth == 0 {
@@ -39,7 +40,11 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
         open[depth] -= 1;
         match cursor.item()? {
             Item::Atom(name) => {
-                if !atom(&name) {
+                let is_allowed = match name {
+                    Cow::Borrowed(name) => allowed.holds(name, atom),
+                    Cow::Owned(name) => atom(&name),
+                };
+                if !is_allowed {
                     return Err(Fault::new("holds an atom that is refused"));
                 }
             }
@@ -52,6 +57,40 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
             Item::Int(_) | Item::Float(_) | Item::Binary(_) | Item::Bytes(_) => {}
         }
     }
+}
+
+/// Atoms that were allowed lately, each in the place that its letters give it. The structs of a
+/// record name the same members again and again, and to ask the BEAM about one costs far more.
+struct Allowed<'a>([Option<&'a str>; ALLOWED]);
+
+const ALLOWED: usize = 64;
+
+impl Default for Allowed<'_> {
+    fn default() -> Self {
+        Allowed([None; ALLOWED])
+    }
+}
+
+impl<'a> Allowed<'a> {
+    fn holds(&mut self, name: &'a str, ask: &mut dyn FnMut(&str) -> bool) -> bool {
+        let place = &mut self.0[place(name.as_bytes(), ALLOWED)];
+        if *place == Some(name) {
+            return true;
+        }
+        let allowed = ask(name);
+        if allowed {
+            *place = Some(name);
+        }
+        allowed
+    }
+}
+
+/// Any two names may have the same place; those of the known structs mostly do not.
+fn place(name: &[u8], places: usize) -> usize {
+    let letter = |at: usize| usize::from(name.get(at).copied().unwrap_or_default());
+    let middle = letter(name.len() / 2);
+    let last = letter(name.len().saturating_sub(1));
+    (name.len() + 7 * letter(0) + 3 * middle + 13 * last) % places
 }
 
 fn deeper(open: &mut [u64; MAX_DEPTH + 1], depth: usize, count: u64) -> Outcome<usize> {
