@@ -15,7 +15,7 @@ defmodule BaileysEx.Bench.Scale do
 
   defp directories(count, root) do
     paths = for number <- 1..count, do: Path.join(root, "account-#{number}")
-    before = :erlang.memory(:total)
+    before = memory("VmRSS")
 
     {micros, most} =
       :timer.tc(fn ->
@@ -36,11 +36,11 @@ defmodule BaileysEx.Bench.Scale do
         end)
       end)
 
-    memory = div(max(:erlang.memory(:total) - before, 0), 1024)
+    memory = max(memory("VmRSS") - before, 0)
 
     IO.puts(
       "#{count} directories: made in #{seconds(micros)}, used again in #{seconds(again)}, " <>
-        "at most #{most} open files of #{limit()}, #{memory} KiB more in the VM"
+        "at most #{most} open files of #{limit()}, #{memory} KiB more of memory"
     )
   end
 
