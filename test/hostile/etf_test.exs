@@ -3,6 +3,8 @@ defmodule BaileysEx.Hostile.EtfTest do
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
+  import BaileysEx.Test.Property
+  import Bitwise
 
   alias BaileysEx.Auth.{
     CorruptFileError,
@@ -17,6 +19,8 @@ defmodule BaileysEx.Hostile.EtfTest do
 
   @manifest ".baileys_ex_native_file_persistence.etf"
   @mebibyte 1_048_576
+  # What is never made anew where credentials were saved.
+  @identity [:noise_key, :signed_identity_key, :signed_pre_key, :registration_id, :adv_secret_key]
 
   setup :setup_temp_dir
 
@@ -62,6 +66,45 @@ defmodule BaileysEx.Hostile.EtfTest do
     end
 
     refute_atoms("hostile_creds_")
+  end
+
+  test "credentials of any other shape are refused or complete, and the VM goes on",
+       %{path: path} do
+    {:ok, state} = NativeFilePersistence.load_credentials(path)
+    file = Path.join(path, "creds.etf")
+    fields = Map.keys(state)
+
+    for_seeds(1..600, fn _seed ->
+      damaged =
+        Enum.reduce(1..one_of([1, 1, 1, 5, 30]), state, fn _, damaged ->
+          if one_of([true, false]),
+            do: Map.put(damaged, one_of(fields), garbage()),
+            else: Map.delete(damaged, one_of(fields))
+        end)
+
+      term = one_of([damaged, damaged, damaged, garbage(), %{state: damaged}, [damaged]])
+      File.write!(file, :erlang.term_to_binary(term))
+
+      case NativeFilePersistence.load_credentials(path) do
+        {:ok, loaded} ->
+          # Nothing of the identity was made up.
+          assert %State{} = loaded
+          assert Map.take(loaded, @identity) == Map.take(term, @identity)
+          assert inspect(loaded) =~ "#BaileysEx.Auth.State<"
+
+        {:error, %CorruptFileError{path: ^file} = error} ->
+          assert Exception.message(error) =~ "creds.etf"
+      end
+
+      _any = NativeFilePersistence.verify(path)
+    end)
+  end
+
+  defp garbage do
+    one_of(
+      [nil, [], %{}, "", "text", <<0xFF>>, 7, -1, 1.5, :atom, {}, {:a, 1}, [1 | 2]] ++
+        [%{__struct__: 5}, %{__struct__: :gone}, %URI{}, %{1 => 2}, ["x"], 1 <<< 200]
+    )
   end
 
   test "a hostile manifest stops everything and touches nothing", %{path: path, tmp: tmp} do
