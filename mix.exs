@@ -15,8 +15,11 @@ defmodule BaileysEx.Auth.MixProject do
       start_permanent: Mix.env() == :prod,
       test_coverage: [summary: [threshold: 0]],
       aliases: aliases(),
-      deps: [],
-      description: "Crash-safe storage of WhatsApp auth state, compatible with Baileys"
+      deps: deps(Mix.env()),
+      name: "BaileysEx.Auth",
+      description: "Crash-safe storage of WhatsApp auth state, compatible with Baileys",
+      package: package(),
+      docs: &docs/0
     ]
   end
 
@@ -26,6 +29,81 @@ defmodule BaileysEx.Auth.MixProject do
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]
   defp elixirc_paths(_), do: ["lib"]
+
+  # Mix asks for Hex as soon as it sees a Hex package, even one that is `only:` for another environment.
+  defp deps(:docs), do: [{:ex_doc, "~> 0.34", only: :docs, runtime: false}]
+  defp deps(_), do: []
+
+  defp package do
+    [
+      licenses: ["MIT"],
+      links: %{"Baileys" => "https://github.com/WhiskeySockets/Baileys"},
+      files: ~w(
+        mix.exs .formatter.exs lib mix
+        Cargo.toml Cargo.lock
+        native/auth_nif/Cargo.toml native/auth_nif/src
+        native/auth_store/Cargo.toml native/auth_store/src native/auth_store/benches
+        README.md CHANGELOG.md LICENSE guides
+      )
+    ]
+  end
+
+  # `MIX_ENV=docs mix do deps.get, docs`
+  defp docs do
+    [
+      main: "readme",
+      source_ref: "v#{@version}",
+      extras: ["README.md"] ++ guides() ++ ["CHANGELOG.md", "LICENSE"],
+      groups_for_extras: [Guides: guides()],
+      groups_for_modules: module_groups()
+    ]
+  end
+
+  # In the order in which they are read; one that is not named here comes last.
+  defp guides do
+    order =
+      ~w(getting-started coming-from-baileys choosing-a-backend durability custom-backends operating
+         troubleshooting faq)
+
+    "guides/*.md"
+    |> Path.wildcard()
+    |> Enum.sort_by(&Enum.find_index(order, fn name -> name == Path.basename(&1, ".md") end))
+  end
+
+  # Mix tasks are a list of their own in ExDoc.
+  defp module_groups do
+    [
+      Directories: [
+        BaileysEx.Auth.NativeFilePersistence,
+        BaileysEx.Auth.FilePersistence,
+        BaileysEx.Auth.PersistenceMigration,
+        BaileysEx.Auth.Persistence,
+        BaileysEx.Auth.Lock
+      ],
+      "Key store": [
+        BaileysEx.Auth.KeyStore,
+        BaileysEx.Auth.KeyStore.Ref,
+        BaileysEx.Auth.KeyStore.TxRef,
+        BaileysEx.Signal.Store,
+        BaileysEx.Signal.Store.Memory
+      ],
+      "Credentials and keys": [
+        BaileysEx.Auth.State,
+        BaileysEx.Signal.Curve,
+        BaileysEx.Signal.SessionRecord,
+        ~r/^BaileysEx\.Signal\.Group\./,
+        BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
+      ],
+      Operating: [
+        BaileysEx.Auth.Inspection,
+        BaileysEx.Auth.Inspection.PreKeys,
+        BaileysEx.Auth.Verification,
+        BaileysEx.Auth.CLI,
+        BaileysEx.Auth.Telemetry
+      ],
+      Errors: [~r/Error$/]
+    ]
+  end
 
   defp aliases do
     [

@@ -36,7 +36,8 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
 
     case System.find_executable("cargo") do
       nil ->
-        {:error, "cargo was not found: install Rust (Debian: apt-get install cargo, or rustup)"}
+        {:error,
+         "cargo was not found: install Rust 1.91 or later with rustup (https://rustup.rs)"}
 
       cargo ->
         case System.cmd(cargo, args, cd: @root, env: env, into: IO.stream()) do

@@ -2,34 +2,132 @@ defmodule BaileysEx.Auth.PackagingTest do
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
+  alias BaileysEx.Test.Package
 
+  # The crates of the package are compiled once, and again when they have changed.
   @moduletag timeout: 600_000
 
-  @root Path.expand("..", __DIR__)
+  setup_all context do
+    {:ok, tmp: tmp} = setup_temp_dir(context)
+    {:ok, package: Package.unpack(), consumer: Package.copy_project("consumer", tmp)}
+  end
 
   setup :setup_temp_dir
 
-  test "a project with a dependency on this one compiles, starts, saves and loads", %{tmp: tmp} do
-    path = Path.join(tmp, "auth")
-    {output, status} = mix("consumer", tmp, ["run", "-e", "Consumer.run(#{inspect(path)})"])
-    assert status == 0, output
+  test "the package holds sources and documents, and nothing that was built" do
+    files = Package.files()
+
+    for file <- files,
+        do:
+          assert(
+            Path.extname(file) in ~w(.ex .exs .rs .toml .lock .md) or file == "LICENSE",
+            file
+          )
+
+    for file <- ~w(Cargo.lock LICENSE README.md CHANGELOG.md mix.exs), do: assert(file in files)
+    assert files == Enum.uniq(files)
+  end
+
+  test "the package names what Hex asks for" do
+    config = Mix.Project.config()
+    assert byte_size(config[:description]) in 1..300
+    assert config[:package][:licenses] == ["MIT"]
+    assert {:ok, _} = Version.parse(config[:version])
+    assert Enum.all?(config[:package][:links], fn {_, link} -> link =~ ~r{^https://} end)
+  end
+
+  test "the crates and the project have one version" do
+    version = Mix.Project.config()[:version]
+    assert File.read!("Cargo.toml") =~ ~s(version = "#{version}")
+
+    for crate <- ~w(auth_nif auth_store) do
+      assert File.read!("Cargo.lock") =~ ~s(name = "#{crate}"\nversion = "#{version}")
+    end
+  end
+
+  test "a project that depends on the package saves and loads", context do
+    path = Path.join(context.tmp, "auth")
+    output = mix!(context.consumer, context.package, run("Consumer.run(#{inspect(path)})"))
     assert output =~ "consumer: saved and loaded"
-    refute output =~ "warning:"
     assert File.exists?(Path.join(path, "creds.etf"))
   end
 
-  # Builds into `tmp`, with the crates that this build has compiled already.
-  defp mix(project, tmp, args) do
-    env = [
-      {"MIX_ENV", "prod"},
-      {"MIX_BUILD_PATH", Path.join(tmp, "_build")},
-      {"CARGO_TARGET_DIR", System.get_env("CARGO_TARGET_DIR") || Path.join(@root, "_build/cargo")}
-    ]
+  test "the package's Mix tasks are the project's", context do
+    output = mix!(context.consumer, context.package, ~w(do compile + help baileys.auth.inspect))
+    assert output =~ "mix baileys.auth.inspect PATH"
+  end
 
-    System.cmd("mix", args,
-      cd: Path.join([@root, "test", project]),
-      env: env,
-      stderr_to_stdout: true
-    )
+  test "applications of an umbrella share it", %{package: package, tmp: tmp} do
+    umbrella = Package.copy_project("umbrella", tmp)
+    reader = Path.join(umbrella, "apps/reader")
+    code = "Reader.run(#{inspect(Path.join(tmp, "auth"))})"
+
+    assert mix!(umbrella, package, run(code)) =~ "umbrella: saved and loaded"
+    refute mix!(reader, package, run(code)) =~ "Compiling", "the umbrella's build was not shared"
+    assert [_] = Path.wildcard(Path.join(tmp, "umbrella/**/priv/native/*.so"))
+  end
+
+  test "a release runs wherever it is put", %{tmp: tmp} = context do
+    mix!(context.consumer, context.package, ["release", "--path", Path.join(tmp, "built")])
+    File.rename!(Path.join(tmp, "built"), Path.join(tmp, "moved"))
+    path = Path.join(tmp, "auth")
+
+    output = eval!(tmp, ~s|BaileysEx.Auth.CLI.main(["--help"])|)
+    assert output =~ "Commands:"
+
+    output =
+      eval!(tmp, """
+      {:ok, _} = Application.ensure_all_started(:consumer)
+      Consumer.run(#{inspect(path)})
+      """)
+
+    assert output =~ "consumer: saved and loaded"
+    assert eval!(tmp, "BaileysEx.Auth.CLI.main([\"inspect\", #{inspect(path)}])") =~ path
+  end
+
+  test "a build without cargo says what to install", %{package: package, tmp: tmp} do
+    consumer = Package.copy_project("consumer", tmp)
+    env = [{"PATH", path_without_cargo(tmp)}]
+    {output, status} = Package.mix(consumer, package, ["compile"], env)
+    assert status != 0
+    assert output =~ "cargo was not found: install Rust"
+    refute output =~ "(stacktrace)"
+    refute output =~ "Compiling"
+  end
+
+  defp run(code), do: ["run", "-e", code]
+
+  defp mix!(project, package, args) do
+    {output, status} = Package.mix(project, package, args)
+    assert status == 0, output
+    refute output =~ "warning:", output
+    output
+  end
+
+  defp eval!(tmp, code) do
+    consumer = Path.join(tmp, "moved/bin/consumer")
+    {output, status} = System.cmd(consumer, ["eval", code], cd: tmp, stderr_to_stdout: true)
+    assert status == 0, output
+    output
+  end
+
+  # Each directory with a cargo is replaced by one of links to everything else in it.
+  defp path_without_cargo(tmp) do
+    System.fetch_env!("PATH")
+    |> String.split(":")
+    |> Enum.map_join(":", fn directory ->
+      if File.exists?(Path.join(directory, "cargo")), do: links(directory, tmp), else: directory
+    end)
+  end
+
+  defp links(directory, tmp) do
+    links = Path.join(tmp, "bin_#{:erlang.phash2(directory)}")
+    File.mkdir_p!(links)
+
+    for name <- File.ls!(directory), name != "cargo" do
+      File.ln_s(Path.join(directory, name), Path.join(links, name))
+    end
+
+    links
   end
 end

@@ -50,37 +50,58 @@ defmodule BaileysEx.Auth.Persistence do
   @typedoc "Ids by type. A type is a string where the VM has no atom of that name."
   @type key_list() :: %{optional(atom() | String.t()) => [String.t()]}
 
+  @doc "The credentials of the context-free backend, see `c:load_credentials/1`."
   @callback load_credentials() :: {:ok, State.t()} | {:error, term()}
+
+  @doc "The saved credentials, or a fresh identity where nothing was ever saved."
   @callback load_credentials(context :: term()) :: {:ok, State.t()} | {:error, term()}
 
+  @doc "Saves the credentials of the context-free backend, see `c:save_credentials/2`."
   @callback save_credentials(State.t()) :: :ok | {:error, term()}
+
+  @doc "Saves the credentials; `:ok` promises that they survive a crash."
   @callback save_credentials(context :: term(), State.t()) :: :ok | {:error, term()}
 
+  @doc "One key of the context-free backend, see `c:load_keys/3`."
   @callback load_keys(type :: atom(), id :: term()) :: {:ok, term()} | {:error, term()}
+
+  @doc "One key; `{:error, :not_found}` only where it was never saved or was deleted."
   @callback load_keys(context :: term(), type :: atom(), id :: term()) ::
               {:ok, term()} | {:error, term()}
 
+  @doc "Saves one key of the context-free backend, see `c:save_keys/4`."
   @callback save_keys(type :: atom(), id :: term(), data :: term()) :: :ok | {:error, term()}
+
+  @doc "Saves one key; `:ok` promises that it survives a crash."
   @callback save_keys(context :: term(), type :: atom(), id :: term(), data :: term()) ::
               :ok | {:error, term()}
 
+  @doc "Deletes one key of the context-free backend, see `c:delete_keys/3`."
   @callback delete_keys(type :: atom(), id :: term()) :: :ok | {:error, term()}
+
+  @doc "Deletes one key; `:ok` too where it is not there."
   @callback delete_keys(context :: term(), type :: atom(), id :: term()) ::
               :ok | {:error, term()}
 
-  @doc "Every key that is saved, by type."
+  @doc "The keys of the context-free backend, see `c:list_keys/1`."
   @callback list_keys() :: {:ok, key_list()} | {:error, term()}
+
+  @doc "Every key that is saved, by type."
   @callback list_keys(context :: term()) :: {:ok, key_list()} | {:error, term()}
 
-  @doc "Saves and deletes several keys, all or none of them."
+  @doc "Changes several keys of the context-free backend, see `c:commit_keys/2`."
   @callback commit_keys(changes()) :: :ok | {:error, term()}
+
+  @doc "Saves and deletes several keys, all or none of them."
   @callback commit_keys(context :: term(), changes()) :: :ok | {:error, term()}
+
+  @doc "Settles the context-free backend, see `c:recover/1`."
+  @callback recover() :: :ok | {:error, term()}
 
   @doc """
   Settles what an interrupted commit left behind, whoever made it. `BaileysEx.Auth.KeyStore` calls it
   when it starts, before it reads anything.
   """
-  @callback recover() :: :ok | {:error, term()}
   @callback recover(context :: term()) :: :ok | {:error, term()}
 
   @optional_callbacks load_credentials: 0,

@@ -67,12 +67,25 @@ defmodule BaileysEx.Signal.Store do
           optional(data_type()) => %{optional(String.t()) => data_value() | nil}
         }
 
+  @doc "Starts a store of this kind, linked to the caller."
   @callback start_link(keyword()) :: start_result()
+
+  @doc "The reference that the other callbacks take, from the pid or name of a running store."
   @callback wrap(term()) :: term()
+
+  @doc "See `get/3`."
   @callback get(term(), data_type(), [String.t()]) :: data_entries()
+
+  @doc "See `set/2`."
   @callback set(term(), data_set()) :: :ok
+
+  @doc "See `clear/1`."
   @callback clear(term()) :: :ok
+
+  @doc "See `transaction/3`; the function is given a reference of the transaction."
   @callback transaction(term(), String.t(), (term() -> result)) :: result when result: var
+
+  @doc "See `in_transaction?/1`."
   @callback in_transaction?(term()) :: boolean()
 
   @enforce_keys [:module, :ref]

@@ -1,0 +1,88 @@
+defmodule BaileysEx.Auth.DocsTest do
+  use ExUnit.Case, async: true
+
+  @root Path.expand("..", __DIR__)
+  @docs Mix.Project.config()[:docs].()
+
+  describe "the pages of ExDoc" do
+    test "hold every guide, and only files that are there" do
+      extras = @docs[:extras]
+      assert extras == Enum.uniq(extras)
+      for file <- extras, do: assert(File.regular?(Path.join(@root, file)), file)
+
+      guides = "guides/*.md" |> Path.expand(@root) |> Path.wildcard()
+      assert guides != []
+      for guide <- guides, do: assert(Path.relative_to(guide, @root) in extras)
+      assert @docs[:groups_for_extras][:Guides] -- extras == []
+    end
+
+    test "hold every public module in exactly one group" do
+      for module <- public_modules(), not mix_task?(module) do
+        groups =
+          for {group, members} <- @docs[:groups_for_modules], in?(members, module), do: group
+
+        assert length(groups) == 1, "#{inspect(module)} is in #{inspect(groups)}"
+      end
+    end
+
+    test "hold no group of a module that is not there" do
+      for {_group, members} <- @docs[:groups_for_modules], member <- members do
+        assert Enum.any?(public_modules(), &in?([member], &1)), inspect(member)
+      end
+    end
+  end
+
+  test "every public module, function, macro and callback is documented" do
+    for module <- public_modules() do
+      {:docs_v1, _, :elixir, _, moduledoc, _, entries} = Code.fetch_docs(module)
+      assert %{"en" => text} = moduledoc, "#{inspect(module)} has no @moduledoc"
+      assert String.trim(text) != ""
+
+      undocumented =
+        for {{kind, name, arity}, _, _, :none, _} <- entries,
+            kind in [:function, :macro, :callback, :macrocallback],
+            do: "#{kind} #{name}/#{arity}"
+
+      assert undocumented == [], "#{inspect(module)}: #{Enum.join(undocumented, ", ")}"
+    end
+  end
+
+  test "ExDoc is a dependency of the docs environment alone" do
+    for env <- ~w(dev test prod), do: assert(deps_in(env) == "[]")
+    assert deps_in("docs") =~ ":ex_doc"
+  end
+
+  # Without Mix's own commands, which would ask for Hex.
+  defp deps_in(env) do
+    code = """
+    Mix.start()
+    Mix.env(:#{env})
+    Code.require_file("mix.exs")
+    Mix.Project.config() |> Keyword.fetch!(:deps) |> inspect() |> IO.write()
+    """
+
+    {output, 0} = System.cmd("elixir", ["-e", code], cd: @root, stderr_to_stdout: true)
+    output
+  end
+
+  # Modules of lib/, without those of test/support, protocol implementations and `@moduledoc false`.
+  defp public_modules do
+    for module <- Application.spec(:baileys_ex_auth, :modules),
+        module.module_info(:compile)[:source]
+        |> to_string()
+        |> String.starts_with?(Path.join(@root, "lib/")),
+        not function_exported?(module, :__impl__, 1),
+        {:docs_v1, _, _, _, moduledoc, _, _} = Code.fetch_docs(module),
+        moduledoc != :hidden,
+        do: module
+  end
+
+  defp mix_task?(module), do: String.starts_with?(inspect(module), "Mix.Tasks.")
+
+  defp in?(members, module) do
+    Enum.any?(members, fn
+      %Regex{} = regex -> inspect(module) =~ regex
+      member -> member == module
+    end)
+  end
+end
