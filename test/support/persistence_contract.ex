@@ -120,6 +120,12 @@ defmodule BaileysEx.Auth.PersistenceContract do
           assert {:error, :not_found} = @backend.load_keys(path, :"pre-key", 1)
         end
 
+        test "saved as nil are deleted", %{path: path} do
+          :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
+          assert :ok = @backend.save_keys(path, :"pre-key", 1, nil)
+          assert {:error, :not_found} = @backend.load_keys(path, :"pre-key", 1)
+        end
+
         test "have integer ids too", %{path: path} do
           key = pre_key()
           :ok = @backend.save_keys(path, :"pre-key", 7, key)
@@ -368,6 +374,35 @@ defmodule BaileysEx.Auth.PersistenceContract do
 
   defmacro contract_helper do
     quote do
+      describe "a snapshot" do
+        test "is the directory as it was, usable at once, and goes its own way", %{path: path} do
+          :ok = @backend.save_credentials(path, State.new(platform: "then"))
+          for id <- 1..5, do: :ok = @backend.save_keys(path, :"lid-mapping", id, "then")
+          copy = path <> "-copy"
+          # What a snapshot that was killed left beside the target.
+          leftover = Path.join(Path.dirname(copy), ".auth-copy.baileys_ex.tmp-0123456789abcdef")
+          File.mkdir!(leftover)
+          File.write!(Path.join(leftover, "creds.json"), "{")
+
+          assert :ok = @backend.snapshot(path, copy)
+          refute File.exists?(leftover)
+          :ok = @backend.commit_keys(path, %{"lid-mapping": %{1 => nil, 2 => "now"}})
+          :ok = @backend.save_keys(copy, :"lid-mapping", 3, "copy")
+
+          for {id, here, there} <- [
+                {1, {:error, :not_found}, {:ok, "then"}},
+                {2, {:ok, "now"}, {:ok, "then"}},
+                {3, {:ok, "then"}, {:ok, "copy"}}
+              ] do
+            assert @backend.load_keys(path, :"lid-mapping", id) == here
+            assert @backend.load_keys(copy, :"lid-mapping", id) == there
+          end
+
+          assert {:ok, %{platform: "then"}} = @backend.load_credentials(copy)
+          assert {:error, :enotempty} = @backend.snapshot(path, copy)
+        end
+      end
+
       describe "the auth-state helper" do
         test "gives state, connect options and a way to save", %{path: path} do
           assert {:ok, helper} = use_auth_state(@backend, path)
@@ -415,6 +450,9 @@ defmodule BaileysEx.Auth.PersistenceContract do
 
   def checkpoint(BaileysEx.Auth.FilePersistence, _path), do: :ok
   def checkpoint(backend, path), do: :ok = backend.checkpoint(path)
+
+  def other_backend(BaileysEx.Auth.FilePersistence), do: BaileysEx.Auth.NativeFilePersistence
+  def other_backend(BaileysEx.Auth.NativeFilePersistence), do: BaileysEx.Auth.FilePersistence
 
   def backend_name(BaileysEx.Auth.FilePersistence), do: "file_persistence"
   def backend_name(BaileysEx.Auth.NativeFilePersistence), do: "native_file_persistence"

@@ -105,6 +105,14 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
+  @doc "A consistent copy. The target is locked as well: what a killed one left there is removed."
+  @spec snapshot(backend(), Path.t(), Path.t()) :: :ok | {:error, term()}
+  def snapshot({module, format} = backend, path, target) do
+    Lock.run({module, target}, fn ->
+      locked(backend, path, &Native.store_snapshot(&1, format, target))
+    end)
+  end
+
   @spec list_keys(backend(), Path.t()) :: {:ok, Persistence.key_list()} | {:error, term()}
   def list_keys({_module, format} = backend, path) do
     with {:ok, keys} <- read(backend, path, &Native.store_list(&1, format)) do

@@ -78,7 +78,8 @@ defmodule BaileysEx.Auth.FilePersistence do
 
   @doc """
   Loads the credentials of a directory; a fresh `State.new()`, and nothing written, where none
-  were saved. A file that cannot be read is an error, never a fresh state.
+  were saved. A file that cannot be read, or credentials of the other backend, is an error, never a
+  fresh state.
   """
   @impl true
   @spec load_credentials(Path.t()) :: {:ok, State.t()} | {:error, term()}
@@ -121,12 +122,12 @@ defmodule BaileysEx.Auth.FilePersistence do
   @spec save_keys(atom(), term(), term()) :: :ok | {:error, term()}
   def save_keys(type, id, data), do: save_keys(default_path(), type, id, data)
 
-  @doc "Saves a key, durably."
+  @doc "Saves a key, durably; `nil` deletes it."
   @impl true
   @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
   def save_keys(path, type, id, data) do
     {family, id} = Directory.key(type, id)
-    commit(path, [{family, id, {:put, data}}])
+    commit(path, [{family, id, change(data)}])
   end
 
   @doc "As `delete_keys/3`, in the default directory."
@@ -165,7 +166,7 @@ defmodule BaileysEx.Auth.FilePersistence do
       commit(
         path,
         for {family, id, value} <- changes do
-          {family, id, if(value == nil, do: :delete, else: {:put, value})}
+          {family, id, change(value)}
         end
       )
     end
@@ -195,15 +196,18 @@ defmodule BaileysEx.Auth.FilePersistence do
 
   @doc """
   Copies the directory, live, to `target`, which must not exist or be empty: one consistent state,
-  usable at once. Files are linked where the file system allows, since they are only ever replaced.
+  usable at once. Files are copied: Node writes in place, and would write into a linked one.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot(path, target) do
     target = Path.expand(target)
-    Directory.locked(@backend, path, &Native.store_snapshot(&1, :json, target))
+    Directory.snapshot(@backend, path, target)
   end
 
   defp load(path, key), do: Directory.load(@backend, path, key, &Native.json_load/3)
+
+  defp change(nil), do: :delete
+  defp change(value), do: {:put, value}
 
   defp commit(path, changes) do
     Directory.commit(@backend, path, changes, &Native.json_commit/2)

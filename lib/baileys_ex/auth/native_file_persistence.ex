@@ -78,7 +78,8 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
 
   @doc """
   Loads the credentials of a directory; a fresh `State.new()`, and nothing written, where none
-  were saved. A file that cannot be read is an error, never a fresh state. Fields that an older
+  were saved. A file that cannot be read, or credentials of the other backend, is an error, never a
+  fresh state. Fields that an older
   file lacks have the struct's defaults.
   """
   @impl true
@@ -131,12 +132,12 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   @spec save_keys(atom(), term(), term()) :: :ok | {:error, term()}
   def save_keys(type, id, data), do: save_keys(default_path(), type, id, data)
 
-  @doc "Saves a key, durably. Any plain term can be saved."
+  @doc "Saves a key, durably; `nil` deletes it. Any plain term can be saved."
   @impl true
   @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
   def save_keys(path, type, id, data) do
     {family, id} = Directory.key(type, id)
-    commit(path, [{family, id, :erlang.term_to_binary(data)}])
+    commit(path, [{family, id, change(data)}])
   end
 
   @doc "As `delete_keys/3`, in the default directory."
@@ -175,7 +176,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
       commit(
         path,
         for {family, id, value} <- changes do
-          {family, id, if(value != nil, do: :erlang.term_to_binary(value))}
+          {family, id, change(value)}
         end
       )
     end
@@ -217,7 +218,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot(path, target) do
     target = Path.expand(target)
-    Directory.locked(@backend, path, &Native.store_snapshot(&1, :etf, target))
+    Directory.snapshot(@backend, path, target)
   end
 
   defp load(path, key) do
@@ -253,6 +254,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
       end
     end)
   end
+
+  defp change(nil), do: nil
+  defp change(value), do: :erlang.term_to_binary(value)
 
   defp commit(path, changes) do
     Directory.commit(@backend, path, changes, &Native.etf_commit/2)

@@ -108,10 +108,30 @@ impl<D: Disk> Store<D> {
 
     /// The bytes of a key. Takes no lock: files are only ever replaced whole.
     pub fn load(&self, key: Key<'_>) -> Result<Vec<u8>> {
-        match self.file_of(key)? {
-            Some(name) => self.directory.read(&name)?.ok_or(Error::NotFound),
-            None => Err(Error::NotFound),
+        if let Some(name) = self.file_of(key)?
+            && let Some(bytes) = self.directory.read(&name)?
+        {
+            return Ok(bytes);
         }
+        if key == Key::Creds {
+            self.refuse_other_backend()?;
+        }
+        Err(Error::NotFound)
+    }
+
+    /// Credentials that are missing here may be there in the other format, or be about to: to take
+    /// the account for a new one would log it out.
+    fn refuse_other_backend(&self) -> Result<()> {
+        let other = match self.format {
+            Format::Json => Format::Etf,
+            Format::Etf => Format::Json,
+        };
+        for name in [&layout::creds_name(other), other.manifest_name()] {
+            if self.directory.stamp(name)?.is_some() {
+                return Err(Error::UnexpectedBackend(other.backend().to_owned()));
+            }
+        }
+        Ok(())
     }
 
     /// The account's identity, which the sessions of a JSON directory leave out; `None` without

@@ -9,8 +9,9 @@ defmodule BaileysEx.Auth.CLI.Snapshot do
   def usage do
     """
     Copies an auth directory, one consistent state of it, to TARGET, which must not exist or be
-    empty. The copy can be opened at once. Files are linked where the file system allows, since they
-    are only ever replaced: copy the snapshot elsewhere for a backup that outlives the disk.
+    empty. The copy can be opened at once. Native files are linked where the file system allows,
+    since they are only ever replaced: copy the snapshot elsewhere for a backup that outlives the
+    disk.
 
         mix baileys.auth.snapshot PATH TARGET [--backend native|json] [--json]
 

@@ -16,7 +16,8 @@ defmodule BaileysEx.Auth.KeyStore.OperationError do
     * `{:rollback_failed, reason, key_reasons}`: a backend without `commit_keys` failed with
       `reason` in the middle of a commit, and then failed to put some keys back
 
-  Unless it is `:store_stopped` or `:rollback_failed`, nothing has changed.
+  Unless it is `:store_stopped` or `:rollback_failed`, nothing has changed. Where the backend asks
+  for recovery afterwards (`:recovery_required`), the recovery tells whether the change was saved.
 
   Neither the message nor `inspect/1` shows a value: of a reason they show atoms, numbers, texts and
   the messages of exceptions, and leave out the rest.

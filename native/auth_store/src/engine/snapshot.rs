@@ -6,7 +6,7 @@ use super::directory::{Directory, Policy};
 use super::disk::{Disk, Kind};
 use super::failure::At;
 use super::names;
-use super::staging::Staging;
+use super::staging::{Staging, sweep};
 use crate::error::{Error, Result};
 
 impl<D: Disk> Directory<D> {
@@ -22,6 +22,7 @@ impl<D: Disk> Directory<D> {
         self.exclusive_open(|writer| {
             // Links share what was written long ago: only a checkpoint knows it to be durable.
             self.checkpoint_locked(writer)?;
+            sweep(&self.disk, target)?;
             let staging = Staging::with_limits(self.disk.clone(), target, self.limits)?;
             self.copy_into(&staging)?;
             Ok(staging.publish(replace)?)
