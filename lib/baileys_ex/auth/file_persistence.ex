@@ -30,7 +30,8 @@ defmodule BaileysEx.Auth.FilePersistence do
     * `{:error, {:invalid_additional_data, message}}`: the same for `State.additional_data`
     * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: the id cannot name a file of this directory
     * `{:error, {:unsupported_persistence_version | :unexpected_persistence_backend |
-      :invalid_persistence_metadata, module, detail}}`: the directory's manifest
+      :invalid_persistence_metadata | :unsupported_journal_version, module, detail}}`: the
+      directory's manifest, or the journal that an interrupted commit of several keys left
     * `{:error, {:recovery_required, module, path}}`: an earlier write failed half-way; see
       `recover/1`
 
@@ -196,7 +197,8 @@ defmodule BaileysEx.Auth.FilePersistence do
 
   @doc """
   Copies the directory, live, to `target`, which must not exist or be empty: one consistent state,
-  usable at once. Files are copied: Node writes in place, and would write into a linked one.
+  usable at once. Files are copied, not linked: Node writes the files of such a directory in place,
+  and would write into the copy too.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot(path, target) do

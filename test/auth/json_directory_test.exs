@@ -1,0 +1,31 @@
+defmodule BaileysEx.Auth.JsonDirectoryTest do
+  @moduledoc "What holds for JSON directories only, because Node shares them."
+
+  use ExUnit.Case, async: true
+
+  import BaileysEx.Auth.TempDir
+
+  alias BaileysEx.Auth.FilePersistence
+
+  setup :setup_temp_dir
+
+  test "a snapshot shares no file with the directory, which Node writes in place", %{tmp: tmp} do
+    [path, copy] = for name <- ["live", "copy"], do: Path.join(tmp, name)
+    :ok = FilePersistence.save_keys(path, :"lid-mapping", "1", "2")
+    :ok = FilePersistence.snapshot(path, copy)
+
+    File.write!(Path.join(path, "lid-mapping-1.json"), ~s("3"))
+    assert FilePersistence.load_keys(copy, :"lid-mapping", "1") == {:ok, "2"}
+  end
+
+  test "a journal of a later version is an error, and left alone", %{tmp: tmp} do
+    journal = Path.join(tmp, ".baileys_ex.journal")
+    bytes = <<0x89, "BXJRNL\n", 2::32-little, 0::192>>
+    File.write!(journal, bytes)
+
+    assert FilePersistence.load_keys(tmp, :"lid-mapping", "1") ==
+             {:error, {:unsupported_journal_version, FilePersistence, 2}}
+
+    assert File.read!(journal) == bytes
+  end
+end
