@@ -333,6 +333,23 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       assert Table.count(table, :commit_keys) == 1
     end
 
+    test "is not tried again in a directory that is not the backend's to use" do
+      for reason <- [
+            {:recovery_required, Batch, "path"},
+            {:unsupported_persistence_version, Batch, 9},
+            {:unexpected_persistence_backend, Batch, "other"},
+            {:invalid_persistence_metadata, Batch, "damaged"},
+            {:unsupported_journal_version, Batch, 9}
+          ] do
+        table = Table.new()
+        answers(table, :commit_keys, [{:error, reason}])
+        ref = start(Batch, table)
+        error = assert_raise OperationError, fn -> KeyStore.set(ref, text("1")) end
+        assert error.reason == reason
+        assert Table.count(table, :commit_keys) == 1
+      end
+    end
+
     test "survives a backend that raises, throws, exits or answers nonsense" do
       for {misbehave, reason} <- [
             {fn -> raise "no" end, ~r/RuntimeError in .*key_store_test/},

@@ -108,13 +108,22 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     with other when other != :ok <- call(backend, :recover, []), do: failure(:recover, other)
   end
 
+  # The directory is not this backend's to use as it is.
+  @directory_problems [
+    :recovery_required,
+    :unsupported_persistence_version,
+    :unexpected_persistence_backend,
+    :invalid_persistence_metadata,
+    :unsupported_journal_version
+  ]
+
   @doc "Whether the same call could succeed later. What cannot be stored or read never can."
   @spec transient?(reason :: term()) :: boolean()
   def transient?(%module{}) when module in [CorruptFileError, InvalidKeyError, InvalidTermError],
     do: false
 
+  def transient?({reason, _module, _detail}) when reason in @directory_problems, do: false
   def transient?({:not_supported, _callback}), do: false
-  def transient?({:recovery_required, _module, _path}), do: false
   def transient?({:rollback_failed, _reason, _keys}), do: false
   def transient?(_reason), do: true
 
