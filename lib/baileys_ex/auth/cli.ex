@@ -51,9 +51,11 @@ defmodule BaileysEx.Auth.CLI do
   def main(argv), do: argv |> run() |> System.halt()
 
   @doc "Runs a command, prints what it has to say and returns its exit code."
-  @spec run([String.t()], Terminal.t()) :: exit_code()
-  def run(argv, terminal \\ Terminal.detect())
+  @spec run([String.t()]) :: exit_code()
+  def run(argv), do: run(argv, Terminal.detect())
 
+  @doc false
+  @spec run([String.t()], Terminal.t()) :: exit_code()
   def run([name | argv], terminal) when is_map_key(@commands, name) do
     command = Map.fetch!(@commands, name)
     common = [help: :boolean, json: :boolean]
