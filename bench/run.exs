@@ -25,7 +25,7 @@ context = %{
   floor: Bench.Peer.floor(),
   node: Bench.Peer.baileys(),
   rounds: if(options[:quick], do: 3, else: 9),
-  slow_rounds: if(options[:quick], do: 1, else: 3)
+  slow_rounds: if(options[:quick], do: 1, else: 2)
 }
 
 IO.puts(

@@ -112,7 +112,7 @@ defmodule Bench.Accounts do
       {"sender-key", "@g.us--15551230001--7",
        "sender-key-120363041234567890@g.us--15551230001--7.json"},
       {"lid-mapping", "_reverse", "lid-mapping-800000000_reverse.json"},
-      {"pre-key", "", "pre-key-3.json"},
+      {"pre-key", "", "pre-key-4.json"},
       {"device-list", "", "device-list-15551230001.json"}
     ]
     |> Enum.map(fn {family, suffix, file} ->
