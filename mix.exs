@@ -12,6 +12,8 @@ defmodule BaileysEx.Auth.MixProject do
       elixir: "~> 1.14",
       compilers: [:baileys_ex_auth_native | Mix.compilers()],
       elixirc_paths: elixirc_paths(Mix.env()),
+      # Projects that tests build.
+      test_ignore_filters: [&String.starts_with?(&1, ["test/consumer/", "test/umbrella/"])],
       start_permanent: Mix.env() == :prod,
       test_coverage: [summary: [threshold: 0]],
       aliases: aliases(),

@@ -278,7 +278,11 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
       test "killed half-way, it leaves the target as it was", context do
         %{source: source, target: target, tmp: tmp} = context
         parent = self()
-        hang = fn _ -> send(parent, :reached) && Process.sleep(:infinity) end
+
+        hang = fn _ ->
+          send(parent, :reached)
+          Process.sleep(:infinity)
+        end
 
         {pid, monitor} =
           spawn_monitor(fn -> migrate(context, source, target, on_progress: hang) end)

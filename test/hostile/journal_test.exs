@@ -26,8 +26,8 @@ defmodule BaileysEx.Hostile.JournalTest do
   defp records(journal), do: records(journal, @header, [])
 
   defp records(journal, at, starts) do
-    case journal do
-      <<_::binary-size(at), "BXRC", length::little-32, _::binary>> ->
+    case :erlang.split_binary(journal, at) do
+      {_before, <<"BXRC", length::little-32, _::binary>>} ->
         records(journal, at + 48 + length, [at | starts])
 
       _zeros ->
@@ -137,7 +137,7 @@ defmodule BaileysEx.Hostile.JournalTest do
   end
 
   defp flip(binary, at) do
-    <<before::binary-size(at), byte, rest::binary>> = binary
+    {before, <<byte, rest::binary>>} = :erlang.split_binary(binary, at)
     <<before::binary, Bitwise.bxor(byte, 0xFF), rest::binary>>
   end
 end

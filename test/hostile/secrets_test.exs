@@ -153,6 +153,8 @@ defmodule BaileysEx.Hostile.SecretsTest do
       refute_logged("a store on damaged files", fn ->
         {:ok, pid} = KeyStore.start_link(persistence_module: backend, persistence_context: path)
         for type <- Map.keys(context.keys), do: KeyStore.get(KeyStore.wrap(pid), type, ["1"])
+        # What could be read in spite of its damage is no failure.
+        :ok
       end)
     end
 
@@ -239,7 +241,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
           {"closing", fn -> SessionRecord.close_session(keys.session, bad) end},
           {"a record", fn -> SenderKeyRecord.add_state(keys[:"sender-key"], 1, 2, 3, bad) end},
           {"a chain",
-           fn -> SenderChainKey.next(%SenderChainKey{iteration: secret, seed: secret}) end},
+           fn -> SenderChainKey.next(struct!(SenderChainKey, iteration: secret, seed: secret)) end},
           {"a message key", fn -> SenderMessageKey.new(bad, Marks.text(31)) end},
           {"an update", fn -> State.merge_updates(creds, %{noise_key: bad}) end}
         ] do
@@ -310,7 +312,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
 
     changed =
       for at <- places, byte <- [0, ?", 0xFF] do
-        <<before::binary-size(at), _, rest::binary>> = whole
+        {before, <<_, rest::binary>>} = :erlang.split_binary(whole, at)
         {"byte #{at} changed", <<before::binary, byte, rest::binary>>}
       end
 

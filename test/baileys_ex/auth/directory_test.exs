@@ -19,7 +19,7 @@ defmodule BaileysEx.Auth.DirectoryTest do
           "..",
           "~",
           "~/a",
-          'a/b',
+          ~c"a/b",
           ["/tmp", ?/, "a"],
           ""
         ] do

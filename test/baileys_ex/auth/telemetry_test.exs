@@ -23,7 +23,7 @@ defmodule BaileysEx.Auth.TelemetryTest do
   describe "with telemetry" do
     setup :setup_telemetry
 
-    for backend <- [FilePersistence, NativeFilePersistence] do
+    for {backend, extension} <- [{FilePersistence, "json"}, {NativeFilePersistence, "etf"}] do
       test "#{inspect(backend)} tells loads and commits, with their outcome", %{tmp: tmp} do
         backend = unquote(backend)
         path = Path.join(tmp, "auth")
@@ -31,8 +31,7 @@ defmodule BaileysEx.Auth.TelemetryTest do
         :ok = backend.commit_keys(path, %{"lid-mapping": %{"1" => "2", "2" => "3"}, session: %{}})
         {:error, :not_found} = backend.load_keys(path, :session, "1.0")
         {:ok, _state} = backend.load_credentials(path)
-        extension = if backend == FilePersistence, do: "json", else: "etf"
-        File.write!(Path.join(path, "session-9.0.#{extension}"), "no session")
+        File.write!(Path.join(path, "session-9.0.#{unquote(extension)}"), "no session")
         {:error, _} = backend.load_keys(path, :session, "9.0")
 
         events = FakeTelemetry.events()

@@ -25,7 +25,8 @@ defmodule BaileysEx.Signal.Group.SenderChainKey do
 
   @doc "The chain one message on."
   @spec next(t()) :: t()
-  def next(%__MODULE__{iteration: iteration, seed: seed}) do
+  # Guarded: an operator that fails puts its operands into the log, as of OTP 29.
+  def next(%__MODULE__{iteration: iteration, seed: seed}) when is_integer(iteration) do
     %__MODULE__{iteration: iteration + 1, seed: HKDF.hmac(seed, @chain_key_seed)}
   end
 
