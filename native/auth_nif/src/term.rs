@@ -40,8 +40,8 @@ fn atom_value(term: Term<'_>) -> Value {
     // Names beyond Latin-1 cannot be read at this NIF version; no schema has one, so what such an
     // atom is called does not matter: it is refused as an atom.
     match term.atom_to_string() {
-        Ok(name) => Value::atom(&name),
-        Err(_) => Value::Atom(String::new()),
+        Ok(name) => Value::atom(name),
+        Err(_) => Value::Atom("".into()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The neutral form of a run-time term: what the codec and the NIF share.
 
+use std::borrow::Cow;
+
 /// How deep a [`Value`] may nest.
 ///
 /// Every recursion over values, JSON or ETF is bounded by this, so that no input overflows a stack.
@@ -15,8 +17,8 @@ pub enum Value {
     Bool(bool),
     Int(i128),
     Float(f64),
-    /// An atom other than `nil`, `true` and `false`.
-    Atom(String),
+    /// An atom other than `nil`, `true` and `false`; those of a schema cost no copy.
+    Atom(Cow<'static, str>),
     Binary(Vec<u8>),
     List(Vec<Value>),
     Tuple(Vec<Value>),
@@ -25,12 +27,13 @@ pub enum Value {
 }
 
 impl Value {
-    pub fn atom(name: &str) -> Value {
-        match name {
+    pub fn atom(name: impl Into<Cow<'static, str>>) -> Value {
+        let name = name.into();
+        match name.as_ref() {
             "nil" => Value::Nil,
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
-            _ => Value::Atom(name.to_owned()),
+            _ => Value::Atom(name),
         }
     }
 

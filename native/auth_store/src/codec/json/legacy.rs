@@ -226,8 +226,8 @@ fn free_map(json: &Json<'_>) -> Outcome<Value> {
 
 fn known_atom(name: Option<&str>) -> Outcome<Value> {
     match name {
-        Some(name @ ("nil" | "true" | "false")) => Ok(Value::atom(name)),
-        Some(name) if schema::is_known_atom(name) => Ok(Value::atom(name)),
+        Some(name @ ("nil" | "true" | "false")) => Ok(Value::atom(name.to_owned())),
+        Some(name) if schema::is_known_atom(name) => Ok(Value::atom(name.to_owned())),
         _ => Err(Fault::new("names an atom that is not of the schema")),
     }
 }

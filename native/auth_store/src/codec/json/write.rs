@@ -67,7 +67,7 @@ impl Writer<'_> {
             }
             Kind::Word(words) => {
                 let word = match value {
-                    Value::Atom(atom) if words.contains(&atom.as_str()) => atom,
+                    Value::Atom(atom) if words.contains(&atom.as_ref()) => atom,
                     Value::Atom(_) => return Err(unknown_type(value)),
                     _ => text(value)?,
                 };
@@ -231,7 +231,7 @@ pub(super) fn fields<'v>(record: &Record, value: &'v Value) -> Outcome<Fields<'v
 
 fn check_module(record: &Record, module: Option<&Value>) -> Outcome<()> {
     let name = match module {
-        Some(Value::Atom(name)) => Some(name.as_str()),
+        Some(Value::Atom(name)) => Some(name.as_ref()),
         Some(_) => return Err(Fault::new("is a struct whose module is no atom")),
         None => None,
     };

@@ -123,7 +123,7 @@ pub fn difference(left: &Value, right: &Value) -> Option<String> {
 
 fn show(key: &Value) -> String {
     match key {
-        Value::Atom(name) => name.clone(),
+        Value::Atom(name) => name.to_string(),
         Value::Binary(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::Int(int) => int.to_string(),
         other => other.kind().to_owned(),
@@ -166,7 +166,7 @@ pub fn put(value: &mut Value, path: &[&str], key: Value, new: Value) {
 }
 
 pub fn atom(name: &str) -> Value {
-    Value::atom(name)
+    Value::atom(name.to_owned())
 }
 
 pub fn text(text: &str) -> Value {
