@@ -5,7 +5,7 @@ defmodule BaileysEx.PendingMessagesTest do
   alias BaileysEx.Test.PendingMessages
   alias BaileysEx.Test.SignalWire
 
-  @native Path.expand("fixtures/baileys_ex-native", __DIR__)
+  @native Path.expand("../../fixtures/baileys_ex-native", __DIR__)
 
   defp load(:creds, nil), do: read("creds.etf")
 

@@ -7,7 +7,7 @@ defmodule BaileysEx.RatchetTest do
   alias BaileysEx.Test.JSON
   alias BaileysEx.Test.PendingMessages
 
-  @fixture Path.expand("fixtures/ratchet/ratchet.json", __DIR__)
+  @fixture Path.expand("../../fixtures/ratchet/ratchet.json", __DIR__)
 
   setup_all do
     fixture = JSON.decode!(File.read!(@fixture))

@@ -14,7 +14,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
     @moduletag skip: "no script(1) of util-linux"
   end
 
-  @root Path.expand("../..", __DIR__)
+  @root Path.expand("../../../..", __DIR__)
   @ebin BaileysEx.Auth.Application |> :code.which() |> Path.dirname()
   @keys 20_000
   # Enough for a migration to be in the middle when its first bar is seen.
