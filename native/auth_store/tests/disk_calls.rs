@@ -57,6 +57,10 @@ impl Disk for Counting {
         self.count("write").write_at(file, bytes, offset)
     }
 
+    fn truncate(&self, file: &Self::File, size: u64) -> io::Result<()> {
+        self.count("truncate").truncate(file, size)
+    }
+
     fn sync_data(&self, file: &Self::File, at: SyncPoint) -> io::Result<()> {
         self.count("sync").sync_data(file, at)
     }

@@ -98,6 +98,11 @@ impl Disk for MemoryDisk {
         Ok(bytes.len())
     }
 
+    fn truncate(&self, file: &MemoryFile, size: u64) -> io::Result<()> {
+        lock(&file.content).truncate(size as usize);
+        Ok(())
+    }
+
     fn sync_data(&self, _file: &MemoryFile, _at: SyncPoint) -> io::Result<()> {
         Ok(())
     }

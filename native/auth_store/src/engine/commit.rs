@@ -6,6 +6,7 @@ use std::path::Path;
 use super::directories::make_directories;
 use super::directory::{Directory, MAX_FILE, Policy, Writer, not_a_file};
 use super::disk::{Disk, Kind, SyncPoint};
+use super::effects;
 use super::failure::{At, Failure, Outcome};
 use super::journal::{Journal, Position, found};
 use super::names;
@@ -152,7 +153,7 @@ impl<D: Disk> Directory<D> {
     fn remove_one(&self, name: &str) -> Outcome<()> {
         let path = self.path.join(name);
         self.check_target(name)?;
-        found(self.disk.remove_file(&path)).at(&path)?;
+        effects::remove_file(&self.disk, &path).at(&path)?;
         // Also when there was no file: whoever removed it may not have lived to sync.
         self.disk
             .sync_directory(&self.path, SyncPoint::KeyRemoved)
@@ -262,7 +263,7 @@ impl<D: Disk> Directory<D> {
     }
 
     fn remove(&self, path: &Path) -> Outcome<()> {
-        found(self.disk.remove_file(path)).latching(path).map(drop)
+        effects::remove_file(&self.disk, path).latching(path)
     }
 
     /// Makes all changes durable in the files themselves, by way of a new journal that holds
@@ -292,9 +293,7 @@ impl<D: Disk> Directory<D> {
                 .map(Some)
                 .map_err(Failure::latched),
             Policy::Plain => {
-                self.disk
-                    .remove_file(journal.path())
-                    .latching(journal.path())?;
+                effects::remove_file(&self.disk, journal.path()).latching(journal.path())?;
                 self.disk
                     .sync_directory(&self.path, SyncPoint::JournalRemoved)
                     .latching(&self.path)?;

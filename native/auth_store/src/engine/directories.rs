@@ -16,7 +16,7 @@ pub(crate) fn make_directories<D: Disk>(disk: &D, path: &Path) -> Outcome<()> {
         missing.push(existing);
         existing = parent(existing);
     }
-    sync_name(disk, existing, SyncPoint::MadeDirectory)?;
+    sync_name(disk, existing, SyncPoint::MadeAncestor)?;
     for path in missing.into_iter().rev() {
         match disk.create_directory(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -24,9 +24,12 @@ pub(crate) fn make_directories<D: Disk>(disk: &D, path: &Path) -> Outcome<()> {
             }
             _ => {}
         }
-        let parent = parent(path);
-        disk.sync_directory(parent, SyncPoint::MadeDirectory)
-            .latching(parent)?;
+        let synced = disk.sync_directory(parent(path), SyncPoint::MadeDirectory);
+        if synced.is_err() {
+            // No later sync is sure to reach this name: it must be made again.
+            let _ = disk.remove_directory(path);
+        }
+        synced.latching(parent(path))?;
     }
     Ok(())
 }

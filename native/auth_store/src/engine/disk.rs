@@ -51,12 +51,20 @@ pub enum SyncPoint {
     AppliedNames,
     /// The parent of a directory that was just made.
     MadeDirectory,
+    /// The parent of the deepest directory that existed, before one is made in it.
+    MadeAncestor,
     /// The files of a staging directory.
     StagedFiles,
     /// A staging directory itself.
     StagedNames,
     /// The parent of a published directory.
     Published,
+    /// The parent of a target, before leftovers beside it are removed.
+    Swept,
+    /// The parent of a directory whose publication failed and was undone.
+    Unpublished,
+    /// The journal, after an append failed and was undone.
+    Truncated,
 }
 
 /// The calls the engine makes, all by path, so that no descriptor outlives one operation.
@@ -76,6 +84,7 @@ pub trait Disk: Clone + Send + Sync {
     fn file_metadata(&self, file: &Self::File) -> io::Result<Metadata>;
     fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    fn truncate(&self, file: &Self::File, size: u64) -> io::Result<()>;
     /// Data, and the metadata a later read needs (the size).
     fn sync_data(&self, file: &Self::File, at: SyncPoint) -> io::Result<()>;
     fn sync_file(&self, file: &Self::File, at: SyncPoint) -> io::Result<()>;

@@ -141,9 +141,16 @@ impl<'a, D: Disk> Journal<'a, D> {
             allocated = wanted.next_multiple_of(limits.chunk);
             record.resize(record.len() + (allocated - end) as usize, 0);
         }
-        write_all(self.disk, file, &record, position.end)
-            .at(&self.path)
-            .map_err(Failure::forget)?;
+        if let Err(error) = write_all(self.disk, file, &record, position.end) {
+            // Part of the record may be there, or all of it.
+            self.disk
+                .truncate(file, position.end)
+                .latching(&self.path)?;
+            self.disk
+                .sync_data(file, SyncPoint::Truncated)
+                .latching(&self.path)?;
+            return Err(Failure::forget(Error::io(&self.path, error)));
+        }
         self.disk
             .sync_data(file, SyncPoint::Append)
             .latching(&self.path)?;

@@ -7,6 +7,7 @@ mod commit;
 mod directories;
 mod directory;
 mod disk;
+mod effects;
 mod failure;
 mod journal;
 mod names;

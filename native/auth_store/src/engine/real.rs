@@ -50,6 +50,10 @@ impl Disk for RealDisk {
         file.write_at(bytes, offset)
     }
 
+    fn truncate(&self, file: &File, size: u64) -> io::Result<()> {
+        file.set_len(size)
+    }
+
     fn sync_data(&self, file: &File, _at: SyncPoint) -> io::Result<()> {
         file.sync_data()
     }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::directories::{make_directories, remove_tree};
 use super::directory::{Limits, read_file};
 use super::disk::{Disk, Kind, SyncPoint};
-use super::failure::{At, Failure};
+use super::effects;
+use super::failure::At;
 use super::journal::found;
 use super::names::{self, parent};
 use super::temp::write_all;
@@ -29,6 +30,8 @@ pub struct Staging<D: Disk> {
     target: PathBuf,
     filesystem: Option<D::File>,
     together: usize,
+    /// Leaves what there is to a later [`sweep`].
+    abandoned: bool,
 }
 
 impl<D: Disk> Staging<D> {
@@ -48,6 +51,7 @@ impl<D: Disk> Staging<D> {
             target: target.to_owned(),
             filesystem: None,
             together: limits.together,
+            abandoned: false,
         };
         staging.filesystem = staging.disk.filesystem(&staging.path).at(&staging.path)?;
         Ok(staging)
@@ -88,12 +92,12 @@ impl<D: Disk> Staging<D> {
     /// Syncs everything and gives it the name of the target, which must not exist, or be an empty
     /// directory; with `replace` it may be any directory, and is removed.
     ///
-    /// After an error the target is what it was. Only if the very last sync fails, it may also be
-    /// the new directory, whole.
+    /// After an error the target is what it was. Only if the sync of the very last step fails, a
+    /// crash soon after may bring up the new directory, whole.
     pub fn publish(self, replace: bool) -> Result<()> {
         self.sync()?;
-        match self.disk.rename(&self.path, &self.target) {
-            Ok(()) => self.sync_parent(),
+        match effects::rename(&self.disk, &self.path, &self.target) {
+            Ok(()) => self.settle(|this| effects::rename(&this.disk, &this.target, &this.path)),
             Err(error) if replace && is_occupied(&error) => self.take_the_place(),
             Err(error) => Err(Error::io(&self.target, error)),
         }
@@ -127,26 +131,27 @@ impl<D: Disk> Staging<D> {
             .at(&self.path)
     }
 
-    fn sync_parent(&self) -> Result<()> {
+    /// Makes the new name of the target durable, or undoes it. What ends up under the name of the
+    /// staging directory is removed.
+    fn settle(mut self, undo: impl FnOnce(&Self) -> io::Result<()>) -> Result<()> {
         let parent = parent(&self.target);
-        self.disk
-            .sync_directory(parent, SyncPoint::Published)
-            .at(parent)
+        let Err(error) = self.disk.sync_directory(parent, SyncPoint::Published) else {
+            return Ok(());
+        };
+        let undone =
+            undo(&self).and_then(|()| self.disk.sync_directory(parent, SyncPoint::Unpublished));
+        let error = Error::io(parent, error);
+        if undone.is_err() {
+            // A crash may bring up either directory at the target: nothing may be removed.
+            self.abandoned = true;
+        }
+        Err(error)
     }
 
     /// Publishes where the target is a directory that is not empty.
     fn take_the_place(self) -> Result<()> {
-        match self.disk.exchange(&self.path, &self.target) {
-            Ok(()) => {
-                if let Err(error) = self.sync_parent() {
-                    // The exchange may be undone by a crash, and then the old directory is at the
-                    // target again: nothing may be removed.
-                    std::mem::forget(self);
-                    return Err(error);
-                }
-                // Dropping removes what is now the old directory.
-                Ok(())
-            }
+        match effects::exchange(&self.disk, &self.path, &self.target) {
+            Ok(()) => self.settle(|this| effects::exchange(&this.disk, &this.path, &this.target)),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.step_aside(),
             Err(error) => Err(Error::io(&self.target, error)),
         }
@@ -157,21 +162,27 @@ impl<D: Disk> Staging<D> {
     fn step_aside(self) -> Result<()> {
         let token = self.disk.random().at(&self.target)?;
         let aside = beside(&self.target, ASIDE, token)?;
-        self.disk.rename(&self.target, &aside).at(&self.target)?;
-        if let Err(error) = self.disk.rename(&self.path, &self.target) {
+        effects::rename(&self.disk, &self.target, &aside).at(&self.target)?;
+        if let Err(error) = effects::rename(&self.disk, &self.path, &self.target) {
             // If this fails too, the next open of the target repeats it.
-            let _ = self.disk.rename(&aside, &self.target);
+            let _ = effects::rename(&self.disk, &aside, &self.target);
             return Err(Error::io(&self.target, error));
         }
-        self.sync_parent()?;
-        remove_tree(&self.disk, &aside);
+        let disk = self.disk.clone();
+        self.settle(|this| {
+            effects::rename(&this.disk, &this.target, &this.path)?;
+            effects::rename(&this.disk, &aside, &this.target)
+        })?;
+        remove_tree(&disk, &aside);
         Ok(())
     }
 }
 
 impl<D: Disk> Drop for Staging<D> {
     fn drop(&mut self) {
-        remove_tree(&self.disk, &self.path);
+        if !self.abandoned {
+            remove_tree(&self.disk, &self.path);
+        }
     }
 }
 
@@ -179,7 +190,7 @@ impl<D: Disk> Drop for Staging<D> {
 /// ones that were not yet removed. The caller holds the lock of the target, and no [`Staging`] of
 /// it is alive.
 pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
-    restore(disk, target).map_err(|failure| failure.error)?;
+    restore(disk, target)?;
     let mut leftovers = siblings(disk, target, STAGING)?;
     leftovers.extend(siblings(disk, target, ASIDE)?);
     if leftovers.is_empty() {
@@ -187,8 +198,7 @@ pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
     }
     // A leftover may hold the only durable copy of the target, until the exchange is durable.
     let parent = parent(target);
-    disk.sync_directory(parent, SyncPoint::Published)
-        .at(parent)?;
+    disk.sync_directory(parent, SyncPoint::Swept).at(parent)?;
     for path in leftovers {
         remove_tree(disk, &path);
     }
@@ -196,20 +206,16 @@ pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
 }
 
 /// Brings back a target that was moved aside and whose successor never got its name.
-/// Says whether there was one.
-pub(crate) fn restore<D: Disk>(disk: &D, target: &Path) -> Result<bool, Failure> {
+/// Says whether there was one. A crash may undo it, and then it is done again.
+pub(crate) fn restore<D: Disk>(disk: &D, target: &Path) -> Result<bool> {
     if found(disk.metadata(target)).at(target)?.is_some() {
         return Ok(false);
     }
     match siblings(disk, target, ASIDE)?.first() {
         None => Ok(false),
-        Some(aside) => {
-            disk.rename(aside, target).at(target)?;
-            let parent = parent(target);
-            disk.sync_directory(parent, SyncPoint::Published)
-                .latching(parent)?;
-            Ok(true)
-        }
+        Some(aside) => effects::rename(disk, aside, target)
+            .at(target)
+            .map(|()| true),
     }
 }
 

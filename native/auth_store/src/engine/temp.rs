@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, SyncPoint};
+use super::effects;
 use super::failure::{At, Outcome};
 use super::names;
 use crate::error::Result;
@@ -72,7 +73,7 @@ impl<'a, D: Disk> Temp<'a, D> {
 
     /// Gives the file its name, replacing what had it.
     pub fn rename(mut self, to: &Path) -> io::Result<()> {
-        self.disk.rename(&self.path, to)?;
+        effects::rename(self.disk, &self.path, to)?;
         self.named = true;
         Ok(())
     }

@@ -1,15 +1,21 @@
 //! What a crash can leave of a [`World`].
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::sim::mix;
-use crate::world::{DirNode, FileNode, Inode, Node, ROOT, SECTOR, World, apply};
+use crate::world::{DirNode, FileNode, Inode, Node, ROOT, World, apply};
 
-/// Up to this many pending effects, every subset of them is tried.
-const ALL_SUBSETS: usize = 8;
-const SAMPLES: u64 = 24;
+/// How many subsets of what is pending are tried.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// Up to this many pending effects, every subset; above, the telling ones.
+    pub all_subsets: usize,
+    /// Of those: all pairs, too.
+    pub pairs: bool,
+    /// And this many at random.
+    pub samples: u64,
+}
 
 /// In which order unsynced operations may reach the medium.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +32,8 @@ enum Effect {
     Names(Inode, usize),
     Sector(Inode, usize),
     Size(Inode),
+    /// Everything but the cut that came last.
+    Uncut(Inode),
 }
 
 /// What stands where a write did not arrive: what was there, zeros, or blocks of an old journal.
@@ -36,24 +44,39 @@ enum Fill {
     Stale,
 }
 
-/// Calls `each` with every image that is tried of `world`, each image once.
+/// The images that are tried of `world`, each once. Those that could be had `before`, at a moment
+/// with the same expectations, are left out.
 pub fn images(
     world: &World,
+    before: Option<&World>,
     profile: Profile,
-    all_subsets: usize,
-    each: &mut dyn FnMut(World, u64),
-) {
-    let effects = effects(world);
+    effort: Effort,
+) -> Vec<(World, u64)> {
+    let pending = effects(world);
+    let before = before.filter(|before| effects(before).len() <= effort.all_subsets);
+    let fresh = before.map(|before| fresh(world, &pending, before));
+    if fresh.as_ref().is_some_and(Vec::is_empty) {
+        // A sync: it only takes possibilities away.
+        return Vec::new();
+    }
+    let effects = pending;
+    let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut visit = |arrived: &[bool]| {
+        if fresh
+            .as_ref()
+            .is_some_and(|fresh| !fresh.iter().any(|index| arrived[*index]))
+        {
+            return;
+        }
         if profile == Profile::Ordered && !in_order(&effects, arrived) {
             return;
         }
-        for fill in [Fill::Old, Fill::Zero, Fill::Stale] {
+        for fill in [Fill::Old, Fill::Stale, Fill::Zero] {
             let image = image(world, &effects, arrived, fill);
             let hash = hash(&image);
             if seen.insert(hash) {
-                each(image, hash);
+                found.push((image, hash));
             }
             let torn = effects
                 .iter()
@@ -65,7 +88,7 @@ pub fn images(
         }
     };
     let len = effects.len();
-    if len <= all_subsets.min(ALL_SUBSETS) {
+    if len <= effort.all_subsets {
         for subset in 0..1_u32 << len {
             visit(
                 &(0..len)
@@ -73,7 +96,7 @@ pub fn images(
                     .collect::<Vec<_>>(),
             );
         }
-        return;
+        return found;
     }
     for prefix in 0..=len {
         visit(&(0..len).map(|index| index < prefix).collect::<Vec<_>>());
@@ -81,7 +104,7 @@ pub fn images(
     for one in 0..len {
         visit(&(0..len).map(|index| index == one).collect::<Vec<_>>());
         visit(&(0..len).map(|index| index != one).collect::<Vec<_>>());
-        for other in 0..one {
+        for other in 0..if effort.pairs { one } else { 0 } {
             visit(
                 &(0..len)
                     .map(|index| index == one || index == other)
@@ -89,13 +112,36 @@ pub fn images(
             );
         }
     }
-    for sample in 0..SAMPLES {
+    for sample in 0..effort.samples {
         let bits = mix(sample ^ (len as u64) << 32 ^ world.time << 8);
         visit(
             &(0..len)
                 .map(|index| mix(bits ^ index as u64) & 1 == 1)
                 .collect::<Vec<_>>(),
         );
+    }
+    found
+}
+
+/// The effects that were not pending before.
+fn fresh(world: &World, effects: &[Effect], before: &World) -> Vec<usize> {
+    (0..effects.len())
+        .filter(|index| time(world, effects[*index]) > before.time)
+        .collect()
+}
+
+fn time(world: &World, effect: Effect) -> u64 {
+    match effect {
+        Effect::Names(inode, index) => world.dir(inode).map_or(0, |dir| dir.pending[index].time),
+        Effect::Sector(inode, sector) => world.file(inode).map_or(0, |file| file.dirty[&sector].1),
+        Effect::Uncut(inode) => world
+            .file(inode)
+            .and_then(|file| file.uncut.as_ref())
+            .map_or(0, |(_, time)| *time),
+        Effect::Size(inode) => world
+            .file(inode)
+            .and_then(|file| file.size_dirty)
+            .unwrap_or(0),
     }
 }
 
@@ -121,6 +167,11 @@ fn effects(world: &World) -> Vec<Effect> {
                 file.dirty
                     .iter()
                     .map(|(sector, (_, time))| (*time, Effect::Sector(inode, *sector))),
+            );
+            timed.extend(
+                file.uncut
+                    .as_ref()
+                    .map(|(_, time)| (*time, Effect::Uncut(inode))),
             );
             timed.extend(file.size_dirty.map(|time| (time, Effect::Size(inode))));
         }
@@ -197,6 +248,7 @@ fn image(world: &World, effects: &[Effect], arrived: &[bool], fill: Fill) -> Wor
 fn is_settled(file: &FileNode) -> bool {
     file.dirty.is_empty()
         && file.size_dirty.is_none()
+        && file.uncut.is_none()
         && file.durable_size == file.visible.len()
         && file.durable == file.visible
 }
@@ -208,6 +260,11 @@ fn content(
     arrived: &dyn Fn(Effect) -> bool,
     fill: Fill,
 ) -> Vec<u8> {
+    if let Some((uncut, _)) = &file.uncut
+        && arrived(Effect::Uncut(inode))
+    {
+        return uncut.clone();
+    }
     let size = match file.size_dirty {
         Some(_) if arrived(Effect::Size(inode)) => file.visible.len(),
         _ => file.durable_size,
@@ -229,34 +286,32 @@ fn content(
         }
     }
     content.truncate(size);
-    debug_assert!(SECTOR > 0);
     content
 }
 
 /// The same for images that differ only in the random part of names.
 pub fn hash(image: &World) -> u64 {
     fn of(world: &World, inode: Inode) -> u64 {
-        let mut hasher = DefaultHasher::new();
         match world.nodes.get(&inode).map(Arc::as_ref) {
-            None => {}
-            Some(Node::File(file)) => file.visible.hash(&mut hasher),
-            Some(Node::Dir(dir)) => {
-                let mut entries: Vec<_> = dir
-                    .visible
+            None => 0,
+            Some(Node::File(file)) => hash_bytes(&file.visible),
+            Some(Node::Dir(dir)) => dir.visible.iter().fold(1, |sum: u64, (name, inode)| {
+                let end = ["tmp-", "old-"]
                     .iter()
-                    .map(|(name, inode)| {
-                        let end = ["tmp-", "old-"]
-                            .iter()
-                            .find_map(|mark| Some(name.find(mark)? + mark.len()))
-                            .unwrap_or(name.len());
-                        (&name[..end], of(world, *inode))
-                    })
-                    .collect();
-                entries.sort_unstable();
-                entries.hash(&mut hasher);
-            }
+                    .find_map(|mark| Some(name.find(mark)? + mark.len()));
+                let name = hash_bytes(&name.as_bytes()[..end.unwrap_or(name.len())]);
+                // A sum, since the order of random names means nothing.
+                sum.wrapping_add(mix(name ^ mix(of(world, *inode))))
+            }),
         }
-        hasher.finish()
     }
     of(image, ROOT)
+}
+
+fn hash_bytes(bytes: &[u8]) -> u64 {
+    bytes.chunks(8).fold(bytes.len() as u64, |hash, chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        mix(hash ^ u64::from_le_bytes(word))
+    })
 }

@@ -31,7 +31,8 @@ pub enum Step {
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     pub policy: Policy,
-    pub without: Option<SyncPoint>,
+    /// A sync that does nothing: its call and what it is for.
+    pub without: Option<(&'static str, SyncPoint)>,
     /// What the file system can: exchange names, sync as a whole, link.
     pub capable: bool,
 }
@@ -170,6 +171,9 @@ impl Process {
     }
 
     fn snapshot(&mut self) -> Result<()> {
+        if self.disk.world().lookup(AUTH).is_none() {
+            return Ok(());
+        }
         self.targets.push(Some(self.last().clone()));
         self.disk.sim().target.started += 1;
         sweep_staging(&self.disk, Path::new(COPY))?;
@@ -191,12 +195,18 @@ impl Process {
         sim.record();
     }
 
-    /// From here on, moments count from the last state.
-    pub fn begin(&mut self) {
-        self.states = vec![self.states.pop().unwrap()];
+    /// From here on, moments count from this state, and from what the copy may be.
+    pub fn begin(&mut self, state: &State, targets: Vec<Option<State>>, recording: bool) {
+        self.states = vec![state.clone()];
+        self.targets = targets;
         let mut sim = self.disk.sim();
         sim.mark = Mark::default();
+        sim.target = Mark {
+            acknowledged: 0,
+            started: self.targets.len() - 1,
+        };
         sim.moments.clear();
+        sim.recording = recording;
         sim.record();
     }
 

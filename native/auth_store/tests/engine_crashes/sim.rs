@@ -1,7 +1,7 @@
 //! A [`Disk`] over a [`World`]: remembers every moment a crash could come, counts calls, fails on
 //! request, and can leave out one kind of sync.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -53,7 +53,9 @@ pub struct Sim {
     pub moments: Vec<Moment>,
     pub mark: Mark,
     pub target: Mark,
-    pub without: Option<SyncPoint>,
+    pub without: Option<(&'static str, SyncPoint)>,
+    /// All kinds of syncs that were called for.
+    pub syncs: BTreeSet<(&'static str, SyncPoint)>,
     pub no_exchange: bool,
     pub no_syncfs: bool,
     pub no_links: bool,
@@ -125,7 +127,8 @@ impl SimDisk {
                 return Err(error);
             }
         };
-        if sim.without != Some(at) {
+        sim.syncs.insert((call, at));
+        if sim.without != Some((call, at)) {
             settle(sim.world());
         }
         sim.record();
@@ -261,6 +264,13 @@ impl Disk for SimDisk {
         }
         sim.record();
         outcome?.map_or(Ok(len), Err)
+    }
+
+    fn truncate(&self, file: &SimFile, size: u64) -> io::Result<()> {
+        self.mutate("truncate", |world| {
+            world.truncate(file.inode, size as usize);
+            Ok(())
+        })
     }
 
     fn sync_data(&self, file: &SimFile, at: SyncPoint) -> io::Result<()> {

@@ -26,6 +26,9 @@ pub struct FileNode {
     pub dirty: BTreeMap<usize, (Range<usize>, u64)>,
     /// When the size changed since the last sync.
     pub size_dirty: Option<u64>,
+    /// What was visible before a cut that was not synced, and when that was: all of it may have
+    /// arrived, and the cut not.
+    pub uncut: Option<(Vec<u8>, u64)>,
 }
 
 /// Names set (to an inode) or removed, all at once.
@@ -149,8 +152,21 @@ impl World {
         }
     }
 
+    pub fn truncate(&mut self, inode: Inode, size: usize) {
+        let time = self.tick();
+        let file = self.file_mut(inode);
+        file.uncut = Some((file.visible.clone(), time));
+        file.visible.truncate(size);
+        file.size_dirty = Some(time);
+        file.dirty.retain(|_, (range, _)| {
+            range.end = range.end.min(size);
+            range.start < range.end
+        });
+    }
+
     pub fn sync_file(&mut self, inode: Inode) {
         let file = self.file_mut(inode);
+        file.uncut = None;
         for (range, _) in std::mem::take(&mut file.dirty).into_values() {
             file.settle(range);
         }
@@ -173,11 +189,18 @@ impl World {
         file.size_dirty = None;
     }
 
-    /// Likewise for names; a removal is settled by the next sync that succeeds (see the README on
-    /// what is assumed of directories).
+    /// Likewise for names of files. Removals and names of directories are settled by the next sync
+    /// that succeeds (see the README on what is assumed of directories).
     pub fn lose_dir(&mut self, inode: Inode) {
+        let files: Vec<_> = self
+            .nodes
+            .keys()
+            .copied()
+            .filter(|node| self.file(*node).is_some())
+            .collect();
         for op in &mut self.dir_mut(inode).pending {
-            op.names.retain(|(_, inode)| inode.is_none());
+            op.names
+                .retain(|(_, inode)| inode.is_none_or(|inode| !files.contains(&inode)));
         }
     }
 
