@@ -8,6 +8,10 @@ defmodule BaileysEx.Test.Vm do
 
   @type t() :: port()
 
+  # Its input ends when the VM of the tests does: it must not go on committing for ever.
+  @stop_with_parent "spawn(fun Wait() -> " <>
+                      "case io:get_line([]) of [_ | _] -> Wait(); _ -> halt(1) end end), "
+
   @doc """
   Starts a VM with this project's modules, which runs Erlang source code and then stops. Its lines
   arrive as `{vm, {:data, {:eol, line}}}`, its end as `{vm, {:exit_status, status}}`.
@@ -20,8 +24,9 @@ defmodule BaileysEx.Test.Vm do
     schedulers = Keyword.get(opts, :schedulers, 1)
 
     erl =
-      [System.find_executable("erl"), "-noshell", "-noinput", "+S", "#{schedulers}:#{schedulers}"] ++
-        Enum.flat_map(code_path(), &["-pa", &1]) ++ ["-eval", code <> ", halt(0)."]
+      [System.find_executable("erl"), "-noshell", "+S", "#{schedulers}:#{schedulers}"] ++
+        Enum.flat_map(code_path(), &["-pa", &1]) ++
+        ["-eval", @stop_with_parent <> code <> ", halt(0)."]
 
     Port.open({:spawn_executable, System.find_executable("sh")}, [
       :binary,
