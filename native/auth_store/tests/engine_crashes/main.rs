@@ -6,6 +6,7 @@ mod calls;
 mod errors;
 mod explorer;
 mod images;
+mod owners;
 mod script;
 mod sim;
 mod world;
