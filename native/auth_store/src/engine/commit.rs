@@ -93,7 +93,9 @@ impl<D: Disk> Directory<D> {
         match old {
             Some(old) if old.link.sequence > 0 => self.advance(writer, &old)?,
             _ => {
-                self.anchor(writer)?;
+                if writer.anchored.is_none() {
+                    self.make(writer)?;
+                }
                 writer.position = Some(journal.replace(old.as_ref(), &[])?);
             }
         }
@@ -108,20 +110,16 @@ impl<D: Disk> Directory<D> {
     }
 
     fn commit_plain(&self, writer: &mut Writer, changes: Vec<Change>) -> Outcome<()> {
-        // A commit that another process did not live to finish.
-        if Journal::new(&self.disk, &self.path).exists()? {
+        // A commit that another process did not live to finish, or a directory it put here.
+        if Journal::new(&self.disk, &self.path).exists()? || self.identity()? != writer.anchored {
             self.settle(writer)?;
         }
-        if found(self.disk.metadata(&self.path))
-            .at(&self.path)?
-            .is_none()
-        {
+        if writer.anchored.is_none() {
             if changes.iter().all(|change| change.bytes.is_none()) {
                 return Ok(());
             }
-            writer.anchored = false;
+            self.make(writer)?;
         }
-        self.anchor(writer)?;
         match changes.as_slice() {
             [] => Ok(()),
             [
@@ -160,13 +158,17 @@ impl<D: Disk> Directory<D> {
             .latching(&self.path)
     }
 
-    /// Makes the directory where it is missing, and its name durable.
-    fn anchor(&self, writer: &mut Writer) -> Outcome<()> {
-        if !writer.anchored {
-            make_directories(&self.disk, &self.path)?;
-            writer.anchored = true;
-        }
+    /// Makes the directory, its name durable.
+    fn make(&self, writer: &mut Writer) -> Outcome<()> {
+        make_directories(&self.disk, &self.path)?;
+        writer.anchored = self.identity()?;
         Ok(())
+    }
+
+    /// What tells the directory from another one of its name.
+    pub(super) fn identity(&self) -> Result<Option<(u64, u64)>> {
+        let metadata = found(self.disk.metadata(&self.path)).at(&self.path)?;
+        Ok(metadata.map(|metadata| (metadata.device, metadata.inode)))
     }
 
     /// Drops deletions of what does not exist: nothing visible is missing from the journal, so

@@ -24,12 +24,9 @@ pub(crate) fn make_directories<D: Disk>(disk: &D, path: &Path) -> Outcome<()> {
             }
             _ => {}
         }
-        let synced = disk.sync_directory(parent(path), SyncPoint::MadeDirectory);
-        if synced.is_err() {
-            // No later sync is sure to reach this name: it must be made again.
-            let _ = disk.remove_directory(path);
-        }
-        synced.latching(parent(path))?;
+        let parent = parent(path);
+        disk.sync_directory(parent, SyncPoint::MadeDirectory)
+            .latching(parent)?;
     }
     Ok(())
 }

@@ -90,8 +90,8 @@ const PEEKED: u8 = 3;
 pub(super) struct Writer {
     /// Where the journal ended; `None` if that must be found out.
     pub position: Option<Position>,
-    /// The directory exists, and its name is durable.
-    pub anchored: bool,
+    /// The directory whose name is durable, if there is one.
+    pub anchored: Option<(u64, u64)>,
     /// Files that a failed plain commit made visible.
     pub touched: Vec<String>,
     /// Since somebody last asked.

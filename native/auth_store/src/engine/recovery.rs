@@ -58,10 +58,11 @@ impl<D: Disk> Directory<D> {
         if !exists && restore(&self.disk, &self.path)? {
             return self.settle(writer);
         }
+        writer.anchored = None;
         if exists {
             sync_name(&self.disk, &self.path, SyncPoint::FoundName)?;
+            writer.anchored = self.identity()?;
         }
-        writer.anchored = exists;
 
         for name in &writer.touched {
             if !changes.0.contains_key(name)

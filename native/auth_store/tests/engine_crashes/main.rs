@@ -5,6 +5,7 @@
 mod errors;
 mod explorer;
 mod images;
+mod owners;
 mod script;
 mod sim;
 mod world;

@@ -35,6 +35,8 @@ pub enum Fault {
     AfterEffect(Errno),
     /// A write or read of a half, as the system may do at any time.
     Short,
+    /// The process is dead: this call and all later ones do nothing.
+    Dead,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +123,7 @@ impl SimDisk {
         let mut sim = self.sim();
         let after = match sim.call(call, Some(at)) {
             Ok(after) => after,
+            Err(error) if sim.is_dead() => return Err(error),
             Err(error) => {
                 lose(sim.world());
                 sim.record();
@@ -178,6 +181,9 @@ impl Sim {
             name,
             "create" | "write" | "create_directory" | "link" | "rename" | "exchange"
         );
+        if plan.fault == Fault::Dead && index >= plan.at {
+            return Err(Errno::IO.into());
+        }
         if index != plan.at && !(plan.for_good && index > plan.at && needs_space) {
             return Ok(None);
         }
@@ -195,8 +201,12 @@ impl Sim {
                 self.failed.get_or_insert((name, at));
                 Ok(Some(errno.into()))
             }
-            Fault::Short => Ok(None),
+            Fault::Short | Fault::Dead => Ok(None),
         }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.plan.is_some_and(|plan| plan.fault == Fault::Dead)
     }
 
     fn is_short(&self) -> bool {
@@ -247,6 +257,9 @@ impl Disk for SimDisk {
     fn write_at(&self, file: &SimFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut sim = self.sim();
         let outcome = sim.call("write", None);
+        if outcome.is_err() && sim.is_dead() {
+            return outcome.map(|_| 0);
+        }
         let half = sim.is_short() || outcome.is_err();
         let len = if half && bytes.len() > 1 {
             bytes.len() / 2
