@@ -72,21 +72,11 @@ defmodule Bench.Scale do
     %{row: row, ns: ns, source: source, target: target}
   end
 
-  # The high-water mark of this VM's memory over what it was when the first step was done: by then
-  # the directory is listed.
+  # In a VM of its own: this one has migrated, and has the memory for it already.
   defp memory(source) do
     target = Accounts.path("migrated for its memory")
-    :erlang.garbage_collect()
-
-    {:ok, _} =
-      PersistenceMigration.migrate_compat_json_to_native(source, target,
-        on_progress: fn
-          %{done: done} when done <= 256 -> Process.put(:listed, reset_peak())
-          _later -> :ok
-        end
-      )
-
-    peak = status("VmHWM") - Process.get(:listed)
+    {printed, 0} = System.cmd("mix", ["run", "--no-compile", "bench/peak.exs", source, target])
+    peak = printed |> String.trim() |> String.to_integer()
     File.rm_rf!(target)
 
     Report.print(%{
@@ -98,17 +88,6 @@ defmodule Bench.Scale do
       ratio: nil,
       target: {:at_most, 64}
     })
-  end
-
-  # Linux: 5 resets the high-water mark.
-  defp reset_peak do
-    File.write!("/proc/self/clear_refs", "5")
-    status("VmRSS")
-  end
-
-  defp status(field) do
-    [_, kilobytes] = Regex.run(~r/#{field}:\s+(\d+) kB/, File.read!("/proc/self/status"))
-    String.to_integer(kilobytes)
   end
 
   defp flat(context, large) do
