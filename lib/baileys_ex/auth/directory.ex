@@ -24,10 +24,6 @@ defmodule BaileysEx.Auth.Directory do
                app-state-sync-version lid-mapping device-list tctoken identity-key)a
   @family_atoms Map.new(@families, &{Atom.to_string(&1), &1})
 
-  @doc "The families of keys that have a schema."
-  @spec families() :: [atom()]
-  def families, do: @families
-
   @spec creds() :: key()
   def creds, do: @creds
 

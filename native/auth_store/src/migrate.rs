@@ -138,10 +138,6 @@ impl<D: Disk + Clone> Migration<D> {
         self.survey.total()
     }
 
-    pub fn is_done(&self) -> bool {
-        self.done() == self.total()
-    }
-
     /// Carries up to `files` more files over.
     pub fn step(&mut self, files: usize) -> Result<()> {
         let Migration {
