@@ -5,12 +5,12 @@ mod support;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use support::{FILES, OPERATIONS, Sample};
+use support::{OPERATIONS, SAMPLES, Sample};
 
 fn codec(criterion: &mut Criterion) {
     for operation in OPERATIONS {
         let mut group = criterion.benchmark_group(operation);
-        for (family, file) in FILES {
+        for (family, file) in SAMPLES {
             let sample = Sample::new(family, file);
             group.bench_function(family, |bencher| {
                 bencher.iter(|| black_box(sample.run(operation)));

@@ -6,22 +6,22 @@ mod support;
 
 use std::hint::black_box;
 
-use support::{FILES, OPERATIONS, Sample};
+use support::{OPERATIONS, SAMPLES, Sample};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [operation, family, count] = &args[..] else {
         for operation in OPERATIONS {
-            for (family, _) in FILES {
+            for (family, _) in SAMPLES {
                 println!("{operation}\t{family}");
             }
         }
         return;
     };
-    let (family, file) = FILES
+    let (family, file) = SAMPLES
         .into_iter()
         .find(|(name, _)| name == family)
-        .unwrap_or(FILES[0]);
+        .unwrap_or(SAMPLES[0]);
     let sample = Sample::new(family, file);
     for _ in 0..count.parse().unwrap_or(0) {
         black_box(sample.run(operation));

@@ -8,9 +8,11 @@ use auth_store::Value;
 use auth_store::codec::etf;
 use auth_store::codec::json::{self, DecodeContext, EncodeContext};
 
-pub const FILES: [(&str, &str); 11] = [
+/// Each operation runs on these: a family, or the session of a long acquaintance.
+pub const SAMPLES: [(&str, &str); 12] = [
     ("creds", "creds"),
     ("session", "session-15559990002.0"),
+    (LONG_SESSION, "session-15559990002.0"),
     ("pre-key", "pre-key-1"),
     (
         "sender-key",
@@ -31,6 +33,10 @@ pub const FILES: [(&str, &str); 11] = [
     ("identity-key", "identity-key-15559990002.0"),
 ];
 
+/// About 40 kB in Baileys' form: nearly all of it closed entries.
+const LONG_SESSION: &str = "session-of-40-kB";
+const CLOSED_ENTRIES: u8 = 27;
+
 pub const OPERATIONS: [&str; 5] = [
     "json decode",
     "json encode",
@@ -38,6 +44,8 @@ pub const OPERATIONS: [&str; 5] = [
     "etf decode",
     "etf encode",
 ];
+
+const NOW_MS: i64 = 1_795_000_000_000;
 
 pub struct Sample {
     pub family: &'static str,
@@ -48,14 +56,24 @@ pub struct Sample {
 }
 
 impl Sample {
-    pub fn new(family: &'static str, file: &str) -> Self {
-        let json = fixture(&format!("baileys-7.0.0-rc14/{file}.json"));
+    pub fn new(name: &'static str, file: &str) -> Self {
+        let is_long = name == LONG_SESSION;
+        let family = if is_long { "session" } else { name };
+        let mut json = fixture(&format!("baileys-7.0.0-rc14/{file}.json"));
         let identity = json::local_identity(&fixture("baileys-7.0.0-rc14/creds.json"))
             .expect("the account's identity");
         let context = DecodeContext {
             local_identity: Some(&identity),
         };
-        let value = json::decode(family, &json, &context).expect("a fixture that can be read");
+        let mut value = json::decode(family, &json, &context).expect("a fixture that can be read");
+        if is_long {
+            add_closed_entries(&mut value);
+            let context = EncodeContext {
+                local_identity: Some(&identity),
+                now_ms: NOW_MS,
+            };
+            json = json::encode(family, &value, &context).expect("a session");
+        }
         let etf = etf::encode(&value).expect("a plain term");
         Sample {
             family,
@@ -79,7 +97,7 @@ impl Sample {
             "json encode" => {
                 let context = EncodeContext {
                     local_identity: Some(&self.identity),
-                    now_ms: 1_795_000_000_000,
+                    now_ms: NOW_MS,
                 };
                 json::encode(family, &self.value, &context)
                     .expect("writable")
@@ -93,6 +111,38 @@ impl Sample {
             "etf encode" => etf::encode(&self.value).expect("writable").len(),
             _ => panic!("no such operation: {operation}"),
         }
+    }
+}
+
+/// More entries like the first, under other base keys.
+fn add_closed_entries(record: &mut Value) {
+    let sessions = member(record, "sessions");
+    let (key, entry) = sessions.first().expect("an entry").clone();
+    for n in 0..CLOSED_ENTRIES {
+        let (mut key, mut entry) = (key.clone(), entry.clone());
+        if let Value::Binary(bytes) = &mut key {
+            bytes[1] ^= 0x80 | n;
+        }
+        for (name, value) in member(&mut entry, "index_info") {
+            if *name == Value::atom("closed") {
+                *value = Value::Int(i128::from(NOW_MS) - i128::from(n));
+            }
+        }
+        sessions.push((key, entry));
+    }
+}
+
+fn member<'a>(map: &'a mut Value, name: &str) -> &'a mut Vec<(Value, Value)> {
+    let Value::Map(pairs) = map else {
+        panic!("no map around {name}");
+    };
+    let found = pairs.iter_mut().find(|(key, _)| match key {
+        Value::Atom(atom) => atom == name,
+        _ => false,
+    });
+    match found {
+        Some((_, Value::Map(pairs))) => pairs,
+        _ => panic!("no map under {name}"),
     }
 }
 

@@ -189,6 +189,39 @@ fn every_atom_is_asked_for_and_one_refusal_is_enough() {
     }
 }
 
+/// To ask the BEAM about an atom costs more than all else of a scan.
+#[test]
+fn the_atoms_of_a_record_are_asked_for_once_however_often_they_come() {
+    for (_, name, bytes) in files("baileys_ex-native") {
+        let record = etf::decode(&bytes).expect("a native fixture");
+        let many = etf::encode(&Value::List(vec![record; 40])).expect("a term");
+        let mut asked = Vec::new();
+        etf::scan(&many, &mut |atom| {
+            asked.push(atom.to_owned());
+            true
+        })
+        .expect("a list of records");
+        let count = asked.len();
+        asked.sort_unstable();
+        asked.dedup();
+        assert_eq!(count, asked.len(), "{name}");
+    }
+}
+
+/// The bytes of a name in UTF-8 are those of another name in Latin-1.
+#[test]
+fn an_atom_is_not_taken_for_one_of_the_same_bytes() {
+    // {'Zoë', 'ZoÃ«', 'Zoë'}: UTF-8, Latin-1, UTF-8.
+    let bytes = unhex("83680377045a6fc3ab73045a6fc3ab77045a6fc3ab");
+    let mut asked = Vec::new();
+    let scanned = etf::scan(&bytes, &mut |atom| {
+        asked.push(atom.to_owned());
+        true
+    });
+    assert_eq!(scanned, Ok(()));
+    assert_eq!(asked, ["Zoë", "ZoÃ«", "Zoë"]);
+}
+
 #[test]
 fn a_term_that_is_cut_off_or_goes_on_is_refused() {
     let bytes = file("baileys_ex-native", "creds.etf");

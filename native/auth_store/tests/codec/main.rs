@@ -15,4 +15,3 @@ mod others;
 mod properties;
 mod sender_key;
 mod session;
-mod speed;

@@ -32,7 +32,7 @@ fn term(cursor: &mut Cursor<'_>, depth: usize) -> Outcome<Value> {
     Ok(match cursor.item()? {
         Item::Int(int) => Value::Int(integer(&int)?),
         Item::Float(float) => Value::Float(float),
-        Item::Atom(name) => Value::atom(name.into_owned()),
+        Item::Atom(name) => Value::atom(name.text()?.into_owned()),
         Item::Binary(bytes) => Value::Binary(bytes.to_vec()),
         Item::Bytes(bytes) => Value::List(byte_list(bytes)),
         Item::Tuple(count) => Value::Tuple(terms(cursor, count, depth + 1)?),

@@ -18,7 +18,7 @@ const MAX_ATOM_CHARS: usize = 255;
 /// term. `atom` is called with the name of every atom, once or more often; where it gives `false`
 /// the term is refused.
 ///
-/// Takes linear time and, but for Latin-1 atoms, no memory.
+/// Takes linear time and next to no memory.
 pub fn scan(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Result<(), Problem> {
     scan_all(bytes, atom).map_err(|fault| fault.into_problem(""))
 }
@@ -29,7 +29,7 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
     let mut open = [0u64; MAX_DEPTH + 1];
     let mut depth = 0;
     open[0] = 1;
-    let mut allowed = Allowed::default();
+    let mut allowed = Allowed::new();
     loop {
         while open[depth] == 0 {
             if depth == 0 {
@@ -39,14 +39,12 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
         }
         open[depth] -= 1;
         match cursor.item()? {
+            Item::Atom(name) if allowed.holds(&name) => {}
             Item::Atom(name) => {
-                let is_allowed = match name {
-                    Cow::Borrowed(name) => allowed.holds(name, atom),
-                    Cow::Owned(name) => atom(&name),
-                };
-                if !is_allowed {
+                if !atom(&name.text()?) {
                     return Err(Fault::new("holds an atom that is refused"));
                 }
+                allowed.remember(&name);
             }
             Item::Tuple(count) => depth = deeper(&mut open, depth, u64::from(count))?,
             Item::List(count) => depth = deeper(&mut open, depth, u64::from(count) + 1)?,
@@ -59,39 +57,68 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
     }
 }
 
-/// Atoms that were allowed lately, each in the place that its letters give it. The structs of a
-/// record name the same members again and again, and to ask the BEAM about one costs far more.
-struct Allowed<'a>([Option<&'a str>; ALLOWED]);
-
-const ALLOWED: usize = 64;
-
-impl Default for Allowed<'_> {
-    fn default() -> Self {
-        Allowed([None; ALLOWED])
-    }
+/// Names that were allowed. The structs of a record name the same members again and again, and to
+/// ask the BEAM about one costs far more than to find it here.
+struct Allowed<'a> {
+    names: Vec<&'a [u8]>,
+    /// A hash table: the number of a name, counted from 1, or 0.
+    slots: [u8; SLOTS],
 }
+
+const SLOTS: usize = 256;
+
+/// So that half of the slots stay free.
+const MAX_ALLOWED: usize = SLOTS / 2;
 
 impl<'a> Allowed<'a> {
-    fn holds(&mut self, name: &'a str, ask: &mut dyn FnMut(&str) -> bool) -> bool {
-        let place = &mut self.0[place(name.as_bytes(), ALLOWED)];
-        if *place == Some(name) {
-            return true;
+    fn new() -> Self {
+        Allowed {
+            names: Vec::new(),
+            slots: [0; SLOTS],
         }
-        let allowed = ask(name);
-        if allowed {
-            *place = Some(name);
+    }
+
+    fn holds(&self, name: &AtomName<'a>) -> bool {
+        self.slots[self.slot_of(name.bytes)] != 0
+    }
+
+    /// Only ASCII: other bytes are one name in UTF-8 and another one in Latin-1.
+    fn remember(&mut self, name: &AtomName<'a>) {
+        if self.names.len() < MAX_ALLOWED && name.bytes.is_ascii() {
+            self.names.push(name.bytes);
+            self.slots[self.slot_of(name.bytes)] = self.names.len() as u8;
         }
-        allowed
+    }
+
+    /// Where the name is, or else where it would be.
+    fn slot_of(&self, name: &[u8]) -> usize {
+        let mut slot = hash(name) % SLOTS;
+        while let number @ 1.. = usize::from(self.slots[slot])
+            && self.names[number - 1] != name
+        {
+            slot = (slot + 1) % SLOTS;
+        }
+        slot
     }
 }
 
-/// Any two names may have the same place; those of the known structs mostly do not.
-fn place(name: &[u8], places: usize) -> usize {
-    let letter = |at: usize| usize::from(name.get(at).copied().unwrap_or_default());
-    let middle = letter(name.len() / 2);
-    let last = letter(name.len().saturating_sub(1));
-    (name.len() + 7 * letter(0) + 3 * middle + 13 * last) % places
+/// Of the length and both ends of a name, which tell those of the known structs apart.
+fn hash(name: &[u8]) -> usize {
+    let head = match name.first_chunk() {
+        Some(head) => u64::from_le_bytes(*head),
+        None => name
+            .iter()
+            .fold(0, |head, byte| head << 8 | u64::from(*byte)),
+    };
+    let tail = name
+        .last_chunk()
+        .map_or(0, |tail| u64::from_le_bytes(*tail));
+    let mixed = (head ^ tail.rotate_left(23) ^ name.len() as u64).wrapping_mul(FIBONACCI);
+    (mixed >> 48) as usize
 }
+
+/// Brings every bit into the upper ones (Knuth's multiplicative hash).
+const FIBONACCI: u64 = 0x9E37_79B9_7F4A_7C15;
 
 fn deeper(open: &mut [u64; MAX_DEPTH + 1], depth: usize, count: u64) -> Outcome<usize> {
     if count == 0 {
@@ -114,7 +141,7 @@ pub(super) fn too_deep() -> Fault {
 pub(super) enum Item<'a> {
     Int(Int<'a>),
     Float(f64),
-    Atom(Cow<'a, str>),
+    Atom(AtomName<'a>),
     Binary(&'a [u8]),
     /// A list of small integers; the empty list too.
     Bytes(&'a [u8]),
@@ -123,6 +150,26 @@ pub(super) enum Item<'a> {
     List(u32),
     /// So many pairs.
     Map(u32),
+}
+
+/// The name of an atom as it stands in the file.
+pub(super) struct AtomName<'a> {
+    bytes: &'a [u8],
+    is_utf8: bool,
+}
+
+impl<'a> AtomName<'a> {
+    pub(super) fn text(&self) -> Outcome<Cow<'a, str>> {
+        let text = match std::str::from_utf8(self.bytes) {
+            Ok(text) if self.is_utf8 || text.is_ascii() => Cow::Borrowed(text),
+            Err(_) if self.is_utf8 => return Err(Fault::new("holds an atom that is not UTF-8")),
+            _ => Cow::Owned(self.bytes.iter().copied().map(char::from).collect()),
+        };
+        if text.len() > MAX_ATOM_CHARS && text.chars().count() > MAX_ATOM_CHARS {
+            return Err(Fault::new("holds an atom that is too long"));
+        }
+        Ok(text)
+    }
 }
 
 pub(super) enum Int<'a> {
@@ -180,19 +227,19 @@ impl<'a> Cursor<'a> {
             }
             tag::ATOM_UTF8 => {
                 let length = u32::from(self.u16()?);
-                self.utf8_atom(length)?
+                self.atom(length, true)?
             }
             tag::SMALL_ATOM_UTF8 => {
                 let length = u32::from(self.u8()?);
-                self.utf8_atom(length)?
+                self.atom(length, true)?
             }
             tag::ATOM_LATIN1 => {
                 let length = u32::from(self.u16()?);
-                self.latin1_atom(length)?
+                self.atom(length, false)?
             }
             tag::SMALL_ATOM_LATIN1 => {
                 let length = u32::from(self.u8()?);
-                self.latin1_atom(length)?
+                self.atom(length, false)?
             }
             tag::BINARY => {
                 let length = self.u32()?;
@@ -244,24 +291,9 @@ impl<'a> Cursor<'a> {
         }))
     }
 
-    fn utf8_atom(&mut self, length: u32) -> Outcome<Item<'a>> {
-        let name = std::str::from_utf8(self.take(length)?)
-            .map_err(|_| Fault::new("holds an atom that is not UTF-8"))?;
-        if name.len() > MAX_ATOM_CHARS && name.chars().count() > MAX_ATOM_CHARS {
-            return Err(Fault::new("holds an atom that is too long"));
-        }
-        Ok(Item::Atom(Cow::Borrowed(name)))
-    }
-
-    fn latin1_atom(&mut self, length: u32) -> Outcome<Item<'a>> {
-        let name = self.take(length)?;
-        if name.len() > MAX_ATOM_CHARS {
-            return Err(Fault::new("holds an atom that is too long"));
-        }
-        Ok(Item::Atom(match std::str::from_utf8(name) {
-            Ok(ascii) if ascii.is_ascii() => Cow::Borrowed(ascii),
-            _ => Cow::Owned(name.iter().copied().map(char::from).collect()),
-        }))
+    fn atom(&mut self, length: u32, is_utf8: bool) -> Outcome<Item<'a>> {
+        let bytes = self.take(length)?;
+        Ok(Item::Atom(AtomName { bytes, is_utf8 }))
     }
 
     fn take(&mut self, length: u32) -> Outcome<&'a [u8]> {
