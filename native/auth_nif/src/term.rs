@@ -1,9 +1,8 @@
 //! BEAM terms to `Value` and back.
 
-use std::collections::HashMap;
-
 use auth_store::codec::Problem;
 use auth_store::value::{MAX_DEPTH, Value};
+use rustc_hash::FxHashMap;
 use rustler::types::atom::Atom;
 use rustler::types::tuple::{get_tuple, make_tuple};
 use rustler::{Binary, Encoder, Env, Error, MapIterator, NewBinary, NifResult, Term, TermType};
@@ -129,16 +128,16 @@ pub fn within(member: &str, problem: Problem) -> Problem {
 pub fn from_value<'a>(env: Env<'a>, value: &Value) -> NifResult<Term<'a>> {
     Terms {
         env,
-        atoms: HashMap::new(),
+        atoms: FxHashMap::default(),
     }
     .of(value)
 }
 
 /// What makes terms, with the atoms of this value: they come again and again, and the BEAM takes a
-/// lock to look one up.
+/// lock to look one up. Not from a file, so nobody can choose names whose hashes collide.
 struct Terms<'a, 'v> {
     env: Env<'a>,
-    atoms: HashMap<&'v str, Term<'a>>,
+    atoms: FxHashMap<&'v str, Term<'a>>,
 }
 
 impl<'a, 'v> Terms<'a, 'v> {
