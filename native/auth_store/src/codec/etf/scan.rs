@@ -206,6 +206,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    // An item that is returned through memory costs a scan a third more.
+    #[inline(always)]
     pub(super) fn item(&mut self) -> Outcome<Item<'a>> {
         Ok(match self.u8()? {
             tag::SMALL_INTEGER => Item::Int(Int::Small(i32::from(self.u8()?))),
