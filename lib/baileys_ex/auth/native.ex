@@ -19,7 +19,7 @@ defmodule BaileysEx.Auth.Native do
   def curve_sign(_private, _message), do: stub()
   def curve_verify(_public, _message, _signature), do: stub()
 
-  # One directory (native/auth_nif/src/store.rs)
+  # A directory as a whole (native/auth_nif/src/directory.rs)
   def store_open(_path, _format), do: stub()
   def store_recover(_path, _format), do: stub()
   def store_checkpoint(_path, _format), do: stub()
@@ -28,6 +28,8 @@ defmodule BaileysEx.Auth.Native do
   def creds_peek(_path, _format), do: stub()
   def layout_kinds(_names, _format), do: stub()
   def store_list(_path, _format), do: stub()
+
+  # Its keys (native/auth_nif/src/json.rs and etf.rs)
   def json_load(_path, _family, _id), do: stub()
   def json_commit(_path, _changes), do: stub()
   def etf_load(_path, _family, _id), do: stub()

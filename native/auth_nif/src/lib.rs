@@ -2,10 +2,14 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answer;
 mod curve;
+mod directory;
 mod error;
+mod etf;
+mod json;
 mod migration;
-mod store;
+mod stores;
 mod term;
 
 rustler::init!("Elixir.BaileysEx.Auth.Native");

@@ -12,7 +12,8 @@ use rustler::types::atom::{self, Atom};
 use rustler::{Encoder, Env, NifResult, ResourceArc, Term};
 
 use crate::error;
-use crate::store::{forget, format_of, now_ms};
+use crate::json::now_ms;
+use crate::stores::{forget, format_of};
 
 mod atoms {
     rustler::atoms! {

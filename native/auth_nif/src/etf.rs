@@ -1,0 +1,139 @@
+//! Keys of a native directory, in external term format, and how many atoms they may bring.
+
+use std::collections::HashSet;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use auth_store::codec::{Problem, etf};
+use auth_store::engine::RealDisk;
+use auth_store::layout::Format;
+use auth_store::store::{KeyChange, Store};
+use auth_store::{Error, Result};
+use rustler::types::atom::{self, Atom};
+use rustler::{Binary, Encoder, Env, NifResult, Term};
+
+use crate::answer::{done, unit};
+use crate::stores::{key, store};
+use crate::{error, term};
+
+mod atoms {
+    rustler::atoms! { closed }
+}
+
+/// Atoms that one file may bring, and all files in the life of this VM: its table of a million
+/// cannot be filled from disk.
+const ATOMS_PER_FILE: usize = 256;
+const NEW_ATOMS_PER_VM: usize = 65_536;
+
+/// Those that files brought, by name: whether the VM has an atom beyond Latin-1 cannot be asked at
+/// this NIF version, and each must be counted once.
+static NEW_ATOMS: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+
+/// `{:ok, binary} | :closed | {:error, reason}`: external term format that is safe to read.
+#[rustler::nif(schedule = "DirtyIo")]
+fn etf_load<'a>(
+    env: Env<'a>,
+    path: &str,
+    family: &str,
+    id: Option<Binary<'a>>,
+) -> NifResult<Term<'a>> {
+    let store = store(path, Format::Etf);
+    if !store.is_open() {
+        return Ok(atoms::closed().encode(env));
+    }
+    Ok(load_term(env, &store, family, id.as_ref()))
+}
+
+pub fn load_term<'a>(
+    env: Env<'a>,
+    store: &Store<RealDisk>,
+    family: &str,
+    id: Option<&Binary<'a>>,
+) -> Term<'a> {
+    let result = key(family, id.map(|id| id.as_slice())).and_then(|key| {
+        let bytes = store.load(key)?;
+        scan_atoms(env, &bytes).map_err(|problem| Error::content(&store.path_of(key), problem))?;
+        Ok(bytes)
+    });
+    match result {
+        Ok(bytes) => (atom::ok(), term::binary_term(env, &bytes)).encode(env),
+        Err(error) => error::to_term(env, &error),
+    }
+}
+
+/// Refuses what is not plain data, and more new atoms than a file has reason to bring.
+fn scan_atoms(env: Env<'_>, bytes: &[u8]) -> std::result::Result<(), Problem> {
+    let mut new = HashSet::new();
+    etf::scan(bytes, &mut |name| {
+        let is_known = Atom::existing_from_str(env, name).is_ok();
+        is_known || remember_atom(&mut new, name)
+    })?;
+    if new.is_empty() {
+        return Ok(());
+    }
+    let mut brought = NEW_ATOMS.lock().unwrap_or_else(PoisonError::into_inner);
+    new.retain(|name| !brought.contains(name));
+    if brought.len() + new.len() > NEW_ATOMS_PER_VM {
+        return Err(Problem {
+            member: String::new(),
+            problem: "too many atoms that this VM has not seen yet".to_owned(),
+        });
+    }
+    brought.extend(new);
+    Ok(())
+}
+
+/// Whether a file may have one more atom.
+fn remember_atom(atoms: &mut HashSet<String>, name: &str) -> bool {
+    atoms.contains(name) || (atoms.len() < ATOMS_PER_FILE && atoms.insert(name.to_owned()))
+}
+
+/// Whether a term in external term format could be loaded again.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn etf_check<'a>(env: Env<'a>, member: &str, bytes: Binary<'a>) -> Term<'a> {
+    unit(env, check_can_be_loaded_again(member, bytes.as_slice()))
+}
+
+/// `changes` is `[{family, id | nil, binary | nil}]`, the binaries in external term format. The
+/// caller holds the lock.
+#[rustler::nif(schedule = "DirtyIo")]
+fn etf_commit<'a>(
+    env: Env<'a>,
+    path: &str,
+    changes: Vec<(String, Option<Binary<'a>>, Option<Binary<'a>>)>,
+) -> NifResult<Term<'a>> {
+    let store = store(path, Format::Etf);
+    Ok(done(env, &store, commit_etf_bytes(&store, &changes)))
+}
+
+fn commit_etf_bytes(
+    store: &Store<RealDisk>,
+    changes: &[(String, Option<Binary<'_>>, Option<Binary<'_>>)],
+) -> Result<()> {
+    let changes = changes
+        .iter()
+        .map(|(family, id, bytes)| {
+            let bytes = bytes.as_ref().map(|bytes| bytes.as_slice());
+            if let Some(bytes) = bytes {
+                check_can_be_loaded_again(family, bytes)?;
+            }
+            Ok(KeyChange {
+                key: key(family, id.as_ref().map(|id| id.as_slice()))?,
+                bytes,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    store.open()?;
+    store.commit(&changes)
+}
+
+/// What loading in another VM, which has none of these atoms yet, would refuse is refused here.
+fn check_can_be_loaded_again(family: &str, bytes: &[u8]) -> Result<()> {
+    let mut atoms = HashSet::new();
+    etf::scan(bytes, &mut |name| remember_atom(&mut atoms, name)).map_err(|problem| {
+        let problem = term::within(family, problem);
+        Error::InvalidTerm {
+            member: problem.member,
+            problem: problem.problem,
+        }
+    })
+}
