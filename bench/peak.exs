@@ -1,5 +1,6 @@
-# Migrates a JSON directory in this VM, fresh, and prints by how many kilobytes its memory grew over
-# what it was when the first step was done: by then the directory is listed. Linux only.
+# Migrates a JSON directory in this VM, fresh, and prints two numbers: by how many kilobytes its memory
+# grew at most over what it was when the first step was done, by when the directory is listed, and
+# over what it was before. Linux only.
 
 alias BaileysEx.Auth.PersistenceMigration
 
@@ -10,12 +11,18 @@ status = fn field ->
   String.to_integer(kilobytes)
 end
 
+# 5 sets the peak back to what is in use.
+reset_peak = fn -> File.write!("/proc/self/clear_refs", "5") end
+
+idle = status.("VmRSS")
+reset_peak.()
+
 {:ok, _} =
   PersistenceMigration.migrate_compat_json_to_native(source, target,
     on_progress: fn
       %{done: done} when done <= 256 ->
-        # 5 resets the high-water mark.
-        File.write!("/proc/self/clear_refs", "5")
+        Process.put(:first_peak, status.("VmHWM"))
+        reset_peak.()
         Process.put(:listed, status.("VmRSS"))
 
       _later ->
@@ -23,4 +30,6 @@ end
     end
   )
 
-IO.puts(max(status.("VmHWM") - Process.get(:listed), 0))
+peak = status.("VmHWM")
+over_all = max(peak, Process.get(:first_peak)) - idle
+IO.puts("#{max(peak - Process.get(:listed), 0)} #{max(over_all, 0)}")

@@ -27,7 +27,7 @@ defmodule Bench.Loads do
         {:ok, _} = NativeFilePersistence.load_keys(native, :session, "s.0")
       end)
     ]
-    |> Measure.sides(context.rounds)
+    |> Measure.sides(2 * context.rounds)
     |> then(
       &Report.times(
         "native load_keys, session of #{size}",
@@ -57,7 +57,7 @@ defmodule Bench.Loads do
         {:ok, _} = FilePersistence.load_keys(json, :session, "s.0")
       end)
     ]
-    |> Measure.sides(context.rounds)
+    |> Measure.sides(2 * context.rounds)
     |> then(
       &Report.times("JSON load_keys, session of #{size}", "Baileys keys.get", &1, {:at_most, 0.5})
     )
@@ -79,14 +79,14 @@ defmodule Bench.Loads do
         baileys.("creds.read"),
         Measure.times(@iterations, fn -> {:ok, _} = FilePersistence.load_credentials(json) end)
       ]
-      |> Measure.sides(context.rounds)
+      |> Measure.sides(2 * context.rounds)
       |> then(&Report.times("JSON load_credentials", "Baileys' read", &1, {:at_most, 0.5}))
       |> Report.print(),
       [
         baileys.("creds.save"),
         Measure.times(100, fn -> :ok = FilePersistence.save_credentials(json, state) end)
       ]
-      |> Measure.sides(context.rounds)
+      |> Measure.sides(2 * context.rounds)
       |> then(
         &Report.times("JSON save_credentials, durable", "Baileys saveCreds, not synced", &1, nil)
       )

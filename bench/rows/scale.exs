@@ -10,84 +10,76 @@ defmodule Bench.Scale do
 
   @spec run(Saves.context()) :: [Report.row()]
   def run(context) do
-    rounds = context.slow_rounds
-    small = migration(@small, 2 * rounds)
-    large = migration(@large, rounds)
+    small = Accounts.json("source", @small)
+    large = Accounts.json("source", @large)
+
+    # One set of rounds, so that what grows with the number of keys is of one run too.
+    sides = [copy(small), migrate(small), copy(large), migrate(large)]
+    rounds = Measure.rounds(sides, context.slow_rounds)
+    compare = fn reference, work -> Measure.compare(rounds, reference, work) end
+    migrated = Accounts.path("migrated")
 
     [
-      small |> Map.fetch!(:row),
-      large |> Map.fetch!(:row),
-      Report.print(%{
-        work: "migration of #{@large} keys",
-        value: large.ns / 1000,
-        unit: "us",
-        reference: "migration of #{@small} keys",
-        reference_value: small.ns / 1000,
-        ratio: large.ns / small.ns,
-        target: {:at_most, 12}
-      }),
-      memory(large.source),
-      flat(context, large.target)
+      migration(@small, compare.(0, 1)),
+      migration(@large, compare.(2, 3)),
+      growth("migration", compare.(1, 3), {:at_most, 12}),
+      growth("cp -r", compare.(0, 2), nil),
+      memory(large, migrated),
+      flat(context, migrated)
     ]
+    |> List.flatten()
   end
 
-  # `cp -r` and `sync` of the same files; what either left is gone, and on disk, before the next.
-  defp migration(keys, rounds) do
-    source = Accounts.json("source", keys)
-    target = Path.join(Path.dirname(source), "migrated")
-    copy = Path.join(Path.dirname(source), "copied")
-
-    clean = fn path ->
-      File.rm_rf!(path)
+  defp copy(source) do
+    Measure.once(&target/0, fn target ->
+      {_, 0} = System.cmd("cp", ["-r", source, target])
       {_, 0} = System.cmd("sync", [])
-    end
+    end)
+  end
 
-    clean.(target)
+  defp migrate(source) do
+    Measure.once(&target/0, fn target ->
+      {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(source, target)
+    end)
+  end
 
-    cp =
-      Measure.times(
-        1,
-        fn ->
-          {_, 0} = System.cmd("cp", ["-r", source, copy])
-          {_, 0} = System.cmd("sync", [])
-        end,
-        fn -> clean.(copy) end
-      )
+  # What the side before has left to be written out is written out first.
+  defp target do
+    {_, 0} = System.cmd("sync", [])
+    Accounts.path("target")
+  end
 
-    migrate =
-      Measure.times(
-        1,
-        fn -> {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(source, target) end,
-        fn -> clean.(target) end
-      )
+  defp migration(keys, comparison) do
+    "migration of #{keys} keys to native"
+    |> Report.times("cp -r of them, then sync", comparison, {:at_most, 1.5})
+    |> Report.print()
+  end
 
-    %{ns: [_, ns]} = measured = Measure.sides([cp, migrate], rounds)
-    clean.(copy)
-
-    row =
-      "migration of #{keys} keys to native"
-      |> Report.times("cp -r of them, then sync", measured, {:at_most, 1.5})
-      |> Report.print()
-
-    %{row: row, ns: ns, source: source, target: target}
+  defp growth(work, comparison, target) do
+    "#{work} of #{@large} keys"
+    |> Report.times("#{work} of #{@small} keys", comparison, target)
+    |> Report.print()
   end
 
   # In a VM of its own: this one has migrated, and has the memory for it already.
-  defp memory(source) do
-    target = Accounts.path("migrated for its memory")
+  defp memory(source, target) do
     {printed, 0} = System.cmd("mix", ["run", "--no-compile", "bench/peak.exs", source, target])
-    peak = printed |> String.trim() |> String.to_integer()
-    File.rm_rf!(target)
+    [over_listing, over_all] = printed |> String.split() |> Enum.map(&String.to_integer/1)
 
-    Report.print(%{
-      work: "memory of migrating #{@large} keys, peak over the listing",
-      value: peak / 1024,
-      unit: "MiB",
-      reference: nil,
-      reference_value: nil,
-      ratio: nil,
-      target: {:at_most, 64}
-    })
+    for {kilobytes, over, target} <- [
+          {over_listing, "the listing", {:at_most, 64}},
+          {over_all, "the idle VM", nil}
+        ] do
+      Report.print(%{
+        work: "memory of migrating #{@large} keys, peak over #{over}",
+        value: kilobytes / 1024,
+        unit: "MiB",
+        reference: nil,
+        reference_value: nil,
+        ratio: nil,
+        target: target
+      })
+    end
   end
 
   defp flat(context, large) do

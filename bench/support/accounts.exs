@@ -2,18 +2,22 @@ defmodule Bench.Accounts do
   @moduledoc false
   # Directories and terms to work on, made of the account in `test/fixtures`.
 
-  alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence, PersistenceMigration}
+  alias BaileysEx.Auth.FilePersistence
   alias BaileysEx.Signal.SessionRecord
 
   @fixture Path.expand("../../test/fixtures/baileys-7.0.0-rc14", __DIR__)
   @session "15559990002.0"
 
-  @doc "A fresh, empty path under the directory of this run."
+  @doc """
+  A path under the directory of this run that was never used. Nothing is deleted before the run
+  ends: a file system may make new files more slowly for a while after many were deleted (ext4
+  without a journal passes over each inode that was freed in the last minute), and disks are told
+  of freed blocks in the background.
+  """
   @spec path(String.t()) :: Path.t()
   def path(name) do
-    path = Path.join(System.fetch_env!("BENCH_DIRECTORY"), name)
-    File.rm_rf!(path)
-    path
+    number = System.unique_integer([:positive, :monotonic])
+    Path.join(System.fetch_env!("BENCH_DIRECTORY"), "#{name}-#{number}")
   end
 
   @doc "A JSON directory as Baileys writes it, with this many keys: sessions, sender keys, pre-keys, mappings."
@@ -32,16 +36,6 @@ defmodule Bench.Accounts do
     path
   end
 
-  @doc "A native directory with this many keys."
-  @spec native(String.t(), pos_integer()) :: Path.t()
-  def native(name, keys) do
-    source = json(name <> ".json", keys)
-    target = path(name)
-    {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(source, target)
-    File.rm_rf!(source)
-    target
-  end
-
   @doc "A session of about 1 kB: two entries, as the fixture has it."
   @spec session() :: SessionRecord.t()
   def session do
@@ -56,7 +50,7 @@ defmodule Bench.Accounts do
     [entry | _] = Map.values(sessions)
 
     closed =
-      for n <- 1..45, into: %{} do
+      for n <- 1..27, into: %{} do
         base_key = <<5, n::256>>
 
         index = Map.merge(entry.index_info, %{base_key: base_key, closed: 1_700_000_000_000 + n})
@@ -119,7 +113,4 @@ defmodule Bench.Accounts do
       {family, suffix, File.read!(Path.join(@fixture, file))}
     end)
   end
-
-  @spec backends() :: %{native: module(), json: module()}
-  def backends, do: %{native: NativeFilePersistence, json: FilePersistence}
 end

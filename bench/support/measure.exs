@@ -4,34 +4,60 @@ defmodule Bench.Measure do
   # side by side can be compared. A side is a function that does its work some times and returns
   # `{nanoseconds, times}`.
 
+  # Before each side, so that the system places the threads anew: on few cores a thread that waits
+  # for another one's core makes either side twice as slow, and stays where it is while it is busy.
+  @rest_ms 50
+
   @type side() :: (() -> {non_neg_integer(), pos_integer()})
 
-  @doc """
-  Medians of the sides' nanoseconds for one piece of work, and the medians of each side's ratio to
-  the first within one round. The first round warms up and does not count.
-  """
-  @spec sides([side()], pos_integer()) :: %{ns: [float()], ratios: [float()]}
-  def sides(sides, rounds) do
-    [_warm_up | rounds] = for round <- 0..rounds, do: round(sides, round)
+  @typedoc "Nanoseconds of one piece of work: of each side, by round."
+  @type rounds() :: [[float()]]
 
+  @typedoc "Medians of two sides' nanoseconds, and of the ratio of work to reference in each round."
+  @type comparison() :: %{reference: float(), work: float(), ratio: float()}
+
+  @doc "Runs all sides, round by round."
+  @spec rounds([side()], pos_integer()) :: rounds()
+  def rounds(sides, count), do: for(round <- 1..count, do: round(sides, round))
+
+  @doc "Compares two sides by their place."
+  @spec compare(rounds(), non_neg_integer(), non_neg_integer()) :: comparison()
+  def compare(rounds, reference, work) do
     %{
-      ns: rounds |> Enum.zip_with(&median/1),
-      ratios:
-        rounds
-        |> Enum.map(fn [one | _] = all -> Enum.map(all, &(&1 / one)) end)
-        |> Enum.zip_with(&median/1)
+      reference: rounds |> Enum.map(&Enum.at(&1, reference)) |> median(),
+      work: rounds |> Enum.map(&Enum.at(&1, work)) |> median(),
+      ratio: rounds |> Enum.map(&(Enum.at(&1, work) / Enum.at(&1, reference))) |> median()
     }
   end
 
-  @doc "A side that runs `fun` some times. `prepare` runs before, and its time does not count."
-  @spec times(pos_integer(), (() -> term()) | (pos_integer() -> term()), (() -> term())) :: side()
-  def times(count, fun, prepare \\ fn -> :ok end) do
+  @doc """
+  A reference and the work that is compared to it. One more round comes before, which warms up and
+  does not count.
+  """
+  @spec sides([side()], pos_integer()) :: comparison()
+  def sides([_reference, _work] = sides, count) do
+    [_warm_up | rounds] = rounds(sides, count + 1)
+    compare(rounds, 0, 1)
+  end
+
+  @doc "A side that runs `fun` some times."
+  @spec times(pos_integer(), (() -> term()) | (pos_integer() -> term())) :: side()
+  def times(count, fun) do
     fun = if is_function(fun, 0), do: fn _ -> fun.() end, else: fun
 
     fn ->
-      prepare.()
       {nanoseconds, _} = nanoseconds(fn -> repeat(fun, count) end)
       {nanoseconds, count}
+    end
+  end
+
+  @doc "A side that runs `fun` once, with what `prepare` gives: its time does not count."
+  @spec once((() -> prepared), (prepared -> term())) :: side() when prepared: term()
+  def once(prepare, fun) do
+    fn ->
+      prepared = prepare.()
+      {nanoseconds, _} = nanoseconds(fn -> fun.(prepared) end)
+      {nanoseconds, 1}
     end
   end
 
@@ -52,6 +78,7 @@ defmodule Bench.Measure do
 
     order
     |> Enum.map(fn {side, index} ->
+      Process.sleep(@rest_ms)
       {nanoseconds, times} = side.()
       {index, nanoseconds / times}
     end)

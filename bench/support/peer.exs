@@ -35,7 +35,7 @@ defmodule Bench.Peer do
     fn ->
       case node |> ask(JSON.encode(command)) |> JSON.decode!() do
         %{"error" => error} -> raise "Baileys: #{error}"
-        %{"ns" => [nanoseconds]} -> {nanoseconds, 1}
+        %{"ns" => nanoseconds} -> {nanoseconds, 1}
       end
     end
   end

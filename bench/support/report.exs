@@ -19,16 +19,15 @@ defmodule Bench.Report do
         }
 
   @doc "A row of times: the work, its reference, and how they compare."
-  @spec times(String.t(), String.t(), %{ns: [float()], ratios: [float()]}, target :: term()) ::
-          row()
-  def times(work, reference, %{ns: [reference_ns, work_ns], ratios: [_, ratio]}, target) do
+  @spec times(String.t(), String.t(), Bench.Measure.comparison(), target :: term()) :: row()
+  def times(work, reference, comparison, target) do
     %{
       work: work,
-      value: work_ns / 1000,
+      value: comparison.work / 1000,
       unit: "us",
       reference: reference,
-      reference_value: reference_ns / 1000,
-      ratio: ratio,
+      reference_value: comparison.reference / 1000,
+      ratio: comparison.ratio,
       target: target
     }
   end
