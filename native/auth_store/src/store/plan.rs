@@ -1,0 +1,171 @@
+//! Which files a commit changes.
+
+use std::collections::HashMap;
+
+use super::{Key, KeyChange, Store};
+use crate::engine::{Change, Disk};
+use crate::error::{Error, Result};
+use crate::layout::{self, Entry};
+use crate::manifest::Manifest;
+
+/// The files of one commit, with the manifest they need.
+pub(super) struct Plan<'a, D: Disk> {
+    store: &'a Store<D>,
+    files: Vec<(String, Option<&'a [u8]>)>,
+    by_name: HashMap<String, (usize, Key<'a>)>,
+    manifest: Option<Manifest>,
+    manifest_changed: bool,
+}
+
+impl<'a, D: Disk> Plan<'a, D> {
+    pub(super) fn new(store: &'a Store<D>, size: usize) -> Self {
+        Plan {
+            store,
+            files: Vec::with_capacity(size + 1),
+            by_name: HashMap::with_capacity(size),
+            manifest: None,
+            manifest_changed: false,
+        }
+    }
+
+    pub(super) fn add(&mut self, change: &KeyChange<'a>) -> Result<()> {
+        let Key::Of { family, id } = change.key else {
+            let name = layout::creds_name(self.store.format);
+            return self.put(name, change);
+        };
+        let name = layout::key_name(family, id, self.store.format)?;
+        if layout::is_unambiguous(family, id) || self.take_name(&name, family, id, change)? {
+            self.put(name, change)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the name is this key's to write; `false` where deleting it means nothing.
+    fn take_name(
+        &mut self,
+        name: &str,
+        family: &str,
+        id: &str,
+        change: &KeyChange<'a>,
+    ) -> Result<bool> {
+        let deletes = change.bytes.is_none();
+        let format = self.store.format;
+        let owner = self.manifest()?.owner(name);
+        if let Some(owner) = owner {
+            if owner != (family, id) {
+                return if deletes {
+                    Ok(false)
+                } else {
+                    Err(collision(family, id))
+                };
+            }
+            if deletes {
+                self.manifest()?.release(name);
+                self.manifest_changed = true;
+            }
+            return Ok(true);
+        }
+        let is_known = match layout::parse(name, format) {
+            Entry::Key { id: regular, .. } if regular == id => return Ok(true),
+            Entry::Key { .. } => true,
+            _ => false,
+        };
+        if deletes {
+            return Ok(!is_known);
+        }
+        if is_known && self.is_taken(name)? {
+            return Err(collision(family, id));
+        }
+        self.manifest()?.claim(name, family, id);
+        self.manifest_changed = true;
+        Ok(true)
+    }
+
+    /// Whether a file of this name is there, or will be after this commit.
+    fn is_taken(&self, name: &str) -> Result<bool> {
+        match self.by_name.get(name) {
+            Some((index, _)) => Ok(self.files[*index].1.is_some()),
+            None => Ok(self.store.directory.stamp(name)?.is_some()),
+        }
+    }
+
+    fn put(&mut self, name: String, change: &KeyChange<'a>) -> Result<()> {
+        if let Some((index, key)) = self.by_name.get_mut(&name) {
+            let replaced = &mut self.files[*index].1;
+            if let Key::Of { family, id } = change.key
+                && *key != change.key
+                && replaced.is_some()
+            {
+                return Err(collision(family, id));
+            }
+            *key = change.key;
+            *replaced = change.bytes;
+            return Ok(());
+        }
+        self.by_name
+            .insert(name.clone(), (self.files.len(), change.key));
+        self.files.push((name, change.bytes));
+        Ok(())
+    }
+
+    fn manifest(&mut self) -> Result<&mut Manifest> {
+        if self.manifest.is_none() {
+            self.manifest = Some(Manifest::clone(&*self.store.look_at_manifest()?));
+        }
+        // Just filled; `get_or_insert_with` cannot carry the error above.
+        Ok(self.manifest.get_or_insert_with(Manifest::absent))
+    }
+
+    pub(super) fn commit(mut self) -> Result<()> {
+        let manifest_bytes = self.manifest_bytes()?;
+        let mut changes: Vec<Change<'_>> = Vec::with_capacity(self.files.len() + 1);
+        if let Some(bytes) = &manifest_bytes {
+            changes.push(Change {
+                name: self.store.format.manifest_name(),
+                bytes: Some(bytes),
+            });
+        }
+        changes.extend(self.files.iter().map(|(name, bytes)| Change {
+            name,
+            bytes: *bytes,
+        }));
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let result = self.store.directory.commit(&changes);
+        if manifest_bytes.is_some() || result.is_err() {
+            self.store.forget_manifest();
+        }
+        result
+    }
+
+    /// The manifest to write with this commit: none where the one on disk will do.
+    fn manifest_bytes(&mut self) -> Result<Option<Vec<u8>>> {
+        let format = self.store.format;
+        if !self.manifest_changed && !self.first_save_needs_manifest()? {
+            return Ok(None);
+        }
+        let manifest = self.manifest()?;
+        manifest.upgrade(format);
+        manifest.render(format).map(Some)
+    }
+
+    fn first_save_needs_manifest(&self) -> Result<bool> {
+        if self.files.iter().all(|(_, bytes)| bytes.is_none()) {
+            return Ok(false);
+        }
+        let manifest = match self.store.known_manifest() {
+            Some(known) => known.manifest,
+            None => self.store.look_at_manifest()?,
+        };
+        Ok(!manifest.is_current(self.store.format))
+    }
+}
+
+fn collision(family: &str, id: &str) -> Error {
+    Error::InvalidKey {
+        family: family.to_owned(),
+        id: id.to_owned(),
+        problem: "another id of this directory has the same file name".to_owned(),
+    }
+}
