@@ -1,4 +1,5 @@
-//! Curve25519 for `BaileysEx.Signal.Curve`. Some tens of microseconds each, so on normal schedulers.
+//! Curve25519 for `BaileysEx.Signal.Curve`: some tens of microseconds each, on normal schedulers, but
+//! for what hashes a message, which may be of any length.
 
 use auth_store::curve::{self, CurveError};
 use rustler::{Atom, Binary, Env, NewBinary};
@@ -45,7 +46,7 @@ fn curve_shared_secret<'a>(
 }
 
 /// `{:ok, signature} | {:error, reason}`
-#[rustler::nif]
+#[rustler::nif(schedule = "DirtyCpu")]
 fn curve_sign<'a>(
     env: Env<'a>,
     private: Binary<'a>,
@@ -55,7 +56,7 @@ fn curve_sign<'a>(
     Ok(binary(env, &signature))
 }
 
-#[rustler::nif]
+#[rustler::nif(schedule = "DirtyCpu")]
 fn curve_verify(public: Binary, message: Binary, signature: Binary) -> bool {
     curve::verify(&public, &message, &signature)
 }

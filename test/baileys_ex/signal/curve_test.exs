@@ -80,6 +80,23 @@ defmodule BaileysEx.Signal.CurveTest do
     end)
   end
 
+  test "a long message does not hold a scheduler that other processes need" do
+    message = :binary.copy(<<7>>, 64_000_000)
+    pair = Curve.generate_key_pair()
+    test = self()
+    :erlang.system_monitor(test, [{:long_schedule, 250}])
+    on_exit(fn -> :erlang.system_monitor(:undefined) end)
+
+    signer =
+      spawn(fn ->
+        {:ok, signature} = Curve.sign(pair.private, message)
+        send(test, {:verified, Curve.verify(pair.public, message, signature)})
+      end)
+
+    assert_receive {:verified, true}, 60_000
+    refute_received {:monitor, ^signer, :long_schedule, _info}
+  end
+
   test "both sides agree on a secret" do
     for_seeds(1..50, fn _seed ->
       [one, two] = for _ <- 1..2, do: Curve.generate_key_pair(private_key: bytes(32))
