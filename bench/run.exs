@@ -10,8 +10,6 @@ for file <- ~w(support/measure support/peer support/accounts support/slow_flush 
   Code.require_file("#{file}.exs", __DIR__)
 end
 
-{options, [], []} = OptionParser.parse(System.argv(), strict: [only: :keep, quick: :boolean])
-
 # Scale first: saves delete the files that they replace, which may make new ones slower for a while.
 groups = [
   scale: &Bench.Scale.run/1,
@@ -20,7 +18,18 @@ groups = [
   store: &Bench.KeyStoreRows.run/1
 ]
 
-only = for {:only, name} <- options, do: String.to_existing_atom(name)
+known = Enum.map(groups, fn {name, _} -> Atom.to_string(name) end)
+
+{options, rest, invalid} =
+  OptionParser.parse(System.argv(), strict: [only: :keep, quick: :boolean])
+
+named = Keyword.get_values(options, :only)
+
+if rest != [] or invalid != [] or Enum.any?(named, &(&1 not in known)) do
+  IO.puts(:stderr, "usage: bin/bench [--only GROUP]... [--quick]")
+  IO.puts(:stderr, "GROUP is one of #{Enum.join(known, ", ")}")
+  System.halt(2)
+end
 
 context = %{
   floor: Bench.Peer.floor(),
@@ -35,6 +44,10 @@ IO.puts(
 
 Bench.Report.print_head()
 
-rows = for {name, group} <- groups, only == [] or name in only, row <- group.(context), do: row
+rows =
+  for {name, group} <- groups,
+      named == [] or Atom.to_string(name) in named,
+      row <- group.(context),
+      do: row
 
 Bench.Report.write_json(rows, Path.expand("results.json", __DIR__))
