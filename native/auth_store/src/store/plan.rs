@@ -51,19 +51,18 @@ impl<'a, D: Disk> Plan<'a, D> {
         let deletes = change.bytes.is_none();
         let format = self.store.format;
         let owner = self.manifest()?.owner(name);
-        if let Some(owner) = owner {
-            if owner != (family, id) {
-                return if deletes {
-                    Ok(false)
-                } else {
-                    Err(collision(family, id))
-                };
+        match owner.map(|owner| owner == (family, id)) {
+            Some(true) => {
+                if deletes {
+                    self.release(name)?;
+                }
+                return Ok(true);
             }
-            if deletes {
-                self.manifest()?.release(name);
-                self.manifest_changed = true;
-            }
-            return Ok(true);
+            Some(false) if deletes => return Ok(false),
+            Some(false) if self.is_taken(name)? => return Err(collision(family, id)),
+            // baileys_ex deletes the file first: a crash leaves a claim without one.
+            Some(false) => self.release(name)?,
+            None => {}
         }
         let is_known = match layout::parse(name, format) {
             Entry::Key { id: regular, .. } if regular == id => return Ok(true),
@@ -79,6 +78,12 @@ impl<'a, D: Disk> Plan<'a, D> {
         self.manifest()?.claim(name, family, id);
         self.manifest_changed = true;
         Ok(true)
+    }
+
+    fn release(&mut self, name: &str) -> Result<()> {
+        self.manifest()?.release(name);
+        self.manifest_changed = true;
+        Ok(())
     }
 
     /// Whether a file of this name is there, or will be after this commit.

@@ -283,6 +283,83 @@ fn a_state_without_unknown_fields_can_be_written() {
     assert!(json["account"] == original["account"]);
 }
 
+/// An event of baileys_ex brings it with atoms; Baileys knows its own names only.
+#[test]
+fn the_disappearing_mode_is_written_for_baileys_whatever_its_members_are_called() {
+    let mode = ["account_settings", "default_disappearing_mode"];
+    let baileys_own = json!({"ephemeralExpiration": 86400, "ephemeralSettingTimestamp": 7, "x": 1});
+    let expected = map([
+        (Value::text("ephemeralExpiration"), Value::Int(86400)),
+        (Value::text("ephemeralSettingTimestamp"), Value::Int(7)),
+        (Value::text("x"), Value::Int(1)),
+    ]);
+    for name in [atom as fn(&str) -> Value, |name: &str| Value::text(name)] {
+        let mut creds = native("creds");
+        *member(&mut creds, &mode) = map([
+            (name("ephemeral_expiration"), Value::Int(86400)),
+            (Value::text("ephemeralSettingTimestamp"), Value::Int(6)),
+            (name("ephemeral_setting_timestamp"), Value::Int(7)),
+            (Value::text("x"), Value::Int(1)),
+        ]);
+        let json = written("creds", &creds);
+        assert_eq!(
+            json["accountSettings"]["defaultDisappearingMode"],
+            baileys_own
+        );
+        assert_same(
+            member(&mut read("creds", &json), &mode),
+            &expected,
+            "the mode",
+        );
+    }
+
+    let explicit = json!({"ephemeral_expiration": 86400, "ephemeral_setting_timestamp": 7, "x": 1});
+    let legacy = json!({
+        "__atom_keys__": ["ephemeral_expiration", "ephemeral_setting_timestamp"],
+        "ephemeral_expiration": 86400, "ephemeral_setting_timestamp": 7, "x": 1,
+    });
+    for (directory, mode_json) in [("baileys_ex-json", explicit), ("baileys_ex-legacy", legacy)] {
+        let mut creds: Json = serde_json::from_slice(&file(directory, "creds.json")).expect("JSON");
+        let state = match directory {
+            "baileys_ex-legacy" => &mut creds["value"],
+            _ => &mut creds,
+        };
+        state["account_settings"]["default_disappearing_mode"] = mode_json;
+        assert_same(
+            member(&mut read("creds", &creds), &mode),
+            &expected,
+            directory,
+        );
+    }
+}
+
+/// `"Support 🦊".slice(0, 9)` in JavaScript; `JSON.stringify` writes the half that is left.
+#[test]
+fn half_a_character_does_not_hide_the_credentials() {
+    let whole = String::from_utf8(file("baileys-7.0.0-rc14", "creds.json")).expect("text");
+    let halves = [
+        (r#""Support \ud83e""#, "Support \u{fffd}"),
+        (r#""\uDD8A\ud83e\uDD8a\\ud83e""#, "\u{fffd}🦊\\ud83e"),
+        (r#""\ud83e\ud83e\udd8a\n""#, "\u{fffd}🦊\n"),
+    ];
+    for (half, text) in halves {
+        let creds = whole.replacen('{', &format!(r#"{{"label":{half},{half}:1,"#), 1);
+        let mut value = decode("creds", creds.as_bytes()).expect("creds");
+        let unknown = member(&mut value, &["unknown_fields"]);
+        assert!(under(unknown, "label") == Some(&Value::text(text)));
+        assert!(under(unknown, text) == Some(&Value::Int(1)));
+        assert!(json::local_identity(creds.as_bytes()) == Ok(identity()));
+    }
+    let broken = whole.replacen('{', r#"{"label":"\ud83","#, 1);
+    assert!(decode("creds", broken.as_bytes()).is_err());
+}
+
+fn under<'v>(map: &'v Value, name: &str) -> Option<&'v Value> {
+    let Value::Map(pairs) = map else { return None };
+    let found = pairs.iter().find(|(key, _)| *key == Value::text(name));
+    found.map(|(_, value)| value)
+}
+
 #[test]
 fn timestamps_read_in_all_their_spellings() {
     let spellings = [

@@ -50,7 +50,9 @@ proptest! {
         if let Ok(json) = encode(family, &value) {
             let again = decode(family, &json).expect("what was written");
             // These have one form at run time; `json` says which.
-            let has_one_form = matches!(&strange, Value::Nil)
+            let is_bare_key = family == "app-state-sync-key" && matches!(value, Value::Binary(_));
+            let has_one_form = is_bare_key
+                || matches!(&strange, Value::Nil)
                 || matches!(&strange, Value::Binary(bytes) if bytes.is_empty());
             if !has_one_form {
                 let (before, after) =

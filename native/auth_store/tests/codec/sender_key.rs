@@ -95,6 +95,24 @@ fn no_private_key_is_nil_however_it_is_spelled() {
     );
 }
 
+/// `JSON.stringify` of an empty Uint8Array, and what Baileys takes for no list.
+#[test]
+fn empty_objects_are_no_private_key_and_no_skipped_keys() {
+    let mut json = inside();
+    for state in json.as_array_mut().expect("states") {
+        state["senderSigningKey"]["private"] = json!({});
+        state["senderMessageKeys"] = json!({});
+    }
+    let mut value = read("sender-key", &json);
+    let Value::List(states) = member(&mut value, &["sender_key_states"]) else {
+        panic!("no states");
+    };
+    for state in states {
+        assert!(*member(state, &["sender_signing_key", "private"]) == Value::Nil);
+        assert!(*member(state, &["sender_message_keys"]) == Value::List(vec![]));
+    }
+}
+
 #[test]
 fn a_record_of_no_states_is_whole() {
     let empty = map([

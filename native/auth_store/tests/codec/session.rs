@@ -115,6 +115,26 @@ fn counters_are_one_ahead_at_run_time() {
 }
 
 #[test]
+fn a_counter_beyond_what_a_term_can_hold_is_refused() {
+    let mut json = baileys("session-15559990002.0");
+    let sessions = json["_sessions"].as_object_mut().expect("sessions");
+    for session in sessions.values_mut() {
+        for chain in session["_chains"]
+            .as_object_mut()
+            .expect("chains")
+            .values_mut()
+        {
+            chain["chainKey"]["counter"] = json!(u64::MAX);
+        }
+    }
+    let message = refused("session", &json);
+    assert!(
+        message.contains("chain_key.counter: is an integer"),
+        "{message}"
+    );
+}
+
+#[test]
 fn the_local_identity_is_the_file_s_own_else_the_account_s_else_unknown() {
     let other = vec![5; 33];
     let decode_with = |json: &Json, identity: Option<&[u8]>| {

@@ -129,6 +129,28 @@ fn free_key(key: &Value) -> Outcome<&str> {
     }
 }
 
+/// A map with each member of `names` under the first of its names: Baileys', not the atom. Where both
+/// are there the atom counts, which was put beside what Baileys had.
+pub(super) fn rename(value: Value, names: &[(&str, &str)]) -> Value {
+    let Value::Map(mut pairs) = value else {
+        return value;
+    };
+    for (name, atom) in names {
+        let is_atom = |key: &Value| match key {
+            Value::Atom(key) => key == atom,
+            Value::Binary(key) => key == atom.as_bytes(),
+            _ => false,
+        };
+        let Some(place) = pairs.iter().position(|(key, _)| is_atom(key)) else {
+            continue;
+        };
+        let (_, value) = pairs.remove(place);
+        pairs.retain(|(key, _)| !is_atom(key) && *key != Value::text(*name));
+        pairs.push((Value::text(*name), value));
+    }
+    Value::Map(pairs)
+}
+
 /// Whether [`as_bytes`] would take the written map for bytes.
 fn reads_as_bytes(members: &[(&str, &Value)]) -> bool {
     let byte = |value: &Value| matches!(value, Value::Int(0..=255));

@@ -9,6 +9,7 @@ use crate::Value;
 use super::super::Problem;
 use super::super::fault::{Fault, Outcome};
 use super::legacy::{self, Name};
+use super::or_mended;
 use super::read::{Dialect, Reader};
 use super::schema::{KEY_PAIR, STATE};
 use super::tree::{self, Json, Tree};
@@ -22,10 +23,11 @@ const LEGACY: [&str; 4] = ["__type__", "__atom_keys__", "module", "value"];
 ///
 /// The other members are skipped: only the whole file's [`decode`](super::decode) checks them.
 pub fn local_identity(creds: &[u8]) -> Result<Vec<u8>, Problem> {
-    parse(creds)
-        .and_then(|json| public_key(&json))
-        .map(with_type)
-        .map_err(|fault| fault.into_problem("creds"))
+    or_mended(creds, |creds| {
+        parse(creds).and_then(|json| public_key(&json))
+    })
+    .map(with_type)
+    .map_err(|fault| fault.into_problem("creds"))
 }
 
 fn parse(creds: &[u8]) -> Outcome<Json<'_>> {

@@ -18,6 +18,8 @@
 //! * an optional member that is missing or nil reads as its default
 //! * empty text in a message key, and an empty private signing key, read as nil
 //! * an addressing mode as text reads as its atom; a `MessageKey` struct as a plain map
+//! * an app-state sync key that is bare bytes reads as the map with them, since Baileys has no bare one
+//! * the two members of `default_disappearing_mode` read under Baileys' names
 //! * in a session, a missing `used` or `created` is the time of writing, and a missing
 //!   `local_identity_key` the account's
 
@@ -30,6 +32,7 @@ mod read;
 mod schema;
 mod sender_key;
 mod session;
+mod surrogates;
 mod tree;
 mod write;
 
@@ -77,12 +80,19 @@ pub fn decode_telling(
     ctx: &DecodeContext,
 ) -> Result<(Value, Option<Dialect>), Problem> {
     let table = schema::family(family);
-    tree::parse(bytes)
-        .and_then(|json| {
-            let value = read(table, &json, ctx)?;
-            Ok((value, telling_dialect(table, &json)))
-        })
-        .map_err(|fault| fault.into_problem(family))
+    let decode = |bytes: &[u8]| {
+        let json = tree::parse(bytes)?;
+        Ok((read(table, &json, ctx)?, telling_dialect(table, &json)))
+    };
+    or_mended(bytes, decode).map_err(|fault| fault.into_problem(family))
+}
+
+/// Tries again without halves of surrogate pairs, if there are any and they may be to blame.
+fn or_mended<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Outcome<T>) -> Outcome<T> {
+    decode(bytes).or_else(|fault| match surrogates::mended(bytes) {
+        Some(mended) => decode(&mended),
+        None => Err(fault),
+    })
 }
 
 /// Writes a term as Baileys would.

@@ -6,6 +6,7 @@ use crate::Value;
 
 use super::super::fault::{Fault, Outcome};
 use super::super::keys::check_unique;
+use super::emit::out_of_range;
 use super::free_form::{self, Style};
 use super::legacy::{self, Name};
 use super::schema::{Keys, Kind, Member, Presence, Record, Unknown};
@@ -35,6 +36,10 @@ impl Reader<'_> {
         match kind {
             Kind::Bytes(_, lengths) => self.bytes_of(json, lengths).map(Value::Binary),
             Kind::BytesOrNil(lengths) => {
+                // What `JSON.stringify` makes of an empty Uint8Array.
+                if matches!(json, Json::Object(pairs) if pairs.is_empty()) {
+                    return Ok(Value::Nil);
+                }
                 let bytes = self.bytes(json)?;
                 if bytes.is_empty() {
                     return Ok(Value::Nil);
@@ -62,8 +67,11 @@ impl Reader<'_> {
             },
             Kind::Timestamp(_) => timestamp(json).map(Value::Int),
             Kind::Counter => {
-                let behind = i128::from(self.dialect == Dialect::Baileys);
-                int(json).map(|counter| Value::Int(counter + behind))
+                let counter = int(json)? + i128::from(self.dialect == Dialect::Baileys);
+                if counter > i128::from(u64::MAX) {
+                    return Err(out_of_range());
+                }
+                Ok(Value::Int(counter))
             }
             Kind::Closed => self.closed(json),
             Kind::Code(codes) => self.code(json, codes),
@@ -76,16 +84,15 @@ impl Reader<'_> {
             Kind::List(inner) => self.list(json, inner),
             Kind::Map(keys, inner) => self.map(json, *keys, inner),
             Kind::Record(record) => self.record(record, json),
-            Kind::BytesOr(lengths, inner) => {
-                let bare = json.text().is_some() || free_form::as_bytes(json).is_some();
-                if bare {
-                    self.bytes_of(json, lengths).map(Value::Binary)
-                } else {
-                    self.kind(inner, json)
-                }
+            Kind::BytesOr(lengths, _) if is_bare(json) => {
+                self.bytes_of(json, lengths).map(Value::Binary)
             }
+            Kind::BytesOr(_, inner) => self.kind(inner, json),
+            Kind::RecordOrBytes(_) if is_bare(json) => self.bytes(json).map(Value::Binary),
+            Kind::RecordOrBytes(record) => self.record(record, json),
             Kind::SenderMessageKeys => sender_key::read_message_keys(self, json),
             Kind::Free => self.free(json),
+            Kind::FreeNamed(names) => self.free(json).map(|value| free_form::rename(value, names)),
         }
     }
 
@@ -320,6 +327,11 @@ fn unknown_member(record: &Record, name: Name<'_>, json: &Json<'_>) -> Outcome<(
         _ => fault.key(name),
     })?;
     Ok((Value::text(name), value))
+}
+
+/// Whether JSON spells bytes.
+fn is_bare(json: &Json<'_>) -> bool {
+    json.text().is_some() || free_form::as_bytes(json).is_some()
 }
 
 fn plain<'j, 'a>(

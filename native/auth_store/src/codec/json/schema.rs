@@ -95,9 +95,15 @@ pub(super) enum Kind {
     Record(&'static Record),
     /// Bare bytes where JSON spells bytes, else the other.
     BytesOr(&'static [usize], &'static Kind),
+    /// A record, or the bytes of its first member bare, as baileys_ex has them: Baileys can only use
+    /// the record, and so it is written.
+    RecordOrBytes(&'static Record),
     SenderMessageKeys,
     /// Anything JSON can hold.
     Free,
+    /// The same, but for members that have two names: Baileys' and that of baileys_ex, an atom. Read
+    /// and written under Baileys'.
+    FreeNamed(&'static [(&'static str, &'static str)]),
 }
 
 /// How a leaf is written.
@@ -162,7 +168,7 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "app-state-sync-key",
-        content: Content::Plain(Kind::BytesOr(&[], &Kind::Record(&keys::APP_STATE_SYNC_KEY))),
+        content: Content::Plain(Kind::RecordOrBytes(&keys::APP_STATE_SYNC_KEY)),
         marker: Some(("keyData", "key_data")),
     },
     Family {
@@ -284,7 +290,8 @@ fn collect_kind(kind: &'static Kind, atoms: &mut HashSet<&'static str>) {
         Kind::List(inner) | Kind::Map(_, inner) | Kind::BytesOr(_, inner) => {
             collect_kind(inner, atoms);
         }
-        Kind::Record(record) => collect_record(record, atoms),
+        Kind::Record(record) | Kind::RecordOrBytes(record) => collect_record(record, atoms),
+        Kind::FreeNamed(names) => atoms.extend(names.iter().map(|(_, atom)| *atom)),
         Kind::SenderMessageKeys => collect_record(&keys::SENDER_MESSAGE_KEY, atoms),
         Kind::Code(codes) => atoms.extend(codes.iter().map(|(_, name)| *name)),
         Kind::Word(words) => atoms.extend(words.iter()),

@@ -52,14 +52,15 @@ pub(super) fn write(writer: &mut Writer<'_>, value: &Value) -> Outcome<()> {
     writer.tagged(&inside.into_bytes())
 }
 
-/// Baileys takes what is no list for none, and 6.7.7 wrote `{}` for a key it had lost.
+/// Baileys takes an object for no list, and 6.7.7 wrote `{}` for a key it had lost.
 pub(super) fn read_message_keys(reader: &Reader<'_>, json: &Json<'_>) -> Outcome<Value> {
-    if matches!(json, Json::Null) {
+    let is_empty = |json: &Json<'_>| matches!(json, Json::Object(pairs) if pairs.is_empty());
+    if matches!(json, Json::Null) || is_empty(json) {
         return Ok(Value::List(Vec::new()));
     }
     json.list()?
         .iter()
-        .filter(|json| !matches!(json, Json::Object(pairs) if pairs.is_empty()))
+        .filter(|json| !is_empty(json))
         .map(|json| read_message_key(reader, json).map_err(Fault::item))
         .collect::<Outcome<Vec<_>>>()
         .map(Value::List)

@@ -89,7 +89,15 @@ impl Writer<'_> {
                 other => self.kind(inner, other),
             },
             Kind::SenderMessageKeys => sender_key::write_message_keys(self, value),
+            Kind::RecordOrBytes(record) => match value {
+                Value::Binary(_) => self.record(record, &first_member(record, value)),
+                other => self.record(record, other),
+            },
             Kind::Free => free_form::write(self, value, Style::Free),
+            Kind::FreeNamed(names) => {
+                let renamed = free_form::rename(value.clone(), names);
+                free_form::write(self, &renamed, Style::Free)
+            }
         }
     }
 
@@ -227,6 +235,11 @@ pub(super) fn fields<'v>(record: &Record, value: &'v Value) -> Outcome<Fields<'v
     check_module(record, module)?;
     fields.unknown.sort_unstable_by_key(|(name, _)| *name);
     Ok(fields)
+}
+
+fn first_member(record: &Record, value: &Value) -> Value {
+    let key = record.members.first().map_or("", |member| member.key);
+    Value::Map(vec![(Value::atom(key), value.clone())])
 }
 
 fn check_module(record: &Record, module: Option<&Value>) -> Outcome<()> {

@@ -529,15 +529,11 @@ fn app_state_sync_key() -> Values {
         ],
         vec![],
     );
-    prop_oneof![
-        record(
-            None,
-            vec![("key_data", bytes())],
-            vec![("fingerprint", fingerprint), ("timestamp", int())],
-        ),
-        bytes(),
-    ]
-    .boxed()
+    record(
+        None,
+        vec![("key_data", bytes())],
+        vec![("fingerprint", fingerprint), ("timestamp", int())],
+    )
 }
 
 fn app_state_sync_version() -> Values {

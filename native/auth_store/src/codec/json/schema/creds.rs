@@ -129,7 +129,10 @@ static ACCOUNT_SETTINGS: Record = map(&[
     optional(
         "defaultDisappearingMode",
         "default_disappearing_mode",
-        Kind::Free,
+        Kind::FreeNamed(&[
+            ("ephemeralExpiration", "ephemeral_expiration"),
+            ("ephemeralSettingTimestamp", "ephemeral_setting_timestamp"),
+        ]),
     ),
 ]);
 
