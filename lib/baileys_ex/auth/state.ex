@@ -11,7 +11,9 @@ defmodule BaileysEx.Auth.State do
     * `:signed_pre_key` is `%{key_pair: key_pair, key_id: integer, signature: binary}`
     * `:adv_secret_key` and `:my_app_state_key_id` are base64 text, as in Baileys
     * `:me` is `%{id: jid, name: name, lid: jid}` once paired; other members have string keys
-    * `:account_settings` is `%{unarchive_chats: boolean, default_disappearing_mode: map | nil}`
+    * `:account_settings` is `%{unarchive_chats: boolean, default_disappearing_mode: map | nil}`; the
+      mode has Baileys' string keys as it is read from JSON, and may have those of an event of
+      baileys_ex (`:ephemeral_expiration`, `:ephemeral_setting_timestamp`): JSON gets Baileys' names
     * `:additional_data` is yours; the JSON backend takes what JSON can hold
     * `:unknown_fields` are members of a file that this library does not know, by their names in
       that file; they are written back
@@ -39,7 +41,7 @@ defmodule BaileysEx.Auth.State do
 
   @type account_settings() :: %{
           unarchive_chats: boolean(),
-          default_disappearing_mode: %{optional(String.t()) => term()} | nil
+          default_disappearing_mode: map() | nil
         }
 
   @type history_message() :: %{
@@ -108,6 +110,12 @@ defmodule BaileysEx.Auth.State do
 
   # Halves of two key pairs make no key pair: these are replaced, never merged.
   @whole [:noise_key, :pairing_ephemeral_key, :signed_identity_key, :signed_pre_key]
+
+  # Members of the disappearing mode in an event of baileys_ex, and in a file of Baileys.
+  @mode_names [
+    ephemeral_expiration: "ephemeralExpiration",
+    ephemeral_setting_timestamp: "ephemeralSettingTimestamp"
+  ]
 
   @doc """
   Makes a fresh identity, as Baileys' `initAuthCreds` does.
@@ -287,7 +295,22 @@ defmodule BaileysEx.Auth.State do
 
   defp merge_field(key, _old, new) when key in @whole, do: new
   defp merge_field(:account, nil, new), do: merge(%ADVSignedDeviceIdentity{}, new)
+
+  defp merge_field(:account_settings, %{default_disappearing_mode: old_mode} = old, new)
+       when is_map(old_mode) and is_map(new) do
+    mode = without_twins(old_mode, Map.get(new, :default_disappearing_mode))
+    merge(%{old | default_disappearing_mode: mode}, new)
+  end
+
   defp merge_field(_key, old, new), do: merge(old, new)
+
+  # What an update brings under one name is not kept under the other.
+  defp without_twins(mode, update) when is_map(update) do
+    pairs = @mode_names ++ Enum.map(@mode_names, fn {atom, name} -> {name, atom} end)
+    Map.drop(mode, for({name, twin} <- pairs, is_map_key(update, name), do: twin))
+  end
+
+  defp without_twins(mode, _update), do: mode
 
   defp merge(old, new) when not is_map(old) or not is_map(new) or is_struct(new), do: new
   defp merge(old, new) when is_struct(old), do: struct(old, new)

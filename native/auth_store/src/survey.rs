@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::codec::{Problem, etf, json};
 use crate::engine::{Disk, JOURNAL, Kind};
 use crate::error::{Error, Result};
-use crate::layout::{self, Entry, FAMILIES, Format};
+use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
 use crate::store::Store;
 use crate::value::Value;
@@ -70,8 +70,18 @@ pub struct Damage {
     pub can_be_skipped: bool,
 }
 
+/// What the values are for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// To tell whether they could be loaded.
+    Verify,
+    /// To be written in the other form, whole.
+    Carry,
+}
+
 pub struct Survey<D: Disk> {
     store: Store<D>,
+    purpose: Purpose,
     manifest: Arc<Manifest>,
     names: Vec<String>,
     next: usize,
@@ -85,21 +95,22 @@ pub struct Survey<D: Disk> {
 }
 
 impl<D: Disk> Survey<D> {
-    /// Lists the directory. The caller holds its lock until the survey ends.
+    /// Lists a directory that is to be carried over. The caller holds its lock until the survey ends.
     pub fn begin(disk: D, path: PathBuf, format: Format) -> Result<Self> {
         let store = Store::new(disk, path, format);
         store.open()?;
-        Self::list(store)
+        Self::list(store, Purpose::Carry)
     }
 
-    /// As [`begin`](Self::begin), but writes nothing and needs no lock: see [`Store::peek`].
+    /// Lists a directory that is to be verified. Writes nothing and needs no lock: see
+    /// [`Store::peek`].
     pub fn peek(disk: D, path: PathBuf, format: Format) -> Result<Self> {
         let store = Store::new(disk, path, format);
         store.peek()?;
-        Self::list(store)
+        Self::list(store, Purpose::Verify)
     }
 
-    fn list(store: Store<D>) -> Result<Self> {
+    fn list(store: Store<D>, purpose: Purpose) -> Result<Self> {
         let format = store.format();
         let mut names = Vec::new();
         let mut ignored = Vec::new();
@@ -121,6 +132,7 @@ impl<D: Disk> Survey<D> {
         Ok(Survey {
             manifest: store.look_at_manifest()?,
             store,
+            purpose,
             names,
             next: 0,
             bytes: 0,
@@ -207,13 +219,27 @@ impl<D: Disk> Survey<D> {
                 };
                 json::decode_telling(&family, bytes, &context)
             }
-            Format::Etf => {
-                etf::scan(bytes, &mut |_| true)?;
-                let value = etf::decode(bytes)?;
-                check_shape(&family, &value)?;
-                Ok((value, None))
-            }
+            Format::Etf => self
+                .decode_native(&family, bytes)
+                .map(|value| (value, None)),
         }
+    }
+
+    /// Native files hold any term; of a known family they hold what its schema says, and maybe more.
+    fn decode_native(&self, family: &str, bytes: &[u8]) -> Result<Value, Problem> {
+        let value = match self.purpose {
+            Purpose::Verify => etf::outline(bytes)?,
+            Purpose::Carry => etf::decode(bytes)?,
+        };
+        let value = if family == layout::CREDS {
+            as_state(value)
+        } else {
+            value
+        };
+        if matches!(self.purpose, Purpose::Verify) {
+            json::check_known(family, &value)?;
+        }
+        Ok(value)
     }
 
     fn family_of(&self, name: &str) -> String {
@@ -272,34 +298,17 @@ fn identity_of(creds: &Value) -> Option<Vec<u8>> {
     }
 }
 
-/// Native files hold any term; of a known family they hold what its schema says.
-fn check_shape(family: &str, value: &Value) -> Result<(), Problem> {
-    let is_creds = family == layout::CREDS;
-    if !is_creds && !FAMILIES.contains(&family) {
-        return Ok(());
+/// As a state: baileys_ex takes a map of its fields for one.
+fn as_state(creds: Value) -> Value {
+    match creds {
+        Value::Map(mut pairs)
+            if !pairs
+                .iter()
+                .any(|(key, _)| *key == Value::atom("__struct__")) =>
+        {
+            pairs.push((Value::atom("__struct__"), Value::atom(json::STATE_MODULE)));
+            Value::Map(pairs)
+        }
+        other => other,
     }
-    let context = json::EncodeContext {
-        local_identity: None,
-        now_ms: 0,
-    };
-    if is_creds {
-        json::encode(family, &without_additional_data(value), &context).map(drop)
-    } else {
-        json::encode(family, value, &context).map(drop)
-    }
-}
-
-/// The native form takes any plain term there, JSON does not.
-fn without_additional_data(creds: &Value) -> Value {
-    let Value::Map(pairs) = creds else {
-        return creds.clone();
-    };
-    let is_additional = |key: &Value| matches!(key, Value::Atom(name) if name == "additional_data");
-    Value::Map(
-        pairs
-            .iter()
-            .filter(|(key, _)| !is_additional(key))
-            .cloned()
-            .collect(),
-    )
 }

@@ -5,7 +5,7 @@ defmodule BaileysEx.Auth.JsonDirectoryTest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Auth.FilePersistence
+  alias BaileysEx.Auth.{FilePersistence, InvalidKeyError}
 
   setup :setup_temp_dir
 
@@ -16,6 +16,18 @@ defmodule BaileysEx.Auth.JsonDirectoryTest do
 
     File.write!(Path.join(path, "lid-mapping-1.json"), ~s("3"))
     assert FilePersistence.load_keys(copy, :"lid-mapping", "1") == {:ok, "2"}
+  end
+
+  # baileys_ex deletes the file first, and the claim of its name after that.
+  test "an id whose file is gone does not keep another from its name", %{tmp: tmp} do
+    claim = ~s({"backend":"file_persistence","version":1,"key_index":{"device-list":["a/1"]}})
+    File.write!(Path.join(tmp, ".baileys_ex_file_persistence.json"), claim)
+    :ok = FilePersistence.save_keys(tmp, :"device-list", "a__1", ["0"])
+    assert FilePersistence.load_keys(tmp, :"device-list", "a__1") == {:ok, ["0"]}
+    assert FilePersistence.load_keys(tmp, :"device-list", "a/1") == {:error, :not_found}
+
+    assert {:error, %InvalidKeyError{}} =
+             FilePersistence.save_keys(tmp, :"device-list", "a/1", ["7"])
   end
 
   test "a journal of a later version is an error, and left alone", %{tmp: tmp} do

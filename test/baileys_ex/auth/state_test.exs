@@ -213,6 +213,20 @@ defmodule BaileysEx.Auth.StateTest do
       assert State.merge_updates(old, %{signed_pre_key: signed}).signed_pre_key == signed
     end
 
+    test "never has a disappearing mode under the names of Baileys and of an event at once" do
+      mode = %{"ephemeralExpiration" => 86_400, "ephemeralSettingTimestamp" => 1}
+      settings = %{unarchive_chats: true, default_disappearing_mode: mode}
+      event = %{ephemeral_expiration: 0}
+
+      state =
+        State.merge_updates(State.new(account_settings: settings), %{
+          account_settings: %{default_disappearing_mode: event}
+        })
+
+      merged = %{:ephemeral_expiration => 0, "ephemeralSettingTimestamp" => 1}
+      assert state.account_settings == %{settings | default_disappearing_mode: merged}
+    end
+
     test "takes the account as a struct or as a map, and keeps it a struct" do
       account = %ADVSignedDeviceIdentity{details: "d", device_signature: "s"}
       unpaired = State.new()

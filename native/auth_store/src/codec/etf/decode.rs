@@ -13,54 +13,84 @@ use super::scan::{Cursor, Int, Item, scan_all, too_deep};
 /// Beyond what `scan` refuses, a [`Value`] cannot hold integers of more than 128 bits and improper
 /// lists; and a map's keys must be atoms, binaries or integers, each once.
 pub fn decode(bytes: &[u8]) -> Result<Value, Problem> {
-    read(bytes).map_err(|fault| fault.into_problem(""))
+    read(bytes, Beyond::Refused).map_err(|fault| fault.into_problem(""))
 }
 
-fn read(bytes: &[u8]) -> Outcome<Value> {
+/// As [`decode`], for a look at the members that are known: what a [`Value`] cannot hold is an empty
+/// tuple, which is in no schema, and keys may be any term.
+pub fn outline(bytes: &[u8]) -> Result<Value, Problem> {
+    read(bytes, Beyond::Hidden).map_err(|fault| fault.into_problem(""))
+}
+
+/// What becomes of a term that a [`Value`] cannot hold.
+#[derive(Clone, Copy, PartialEq)]
+enum Beyond {
+    Refused,
+    Hidden,
+}
+
+impl Beyond {
+    fn value(self, value: Outcome<Value>) -> Outcome<Value> {
+        match (self, value) {
+            (Beyond::Hidden, Err(_)) => Ok(Value::Tuple(Vec::new())),
+            (_, value) => value,
+        }
+    }
+}
+
+fn read(bytes: &[u8], beyond: Beyond) -> Outcome<Value> {
     // Now every count is true, and may be allocated for.
     scan_all(bytes, &mut |_| true)?;
     let mut cursor = Cursor::start(bytes)?;
-    let value = term(&mut cursor, 0)?;
+    let value = term(&mut cursor, 0, beyond)?;
     cursor.end()?;
     Ok(value)
 }
 
-fn term(cursor: &mut Cursor<'_>, depth: usize) -> Outcome<Value> {
+fn term(cursor: &mut Cursor<'_>, depth: usize, beyond: Beyond) -> Outcome<Value> {
     if depth > MAX_DEPTH {
         return Err(too_deep());
     }
     Ok(match cursor.item()? {
-        Item::Int(int) => Value::Int(integer(&int)?),
+        Item::Int(int) => beyond.value(integer(&int).map(Value::Int))?,
         Item::Float(float) => Value::Float(float),
         Item::Atom(name) => Value::atom(name.text()?.into_owned()),
         Item::Binary(bytes) => Value::Binary(bytes.to_vec()),
         Item::Bytes(bytes) => Value::List(byte_list(bytes)),
-        Item::Tuple(count) => Value::Tuple(terms(cursor, count, depth + 1)?),
+        Item::Tuple(count) => Value::Tuple(terms(cursor, count, depth + 1, beyond)?),
         Item::List(count) => {
-            let mut items = terms(cursor, count, depth + 1)?;
-            match term(cursor, depth + 1)? {
-                Value::List(mut tail) => items.append(&mut tail),
-                _ => return Err(Fault::new("holds an improper list")),
-            }
-            Value::List(items)
+            let items = terms(cursor, count, depth + 1, beyond)?;
+            let tail = term(cursor, depth + 1, beyond)?;
+            beyond.value(list(items, tail))?
         }
         Item::Map(count) => {
             let mut pairs = Vec::with_capacity(count as usize);
             for _ in 0..count {
-                pairs.push((term(cursor, depth + 1)?, term(cursor, depth + 1)?));
+                let key = term(cursor, depth + 1, beyond)?;
+                pairs.push((key, term(cursor, depth + 1, beyond)?));
             }
-            check_unique(&pairs)?;
+            if beyond == Beyond::Refused {
+                check_unique(&pairs)?;
+            }
             Value::Map(pairs)
         }
     })
 }
 
-fn terms(cursor: &mut Cursor<'_>, count: u32, depth: usize) -> Outcome<Vec<Value>> {
+fn terms(cursor: &mut Cursor<'_>, count: u32, depth: usize, beyond: Beyond) -> Outcome<Vec<Value>> {
     let mut items = Vec::with_capacity(count as usize);
     for _ in 0..count {
-        items.push(term(cursor, depth)?);
+        items.push(term(cursor, depth, beyond)?);
     }
     Ok(items)
+}
+
+fn list(mut items: Vec<Value>, tail: Value) -> Outcome<Value> {
+    match tail {
+        Value::List(mut tail) => items.append(&mut tail),
+        _ => return Err(Fault::new("holds an improper list")),
+    }
+    Ok(Value::List(items))
 }
 
 fn byte_list(bytes: &[u8]) -> Vec<Value> {

@@ -9,7 +9,7 @@ mod decode;
 mod encode;
 mod scan;
 
-pub use decode::decode;
+pub use decode::{decode, outline};
 pub use encode::encode;
 pub use scan::scan;
 

@@ -11,6 +11,8 @@ use super::{EncodeContext, bytes};
 pub(super) struct Writer<'c> {
     pub(super) context: &'c EncodeContext<'c>,
     out: Vec<u8>,
+    /// Checks what the tables know and leaves out the rest: what is written is no file.
+    pub(super) known_only: bool,
     /// How many brackets are open.
     pub(super) depth: usize,
 }
@@ -20,13 +22,24 @@ impl<'c> Writer<'c> {
         Writer {
             context,
             out: Vec::new(),
+            known_only: false,
             depth: 0,
+        }
+    }
+
+    pub(super) fn for_check(context: &'c EncodeContext<'c>) -> Self {
+        Writer {
+            known_only: true,
+            ..Writer::new(context)
         }
     }
 
     /// A writer for JSON inside bytes.
     pub(super) fn nested(&self) -> Self {
-        Writer::new(self.context)
+        Writer {
+            known_only: self.known_only,
+            ..Writer::new(self.context)
+        }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {

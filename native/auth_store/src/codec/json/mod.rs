@@ -48,6 +48,9 @@ use tree::Json;
 pub use local_identity::local_identity;
 pub use read::Dialect;
 
+/// The struct that credentials are at run time.
+pub const STATE_MODULE: &str = "Elixir.BaileysEx.Auth.State";
+
 /// What a file does not say.
 #[derive(Clone, Copy, Default)]
 pub struct DecodeContext<'a> {
@@ -103,14 +106,27 @@ fn or_mended<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Outcome<T>) -> Outcome<T
 /// not be read again, and maps that could not be told from bytes.
 pub fn encode(family: &str, value: &Value, ctx: &EncodeContext) -> Result<Vec<u8>, Problem> {
     let mut writer = Writer::new(ctx);
+    write(&mut writer, family, value)?;
+    Ok(writer.into_bytes())
+}
+
+/// Whether the members that the tables know have their types and lengths. What is free-form or
+/// unknown is not looked at: a native file may hold any term there.
+pub fn check_known(family: &str, value: &Value) -> Result<(), Problem> {
+    write(
+        &mut Writer::for_check(&EncodeContext::default()),
+        family,
+        value,
+    )
+}
+
+fn write(writer: &mut Writer<'_>, family: &str, value: &Value) -> Result<(), Problem> {
     let written = match &schema::family(family).content {
         Content::Plain(kind) => writer.kind(kind, value),
         Content::Session => writer.record(&schema::SESSION_RECORD, value),
-        Content::SenderKey => sender_key::write(&mut writer, value),
+        Content::SenderKey => sender_key::write(writer, value),
     };
-    written
-        .map(|()| writer.into_bytes())
-        .map_err(|fault| fault.into_problem(family))
+    written.map_err(|fault| fault.into_problem(family))
 }
 
 fn read(family: &'static Family, json: &Json<'_>, ctx: &DecodeContext) -> Outcome<Value> {

@@ -15,7 +15,6 @@ use super::emit::Writer;
 use super::read::{Dialect, Reader};
 use super::schema::{SENDER_KEY_RECORD, SENDER_KEY_STATES, SENDER_MESSAGE_KEY};
 use super::tree::{Json, parse};
-use super::write::fields;
 
 const STATES: &str = "sender_key_states";
 const IV_LENGTH: usize = 16;
@@ -42,7 +41,7 @@ pub(super) fn read(reader: &Reader<'_>, json: &Json<'_>) -> Outcome<Value> {
 }
 
 pub(super) fn write(writer: &mut Writer<'_>, value: &Value) -> Outcome<()> {
-    let [states] = fields(&SENDER_KEY_RECORD, value)?.known[..] else {
+    let [states] = writer.fields(&SENDER_KEY_RECORD, value)?.known[..] else {
         return Err(Fault::new("is missing").member(STATES));
     };
     let mut inside = writer.nested();

@@ -15,6 +15,8 @@ use super::{bytes, legacy, sender_key};
 pub(super) struct Fields<'v> {
     pub(super) known: Vec<Option<&'v Value>>,
     unknown: Vec<(&'v str, &'v Value)>,
+    /// What is wrong with a key that the file has no place for.
+    misplaced: Option<Fault>,
 }
 
 impl Writer<'_> {
@@ -93,6 +95,10 @@ impl Writer<'_> {
                 Value::Binary(_) => self.record(record, &first_member(record, value)),
                 other => self.record(record, other),
             },
+            Kind::Free | Kind::FreeNamed(_) if self.known_only => {
+                self.raw("null");
+                Ok(())
+            }
             Kind::Free => free_form::write(self, value, Style::Free),
             Kind::FreeNamed(names) => {
                 let renamed = free_form::rename(value.clone(), names);
@@ -102,7 +108,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn record(&mut self, record: &'static Record, value: &Value) -> Outcome<()> {
-        let fields = fields(record, value)?;
+        let fields = self.fields(record, value)?;
         self.open('{')?;
         for (member, value) in record.members.iter().zip(fields.known) {
             self.member(member, value)
@@ -121,6 +127,16 @@ impl Writer<'_> {
         }
         self.close('}');
         Ok(())
+    }
+
+    /// Sorts a map into what the table knows and the rest.
+    pub(super) fn fields<'v>(&self, record: &Record, value: &'v Value) -> Outcome<Fields<'v>> {
+        let mut fields = sorted(record, value)?;
+        if self.known_only {
+            fields.unknown.clear();
+            return Ok(fields);
+        }
+        fields.misplaced.take().map_or(Ok(fields), Err)
     }
 
     fn member(&mut self, member: &'static Member, value: Option<&Value>) -> Outcome<()> {
@@ -203,22 +219,29 @@ impl Writer<'_> {
     }
 }
 
-/// Sorts a map into what the table knows and the rest.
-pub(super) fn fields<'v>(record: &Record, value: &'v Value) -> Outcome<Fields<'v>> {
+fn sorted<'v>(record: &Record, value: &'v Value) -> Outcome<Fields<'v>> {
     let mut fields = Fields {
         known: vec![None; record.members.len()],
         unknown: Vec::new(),
+        misplaced: None,
     };
+    // Those of a later version of the struct, among which those that are there by name count.
+    let mut later = Vec::new();
     let mut module = None;
     for (key, value) in map(value)? {
         match key {
             Value::Atom(name) if name == "__struct__" => module = Some(value),
             Value::Atom(name) => match record.members.iter().position(|m| m.key == name) {
                 Some(place) => fields.known[place] = Some(value),
-                None if matches!(record.unknown, Unknown::Under(key) if key == name) => {
-                    fields.unknown = named(value).map_err(|fault| fault.key(name))?;
-                }
-                None => return Err(Fault::new("has no place in the file").key(name)),
+                None => match record.unknown {
+                    Unknown::Under(key) if key == name => {
+                        fields.unknown = named(value).map_err(|fault| fault.key(name))?;
+                    }
+                    Unknown::Under(_) => later.push((name.as_ref(), value)),
+                    Unknown::Beside | Unknown::Nowhere => {
+                        fields.misplaced = Some(Fault::new("has no place in the file").key(name));
+                    }
+                },
             },
             Value::Binary(name) if record.unknown == Unknown::Beside => {
                 fields.unknown.push((utf8(name)?, value));
@@ -228,11 +251,13 @@ pub(super) fn fields<'v>(record: &Record, value: &'v Value) -> Outcome<Fields<'v
                     "has {} as a key that has no place in the file",
                     other.kind()
                 );
-                return Err(Fault::new(problem));
+                fields.misplaced = Some(Fault::new(problem));
             }
         }
     }
     check_module(record, module)?;
+    later.retain(|(name, _)| fields.unknown.iter().all(|(known, _)| known != name));
+    fields.unknown.append(&mut later);
     fields.unknown.sort_unstable_by_key(|(name, _)| *name);
     Ok(fields)
 }

@@ -10,7 +10,7 @@ use super::{
 
 /// The required members are the account's identity: none of them ever has a default.
 pub(in super::super) static STATE: Record = Record {
-    module: Some("Elixir.BaileysEx.Auth.State"),
+    module: Some(crate::codec::json::STATE_MODULE),
     also: None,
     members: &[
         required("noiseKey", "noise_key", Kind::Record(&KEY_PAIR)),
