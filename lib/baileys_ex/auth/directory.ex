@@ -5,6 +5,7 @@ defmodule BaileysEx.Auth.Directory do
   # A backend is `{module, format}`; the NIF knows directories by absolute path and format.
 
   alias BaileysEx.Auth.{
+    InvalidKeyError,
     InvalidTermError,
     Lock,
     Native,
@@ -18,6 +19,8 @@ defmodule BaileysEx.Auth.Directory do
   @type key() :: {family :: String.t(), id :: String.t() | nil}
 
   @creds {"creds", nil}
+
+  defguardp entries(term) when is_map(term) and not is_struct(term)
 
   # The families that Baileys and baileys_ex have: their atoms exist wherever this is loaded.
   @families ~w(session pre-key sender-key sender-key-memory app-state-sync-key
@@ -44,11 +47,11 @@ defmodule BaileysEx.Auth.Directory do
   """
   @spec read(backend(), Path.t(), (Path.t() -> term())) :: {:ok, term()} | {:error, term()}
   def read({module, format}, path, nif) do
-    path = absolute(path)
-
-    case nif.(path) do
-      :closed -> open_and_read({module, format}, path, nif)
-      result -> result(result, module)
+    with {:ok, path} <- text(absolute(path)) do
+      case nif.(path) do
+        :closed -> open_and_read({module, format}, path, nif)
+        result -> result(result, module)
+      end
     end
   end
 
@@ -70,7 +73,9 @@ defmodule BaileysEx.Auth.Directory do
       {%{}, watched(module, path, %{type: family, result: Telemetry.result(result)})}
     end
 
-    Telemetry.span([:load], describe, fn -> read(backend, path, &nif.(&1, family, id)) end)
+    with :ok <- text_types([{family, id}]) do
+      Telemetry.span([:load], describe, fn -> read(backend, path, &nif.(&1, family, id)) end)
+    end
   end
 
   @doc "As `locked/3`, for changes `{family, id, change}`; without any, nothing is done."
@@ -86,27 +91,41 @@ defmodule BaileysEx.Auth.Directory do
       {%{changes: length(changes)}, watched(module, path, metadata)}
     end
 
-    Telemetry.span([:commit], describe, fn -> locked(backend, path, &nif.(&1, changes)) end)
+    with :ok <- text_types(for {family, id, _change} <- changes, do: {family, id}) do
+      Telemetry.span([:commit], describe, fn -> locked(backend, path, &nif.(&1, changes)) end)
+    end
   end
 
   @doc "Runs a NIF that needs the directory for itself."
   @spec locked(backend(), Path.t(), (Path.t() -> term())) ::
           :ok | {:ok, term()} | {:error, term()}
-  def locked({module, _format}, path, nif) do
-    path = absolute(path)
-
-    case Lock.run({module, path}, fn -> nif.(path) end) do
-      {:happened, checkpoints, recoveries} -> report(module, path, checkpoints, recoveries)
-      result -> result(result, module)
+  def locked({module, _format} = backend, path, nif) do
+    with {:ok, path} <- real(path) do
+      exclusive([{module, path}], fn -> done(backend, path, nif.(path)) end)
     end
   end
 
   @doc "A consistent copy. The target is locked as well: what a killed one left there is removed."
   @spec snapshot(backend(), Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot({module, format} = backend, path, target) do
-    Lock.run({module, target}, fn ->
-      locked(backend, path, &Native.store_snapshot(&1, format, target))
-    end)
+    with {:ok, path} <- real(path), {:ok, real_target} <- real(target) do
+      exclusive([{module, path}, {module, real_target}], fn ->
+        done(backend, path, Native.store_snapshot(path, format, target))
+      end)
+    end
+  end
+
+  @doc """
+  Runs `fun` while nobody else uses these directories, by their real paths. All take several in one
+  order: two callers cannot wait for each other.
+  """
+  @spec exclusive([{module(), Path.t()}], (() -> result)) :: result when result: var
+  def exclusive(resources, fun) do
+    resources
+    |> Enum.uniq()
+    |> Enum.sort(:desc)
+    |> Enum.reduce(fun, fn resource, locked -> fn -> Lock.run(resource, locked) end end)
+    |> apply([])
   end
 
   @spec list_keys(backend(), Path.t()) :: {:ok, Persistence.key_list()} | {:error, term()}
@@ -131,7 +150,7 @@ defmodule BaileysEx.Auth.Directory do
   @spec flatten(Persistence.changes()) ::
           {:ok, [{String.t(), String.t(), term() | nil}]} | {:error, InvalidTermError.t()}
   def flatten(changes) do
-    if entries?(changes) and Enum.all?(changes, fn {_type, entries} -> entries?(entries) end) do
+    if entries(changes) and Enum.all?(changes, fn {_type, of_type} -> entries(of_type) end) do
       {:ok,
        for {type, entries} <- changes, {id, value} <- entries do
          {family, id} = key(type, id)
@@ -142,8 +161,6 @@ defmodule BaileysEx.Auth.Directory do
       {:error, %InvalidTermError{problem: "changes are not a map of types to maps of ids"}}
     end
   end
-
-  defp entries?(term), do: is_map(term) and not is_struct(term)
 
   @doc "What credentials that are no state are refused with; to raise would show them."
   @spec no_state() :: {:error, InvalidTermError.t()}
@@ -156,14 +173,15 @@ defmodule BaileysEx.Auth.Directory do
           (State.t() | map() -> :ok | {:error, term()})
   def save_creds_with(save) do
     fn
-      %State{} = state -> save.(state)
-      %{creds: %State{} = state} -> save.(state)
-      %{creds: %{} = fields} -> save.(struct(State, fields))
-      %{creds: _} -> no_state()
-      %{} = fields -> save.(struct(State, fields))
-      _ -> no_state()
+      %{creds: creds} -> save_fields(creds, save)
+      fields -> save_fields(fields, save)
     end
   end
+
+  defp save_fields(%State{} = state, save), do: save.(state)
+  # Another struct is no enumerable of fields.
+  defp save_fields(fields, save) when entries(fields), do: save.(struct(State, fields))
+  defp save_fields(_other, _save), do: no_state()
 
   @doc "What a connection needs to keep its Signal keys in this directory."
   @spec connect_opts(module(), Path.t()) :: keyword()
@@ -185,6 +203,42 @@ defmodule BaileysEx.Auth.Directory do
   end
 
   def absolute(path), do: Path.expand(path)
+
+  @doc """
+  The one path of a directory, whatever links lead to it: locks and what the NIF knows of it belong to
+  that. The disk is not asked again once the directory is known by it.
+  """
+  @spec real(Path.t()) :: {:ok, Path.t()} | {:error, :einval}
+  def real(path) do
+    with {:ok, path} <- text(absolute(path)),
+         nil <- Native.directory_known_path(path),
+         nil <- Native.directory_real_path(path) do
+      {:error, :einval}
+    else
+      {:error, _reason} = error -> error
+      real -> {:ok, real}
+    end
+  end
+
+  # Rust takes text only, and to raise there would show what was to be saved. It looks at ids itself.
+  defp text_types(keys) do
+    Enum.find_value(keys, :ok, fn {family, id} ->
+      problem = "the type is not UTF-8 text"
+
+      if not String.valid?(family) do
+        {:error, %InvalidKeyError{type: inspect(family), id: to_string(id), problem: problem}}
+      end
+    end)
+  end
+
+  defp text(path), do: if(String.valid?(path), do: {:ok, path}, else: {:error, :einval})
+
+  defp done({module, _format}, path, result) do
+    case result do
+      {:happened, checkpoints, recoveries} -> report(module, path, checkpoints, recoveries)
+      result -> result(result, module)
+    end
+  end
 
   defp report(module, path, {checkpoints, checkpoint_ns}, {recoveries, recovery_ns, commits}) do
     metadata = watched(module, path, %{})

@@ -62,6 +62,9 @@ defmodule BaileysEx.Auth.FilePersistence do
   """
   @spec use_multi_file_auth_state(Path.t()) :: {:ok, multi_file_auth_state()} | {:error, term()}
   def use_multi_file_auth_state(path \\ default_path()) do
+    # Where it is now: the current directory may be another one when the credentials are saved.
+    path = Path.expand(path)
+
     with {:ok, state} <- load_credentials(path) do
       {:ok,
        %{

@@ -19,6 +19,10 @@ defmodule BaileysEx.Auth.Native do
   def curve_sign(_private, _message), do: stub()
   def curve_verify(_public, _message, _signature), do: stub()
 
+  # Which directory a path leads to (native/auth_nif/src/stores.rs)
+  def directory_known_path(_path), do: stub()
+  def directory_real_path(_path), do: stub()
+
   # A directory as a whole (native/auth_nif/src/directory.rs)
   def store_open(_path, _format), do: stub()
   def store_recover(_path, _format), do: stub()

@@ -61,6 +61,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   @spec use_native_file_auth_state(Path.t()) ::
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
   def use_native_file_auth_state(path \\ default_path()) do
+    # Where it is now: the current directory may be another one when the credentials are saved.
+    path = Path.expand(path)
+
     with {:ok, state} <- load_credentials(path) do
       {:ok,
        %{

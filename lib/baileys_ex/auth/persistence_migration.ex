@@ -38,8 +38,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   alias BaileysEx.Auth.{
     DamagedDirectoryError,
+    Directory,
     FilePersistence,
-    Lock,
     Native,
     NativeError,
     NativeFilePersistence,
@@ -112,28 +112,27 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       target_path: target
     }
 
-    outcome =
-      with_locks([source, target], fn ->
-        with {:ok, handle, total} <-
-               Native.migration_begin(source, target, format, overwrite?, skip?) do
-          run(handle, total, on_progress, watched)
-        end
-      end)
+    with {:ok, locks} <- locks([source, target]) do
+      outcome =
+        Directory.exclusive(locks, fn ->
+          with {:ok, handle, total} <-
+                 Native.migration_begin(source, target, format, overwrite?, skip?) do
+            run(handle, total, on_progress, watched)
+          end
+        end)
 
-    case outcome do
-      {:ok, carried} -> {:ok, summary(carried, from, to, source, target)}
-      {:error, reason} -> {:error, error(reason, source, source_module, target_module)}
+      case outcome do
+        {:ok, carried} -> {:ok, summary(carried, from, to, source, target)}
+        {:error, reason} -> {:error, error(reason, source, source_module, target_module)}
+      end
     end
   end
 
-  # Both backends, for both directories, in one order: two migrations cannot wait for each other.
-  defp with_locks(paths, fun) do
-    resources = for path <- Enum.uniq(paths), {module, _} <- [@json, @native], do: {module, path}
-
-    resources
-    |> Enum.sort(:desc)
-    |> Enum.reduce(fun, fn resource, locked -> fn -> Lock.run(resource, locked) end end)
-    |> apply([])
+  # Both backends, for both directories.
+  defp locks([source, target]) do
+    with {:ok, source} <- Directory.real(source), {:ok, target} <- Directory.real(target) do
+      {:ok, for(path <- [source, target], {module, _} <- [@json, @native], do: {module, path})}
+    end
   end
 
   defp run(handle, total, on_progress, watched) do

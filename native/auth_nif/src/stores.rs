@@ -2,40 +2,81 @@
 //! or `nil` for the credentials.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use auth_store::engine::RealDisk;
 use auth_store::layout::{CREDS, Format};
 use auth_store::store::{Key, Store};
 use auth_store::{Error, Result};
-use rustler::NifResult;
-use rustler::types::atom::Atom;
+use rustler::types::atom::{self, Atom};
+use rustler::{Encoder, Env, NifResult, Term};
 
 mod atoms {
     rustler::atoms! { json, etf }
 }
 
-type Stores = Mutex<HashMap<(PathBuf, Format), Arc<Store<RealDisk>>>>;
+type ByDirectory = HashMap<(PathBuf, Format), Arc<Store<RealDisk>>>;
 
-/// What is known of each directory that this VM has used. No descriptor is kept.
-static STORES: LazyLock<Stores> = LazyLock::new(Stores::default);
+/// What is known of each directory that this VM has used, by its real path. No descriptor is kept.
+static STORES: LazyLock<Mutex<ByDirectory>> = LazyLock::new(Mutex::default);
 
+fn stores() -> MutexGuard<'static, ByDirectory> {
+    STORES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One for each directory, whatever links lead to it: two would not know of each other's commits.
 pub fn store(path: &str, format: Format) -> Arc<Store<RealDisk>> {
-    let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = PathBuf::from(path);
+    let key = (PathBuf::from(path), format);
+    if let Some(store) = stores().get(&key) {
+        return Arc::clone(store);
+    }
+    let real = real_path(&key.0);
+    let mut stores = stores();
     let store = stores
-        .entry((path.clone(), format))
-        .or_insert_with(|| Arc::new(Store::new(RealDisk, path, format)));
+        .entry((real.clone(), format))
+        .or_insert_with(|| Arc::new(Store::new(RealDisk, real, format)));
     Arc::clone(store)
 }
 
 /// Forgets what was known of a directory that has been replaced.
 pub fn forget(path: &str) {
-    let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let real = real_path(Path::new(path));
     for format in [Format::Json, Format::Etf] {
-        stores.remove(&(PathBuf::from(path), format));
+        stores().remove(&(real.clone(), format));
     }
+}
+
+/// The path without links; where there is nothing yet, that of the directory it would be made in.
+fn real_path(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), _, _) => real,
+        (Err(_), Some(parent), Some(name)) => real_path(parent).join(name),
+        (Err(_), _, _) => path.to_owned(),
+    }
+}
+
+/// The real path of a directory, if it is known to be the given one: `nil` where the disk must be
+/// asked, as [`directory_real_path`] does.
+#[rustler::nif]
+fn directory_known_path<'a>(env: Env<'a>, path: Term<'a>) -> NifResult<Term<'a>> {
+    let known = PathBuf::from(path.decode::<&str>()?);
+    let stores = stores();
+    let is_known = |format| stores.contains_key(&(known.clone(), format));
+    Ok(if is_known(Format::Etf) || is_known(Format::Json) {
+        path
+    } else {
+        atom::nil().encode(env)
+    })
+}
+
+/// `nil` where the path is not UTF-8.
+#[rustler::nif(schedule = "DirtyIo")]
+fn directory_real_path(path: &str) -> Option<String> {
+    real_path(Path::new(path))
+        .into_os_string()
+        .into_string()
+        .ok()
 }
 
 pub fn format_of(atom: Atom) -> NifResult<Format> {

@@ -118,6 +118,7 @@ impl<D: Disk> Store<D> {
             return Ok(bytes);
         }
         if key == Key::Creds {
+            self.directory.check_not_dangling()?;
             self.refuse_other_backend()?;
         }
         Err(Error::NotFound)

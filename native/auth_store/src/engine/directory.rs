@@ -175,6 +175,15 @@ impl<D: Disk> Directory<D> {
         read_file(&self.disk, &self.path.join(name))
     }
 
+    /// Refuses a link that leads nowhere, as to a volume that is not mounted: that is no empty directory.
+    pub fn check_not_dangling(&self) -> Result<()> {
+        let link = found(self.disk.metadata(&self.path)).at(&self.path)?;
+        if link.is_some_and(|link| link.kind == Kind::Symlink) {
+            self.disk.metadata(&self.path.join(".")).at(&self.path)?;
+        }
+        Ok(())
+    }
+
     /// What tells one version of a file from another; `None` if there is no file.
     pub fn stamp(&self, name: &str) -> Result<Option<Stamp>> {
         names::check(name)?;
