@@ -260,7 +260,14 @@ impl Writer {
         };
         encoded.map_err(|problem| Unwritable {
             can_be_skipped: family != layout::CREDS,
-            ..unwritable(name, problem.member, problem.problem)
+            ..unwritable(
+                name,
+                problem.member,
+                format!(
+                    "can be read, but has no form in the target: {}",
+                    problem.problem
+                ),
+            )
         })
     }
 }
