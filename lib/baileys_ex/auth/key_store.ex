@@ -49,7 +49,7 @@ defmodule BaileysEx.Auth.KeyStore do
   alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer, OperationError, Ref, Server, TxRef}
   alias BaileysEx.Auth.{Lock, NativeFilePersistence}
   alias BaileysEx.Signal.Store
-  alias BaileysEx.Signal.Store.{Changes, Transaction, View}
+  alias BaileysEx.Signal.Store.{Changes, Running, Transaction, View}
 
   @behaviour Store
 
@@ -118,11 +118,15 @@ defmodule BaileysEx.Auth.KeyStore do
     }
   end
 
-  @doc "The reference of a running store, for the other functions."
+  @doc """
+  The reference of a running store, for the other functions.
+
+  Raises `ArgumentError` for anything but the pid or name of a key store.
+  """
   @impl true
   @spec wrap(GenServer.server()) :: Ref.t()
   def wrap(server) do
-    {pid, table} = Server.table(server)
+    {pid, table} = Running.fetch!(__MODULE__, server)
     %Ref{pid: pid, table: table}
   end
 

@@ -36,7 +36,7 @@ defmodule BaileysEx.Signal.Store do
   Ids are strings; another term is taken as its `to_string/1`.
   """
 
-  alias BaileysEx.Signal.Store.Memory
+  alias BaileysEx.Signal.Store.{Memory, Running}
 
   @typedoc "The handle of a store or of a transaction."
   @type t() :: %__MODULE__{module: module(), ref: term()}
@@ -128,27 +128,34 @@ defmodule BaileysEx.Signal.Store do
 
   @doc """
   The handle of a store that runs already: from `{module, server}`, where `server` is a pid or a
-  name, from a server alone, which is taken for a `BaileysEx.Signal.Store.Memory`, or from a
-  handle. `nil` when nothing runs there.
+  name, from the server alone of a store of this library, or from a handle. `nil` when nothing runs
+  there.
+
+  Raises `ArgumentError` for anything else, such as a store of another module.
   """
   @spec wrap_running(t() | {module(), term()} | term() | nil) :: t() | nil
   def wrap_running(nil), do: nil
   def wrap_running(%__MODULE__{} = store), do: store
 
   def wrap_running({module, server} = name) when is_atom(module) do
-    if store_module?(module), do: wrap_process(module, server), else: wrap_process(Memory, name)
+    if store_module?(module),
+      do: wrap_process(server, module),
+      else: wrap_process(name, :its_own)
   end
 
-  def wrap_running(server), do: wrap_process(Memory, server)
+  def wrap_running(server), do: wrap_process(server, :its_own)
 
   defp store_module?(module) do
     Code.ensure_loaded?(module) and function_exported?(module, :wrap, 1)
   end
 
-  defp wrap_process(module, server) do
-    case GenServer.whereis(server) do
-      pid when is_pid(pid) -> %__MODULE__{module: module, ref: module.wrap(pid)}
+  defp wrap_process(server, module) do
+    case Running.whereis!(server) do
+      pid when is_pid(pid) -> wrap_pid(pid, module)
       _not_on_this_node -> nil
     end
   end
+
+  defp wrap_pid(pid, :its_own), do: wrap_pid(pid, Running.module!(pid))
+  defp wrap_pid(pid, module), do: %__MODULE__{module: module, ref: module.wrap(pid)}
 end

@@ -1,6 +1,7 @@
 defmodule BaileysEx.Signal.StoreTest do
   use ExUnit.Case, async: true
 
+  alias BaileysEx.Auth.{KeyStore, Lock}
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.Memory
   alias BaileysEx.Test.{Stores, Values}
@@ -231,6 +232,45 @@ defmodule BaileysEx.Signal.StoreTest do
       assert Store.wrap_running(__MODULE__.Nobody) == nil
       assert Store.wrap_running({Memory, __MODULE__.Nobody}) == nil
       assert Store.wrap_running({:global, __MODULE__.Nobody}) == nil
+    end
+
+    test "recognises a key store by its pid or name alone" do
+      {:ok, pid} = KeyStore.start_link(name: __MODULE__.NamedKeys)
+      store = %Store{module: KeyStore, ref: KeyStore.wrap(pid)}
+      for running <- [pid, __MODULE__.NamedKeys], do: assert(Store.wrap_running(running) == store)
+    end
+
+    test "refuses a store of another module, which lives on with its keys" do
+      {:ok, memory} = Memory.start_link()
+      {:ok, keys} = KeyStore.start_link()
+      Store.set(Store.wrap_running(memory), %{session: %{"a" => 1}})
+
+      for {wrap, expected} <- [
+            {fn -> KeyStore.wrap(memory) end, ~r/running BaileysEx.Auth.KeyStore$/},
+            {fn -> Store.wrap_running({KeyStore, memory}) end, ~r/running BaileysEx.Auth.KeySt/},
+            {fn -> Memory.wrap(keys) end, ~r/running BaileysEx.Signal.Store.Memory$/},
+            {fn -> Store.wrap_running({Memory, keys}) end,
+             ~r/running BaileysEx.Signal.Store.Mem/},
+            {fn -> Store.wrap_running(Lock.Server) end, ~r/running store$/}
+          ] do
+        lock_server = Process.whereis(Lock.Server)
+        assert_raise ArgumentError, expected, wrap
+        assert Process.whereis(Lock.Server) == lock_server
+      end
+
+      assert Store.get(Store.wrap_running(memory), :session, ["a"]) == %{"a" => 1}
+      assert %Store{module: KeyStore} = Store.wrap_running(keys)
+      %{committer: committer} = :sys.get_state(keys)
+      assert_raise ArgumentError, ~r/running store$/, fn -> Store.wrap_running(committer) end
+      assert Process.alive?(committer)
+    end
+
+    test "refuses what names no process, without showing it" do
+      for wrong <- ["TOPSECRET", 7, ["TOPSECRET"], %{}, {Memory, "TOPSECRET"}, {Memory, 7}],
+          wrap <- [&Store.wrap_running/1, &KeyStore.wrap/1, &Memory.wrap/1] do
+        error = assert_raise ArgumentError, ~r/^expected the pid or name/, fn -> wrap.(wrong) end
+        refute Exception.message(error) =~ "TOPSECRET"
+      end
     end
   end
 

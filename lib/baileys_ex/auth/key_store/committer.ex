@@ -48,6 +48,11 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
     continue(%{state | requests: [{from, token, changes} | state.requests]})
   end
 
+  def handle_call(_request, from, state) do
+    GenServer.reply(from, {:error, :unknown_call})
+    continue(state)
+  end
+
   @impl true
   def handle_info(:timeout, state) do
     requests = Enum.reverse(state.requests)

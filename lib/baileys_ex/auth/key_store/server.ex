@@ -5,8 +5,10 @@ defmodule BaileysEx.Auth.KeyStore.Server do
 
   use GenServer
 
+  alias BaileysEx.Auth.KeyStore
   alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer}
   alias BaileysEx.Auth.Lock.Queue
+  alias BaileysEx.Signal.Store.Running
 
   # Below the five seconds after which a supervisor kills.
   @last_commit_ms 4_000
@@ -21,9 +23,6 @@ defmodule BaileysEx.Auth.KeyStore.Server do
 
   @spec start_link(config(), GenServer.options()) :: GenServer.on_start()
   def start_link(config, opts), do: GenServer.start_link(__MODULE__, config, opts)
-
-  @spec table(GenServer.server()) :: {pid(), Cache.table()}
-  def table(server), do: GenServer.call(server, {__MODULE__, :table})
 
   @impl true
   def init(config) do
@@ -42,13 +41,15 @@ defmodule BaileysEx.Auth.KeyStore.Server do
   end
 
   @impl true
-  def handle_call({__MODULE__, :table}, _from, state) do
-    {:reply, {self(), state.table}, state}
+  def handle_call({Running, :describe}, _from, state) do
+    {:reply, Running.answer(KeyStore, state.table), state}
   end
 
   def handle_call({:acquire, key}, from, state) do
     {:noreply, %{state | locks: Queue.acquire(state.locks, key, from)}}
   end
+
+  def handle_call(_request, _from, state), do: {:reply, {:error, :unknown_call}, state}
 
   @impl true
   def handle_cast({:release, token}, state) do

@@ -34,6 +34,7 @@ defmodule BaileysEx.Auth.Lock.Server do
   end
 
   def handle_call(:idle?, _from, queue), do: {:reply, Queue.empty?(queue), queue}
+  def handle_call(_request, _from, queue), do: {:reply, {:error, :unknown_call}, queue}
 
   @impl true
   def handle_cast({:release, token}, queue), do: {:noreply, Queue.release(queue, token)}

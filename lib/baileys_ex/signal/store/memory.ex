@@ -11,7 +11,7 @@ defmodule BaileysEx.Signal.Store.Memory do
 
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Signal.Store
-  alias BaileysEx.Signal.Store.{Changes, Transaction, View}
+  alias BaileysEx.Signal.Store.{Changes, Running, Transaction, View}
 
   defmodule Ref do
     @moduledoc false
@@ -35,10 +35,11 @@ defmodule BaileysEx.Signal.Store.Memory do
     GenServer.start_link(__MODULE__, [], Keyword.take(opts, [:name]))
   end
 
+  @doc "Raises `ArgumentError` for anything but the pid or name of a memory store."
   @impl Store
   @spec wrap(GenServer.server()) :: Ref.t()
   def wrap(server) do
-    {:ok, pid, table} = GenServer.call(server, {__MODULE__, :wrap})
+    {pid, table} = Running.fetch!(__MODULE__, server)
     %Ref{pid: pid, table: table}
   end
 
@@ -108,8 +109,8 @@ defmodule BaileysEx.Signal.Store.Memory do
   end
 
   @impl GenServer
-  def handle_call({__MODULE__, :wrap}, _from, state) do
-    {:reply, {:ok, self(), state.table}, state}
+  def handle_call({Running, :describe}, _from, state) do
+    {:reply, Running.answer(__MODULE__, state.table), state}
   end
 
   def handle_call({:acquire, key}, from, state) do
@@ -120,6 +121,8 @@ defmodule BaileysEx.Signal.Store.Memory do
     apply_changes(state.table, changes.())
     {:reply, :ok, state}
   end
+
+  def handle_call(_request, _from, state), do: {:reply, {:error, :unknown_call}, state}
 
   @impl GenServer
   def handle_cast({:release, token}, state) do
