@@ -145,6 +145,10 @@ defmodule BaileysEx.Auth.KeyStore do
     View.get(tx.tx_table, type, ids, &read(tx.table, type, &1))
   end
 
+  def get(_other, _type, _ids) do
+    Running.no_reference!(__MODULE__, ", the type as an atom and a list of ids")
+  end
+
   @doc """
   Saves and deletes (`nil`) entries. On a store: commits them; on the handle of a transaction:
   leaves that to the end of it.
@@ -153,6 +157,7 @@ defmodule BaileysEx.Auth.KeyStore do
   @spec set(Ref.t() | TxRef.t(), Store.data_set()) :: :ok
   def set(%Ref{} = ref, data), do: commit(ref, nil, :set, Changes.from_data_set!(data))
   def set(%TxRef{} = tx, data), do: View.put(tx.tx_table, Changes.from_data_set!(data))
+  def set(_other, _data), do: Running.no_reference!(__MODULE__)
 
   @doc """
   Deletes every key of the backend, also those that this store has never read; not the credentials.
@@ -162,6 +167,7 @@ defmodule BaileysEx.Auth.KeyStore do
   @spec clear(Ref.t() | TxRef.t()) :: :ok
   def clear(%Ref{} = ref), do: commit(ref, nil, :clear, Changes.new(true, %{}))
   def clear(%TxRef{} = tx), do: View.put(tx.tx_table, Changes.new(true, %{}))
+  def clear(_other), do: Running.no_reference!(__MODULE__)
 
   @doc """
   Runs `fun` in a transaction and returns its result when the changes are committed. On the handle
@@ -182,11 +188,14 @@ defmodule BaileysEx.Auth.KeyStore do
     end)
   end
 
+  def transaction(_other, _key, _fun), do: Running.no_reference!(__MODULE__)
+
   @doc "Whether this is the handle of a transaction that is still running."
   @impl true
   @spec in_transaction?(Ref.t() | TxRef.t()) :: boolean()
   def in_transaction?(%Ref{}), do: false
   def in_transaction?(%TxRef{tx_table: view}), do: View.open?(view)
+  def in_transaction?(_other), do: Running.no_reference!(__MODULE__)
 
   defp read(table, type, ids) do
     read(table, type, ids, %{})

@@ -107,14 +107,17 @@ defmodule BaileysEx.Signal.Store do
   @doc "The values of `ids`, without those that are not there."
   @spec get(t(), data_type(), [String.t()]) :: data_entries()
   def get(%__MODULE__{module: module, ref: ref}, type, ids), do: module.get(ref, type, ids)
+  def get(_other, _type, _ids), do: no_handle!()
 
   @doc "Saves and deletes (`nil`) entries."
   @spec set(t(), data_set()) :: :ok
   def set(%__MODULE__{module: module, ref: ref}, data), do: module.set(ref, data)
+  def set(_other, _data), do: no_handle!()
 
   @doc "Deletes every entry."
   @spec clear(t()) :: :ok
   def clear(%__MODULE__{module: module, ref: ref}), do: module.clear(ref)
+  def clear(_other), do: no_handle!()
 
   @doc "Runs `fun` in a transaction, with a handle of the transaction, and returns its result."
   @spec transaction(t(), String.t(), (t() -> result)) :: result when result: var
@@ -122,9 +125,12 @@ defmodule BaileysEx.Signal.Store do
     module.transaction(ref, key, fn tx_ref -> fun.(%{store | ref: tx_ref}) end)
   end
 
+  def transaction(_other, _key, _fun), do: no_handle!()
+
   @doc "Whether this is the handle of a transaction that is still running."
   @spec in_transaction?(t()) :: boolean()
   def in_transaction?(%__MODULE__{module: module, ref: ref}), do: module.in_transaction?(ref)
+  def in_transaction?(_other), do: no_handle!()
 
   @doc """
   The handle of a store that runs already: from `{module, server}`, where `server` is a pid or a
@@ -144,6 +150,12 @@ defmodule BaileysEx.Signal.Store do
   end
 
   def wrap_running(server), do: wrap_process(server, :its_own)
+
+  # The arguments of a FunctionClauseError, which may be keys, would be in its stack trace.
+  @spec no_handle!() :: no_return()
+  defp no_handle! do
+    raise ArgumentError, "expected the handle of a store, from start_link/1 or wrap_running/1"
+  end
 
   defp store_module?(module) do
     Code.ensure_loaded?(module) and function_exported?(module, :wrap, 1)

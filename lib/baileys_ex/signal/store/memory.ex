@@ -53,15 +53,21 @@ defmodule BaileysEx.Signal.Store.Memory do
     View.get(tx.tx_table, type, ids, &read(tx.table, type, &1, %{}))
   end
 
+  def get(_other, _type, _ids) do
+    Running.no_reference!(__MODULE__, ", the type as an atom and a list of ids")
+  end
+
   @impl Store
   @spec set(Ref.t() | TxRef.t(), Store.data_set()) :: :ok
   def set(%Ref{} = ref, data), do: commit(ref, Changes.from_data_set!(data))
   def set(%TxRef{} = tx, data), do: View.put(tx.tx_table, Changes.from_data_set!(data))
+  def set(_other, _data), do: Running.no_reference!(__MODULE__)
 
   @impl Store
   @spec clear(Ref.t() | TxRef.t()) :: :ok
   def clear(%Ref{} = ref), do: commit(ref, Changes.new(true, %{}))
   def clear(%TxRef{} = tx), do: View.put(tx.tx_table, Changes.new(true, %{}))
+  def clear(_other), do: Running.no_reference!(__MODULE__)
 
   @impl Store
   @spec transaction(Ref.t() | TxRef.t(), String.t(), (TxRef.t() -> result)) :: result
@@ -76,10 +82,13 @@ defmodule BaileysEx.Signal.Store.Memory do
     end)
   end
 
+  def transaction(_other, _key, _fun), do: Running.no_reference!(__MODULE__)
+
   @impl Store
   @spec in_transaction?(Ref.t() | TxRef.t()) :: boolean()
   def in_transaction?(%Ref{}), do: false
   def in_transaction?(%TxRef{tx_table: view}), do: View.open?(view)
+  def in_transaction?(_other), do: Running.no_reference!(__MODULE__)
 
   defp read(_table, _type, [], entries), do: entries
 

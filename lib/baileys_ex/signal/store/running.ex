@@ -35,6 +35,15 @@ defmodule BaileysEx.Signal.Store.Running do
     FunctionClauseError -> raise ArgumentError, "expected the pid or name of a running store"
   end
 
+  @doc """
+  Ends the clauses of a store's functions that take a reference from `wrap/1`. What they were given
+  instead may come with keys, and a `FunctionClauseError` has all arguments in its stack trace.
+  """
+  @spec no_reference!(module(), String.t()) :: no_return()
+  def no_reference!(module, others \\ "") do
+    raise ArgumentError, "expected a reference from wrap/1 of #{inspect(module)}#{others}"
+  end
+
   defp ask(server) do
     whereis!(server)
     GenServer.call(server, {__MODULE__, :describe})

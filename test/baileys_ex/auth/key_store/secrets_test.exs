@@ -165,6 +165,41 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
     refute_marked(printed)
   end
 
+  test "functions that are given keys and another handle" do
+    ref = start(Batch, Table.new())
+    {:ok, memory} = Store.start_link()
+    handles = [self(), "text", nil, ref, memory.ref, memory, %Store{module: KeyStore, ref: ref}]
+
+    for {module, struct} <- [{KeyStore, KeyStore.Ref}, {Memory, Memory.Ref}, {Store, Store}],
+        handle <- handles,
+        not is_struct(handle, struct),
+        ask <- [
+          fn -> module.set(handle, @data) end,
+          fn -> module.get(handle, :"pre-key", [@mark]) end,
+          fn -> module.clear(handle) end,
+          fn -> module.transaction(handle, @mark, & &1) end,
+          fn -> module.in_transaction?(handle) end
+        ] do
+      {error, stacktrace} =
+        try do
+          ask.()
+        rescue
+          error -> {error, __STACKTRACE__}
+        end
+
+      assert %ArgumentError{message: "expected " <> _} = error
+      refute_marked(all_of({error, stacktrace}))
+
+      refute Enum.any?(stacktrace, fn {_, _, args, _} -> is_list(args) end)
+    end
+
+    Store.transaction(memory, "k", fn tx ->
+      for set <- [&KeyStore.set/2, &Store.set(&1.ref, &2)] do
+        assert_raise ArgumentError, ~r/^expected/, fn -> set.(tx, @data) end
+      end
+    end)
+  end
+
   test "nothing is printed where all goes well" do
     table = Table.new()
 
