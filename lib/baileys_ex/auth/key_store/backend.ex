@@ -92,13 +92,23 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
 
   def list(backend) do
     case call(backend, :list_keys, []) do
-      {:ok, ids} when is_map(ids) ->
-        {:ok, for({type, of_type} <- ids, id <- of_type, do: {type, to_string(id)})}
-
-      other ->
-        failure(:list_keys, other)
+      {:ok, listed} when is_map(listed) and not is_struct(listed) -> keys(Map.to_list(listed), [])
+      other -> failure(:list_keys, other)
     end
   end
+
+  # `length/1` fails on an improper list.
+  defp keys([{type, ids} | rest], keys)
+       when (is_atom(type) or is_binary(type)) and length(ids) >= 0 do
+    if Enum.all?(ids, &id?/1),
+      do: keys(rest, Enum.map(ids, &{type, to_string(&1)}) ++ keys),
+      else: failure(:list_keys, nil)
+  end
+
+  defp keys([], keys), do: {:ok, keys}
+  defp keys(_malformed, _keys), do: failure(:list_keys, nil)
+
+  defp id?(id), do: is_binary(id) or is_integer(id) or (is_atom(id) and id != nil)
 
   @doc "Settles what an interrupted commit left, where the backend has a way to."
   @spec recover(t()) :: :ok | {:error, term()}

@@ -78,12 +78,15 @@ defmodule BaileysEx.Auth.KeyStore.Server do
     {:noreply, %{state | locks: Queue.down(state.locks, token)}}
   end
 
-  # Its reason is left out: it could hold what it was writing.
+  # Its reason could hold what it was writing. Stopping here would log it with this message, the last.
   def handle_info({:EXIT, committer, _reason}, %{committer: committer} = state) do
-    {:stop, :committer_stopped, state}
+    {:noreply, state, {:continue, :committer_stopped}}
   end
 
   def handle_info(_message, state), do: {:noreply, state}
+
+  @impl true
+  def handle_continue(:committer_stopped, state), do: {:stop, :committer_stopped, state}
 
   # Lets a commit that is being written end, and no other begin.
   @impl true

@@ -144,6 +144,23 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
     end
   end
 
+  test "what the committer ended with" do
+    Process.flag(:trap_exit, true)
+    ref = start(Batch, Table.new())
+    %{committer: committer} = :sys.get_state(ref.pid)
+
+    printed =
+      capture_log(fn ->
+        # As it would arrive from a committer that has crashed.
+        send(ref.pid, {:EXIT, committer, {@secret, []}})
+        pid = ref.pid
+        assert_receive {:EXIT, ^pid, :committer_stopped}, 5_000
+      end)
+
+    assert printed =~ "committer_stopped"
+    refute_marked(printed)
+  end
+
   test "a memory store that is stopped while it is asked" do
     Process.flag(:trap_exit, true)
     {:ok, pid} = Memory.start_link()
@@ -163,6 +180,29 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
       end)
 
     refute_marked(printed)
+  end
+
+  test "a list of keys that is none" do
+    for ids <- [nil, @mark, [{1, @mark}], [@mark | @mark], %{"a" => @mark}, [nil], [%{}]] do
+      table = Table.new()
+      ref = start(Batch, table)
+
+      printed =
+        capture_log(fn ->
+          for listed <- [%{session: ids}, %{{1, @mark} => []}, MapSet.new([@mark]), [@mark]] do
+            Table.before_calls(table, fn
+              :list_keys, [] -> {:ok, listed}
+              _other, _args -> :ok
+            end)
+
+            error = assert_raise OperationError, fn -> KeyStore.clear(ref) end
+            assert error.reason == {:bad_return, :list_keys}
+          end
+        end)
+
+      assert printed == ""
+      assert Process.alive?(ref.pid)
+    end
   end
 
   test "functions that are given keys and another handle" do
