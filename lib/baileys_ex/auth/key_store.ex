@@ -92,7 +92,7 @@ defmodule BaileysEx.Auth.KeyStore do
     config = %{
       backend: backend,
       # Held by whoever writes there. A store that was here before and was killed may still do so.
-      lock: {__MODULE__, module, context},
+      lock: {__MODULE__, module, fingerprint(context)},
       tries: integer!(opts, :max_commit_retries, 10, 1),
       pause_ms: integer!(opts, :delay_between_tries_ms, 3_000, 0),
       max_entries: max_entries!(opts)
@@ -106,11 +106,12 @@ defmodule BaileysEx.Auth.KeyStore do
 
   @doc """
   A child specification for a supervisor. The `:name`, or else the `:persistence_context`, is a part of
-  its id, so that stores of several directories fit under one supervisor.
+  its id, so that stores of several directories fit under one supervisor. Of a context that is not a
+  binary it is a hash.
   """
   @spec child_spec([option()]) :: Supervisor.child_spec()
   def child_spec(opts) do
-    own = opts[:name] || opts[:persistence_context]
+    own = opts[:name] || place(opts[:persistence_context])
 
     %{
       id: if(own, do: {__MODULE__, own}, else: __MODULE__),
@@ -196,6 +197,15 @@ defmodule BaileysEx.Auth.KeyStore do
   def in_transaction?(%Ref{}), do: false
   def in_transaction?(%TxRef{tx_table: view}), do: View.open?(view)
   def in_transaction?(_other), do: Running.no_reference!(__MODULE__)
+
+  # The directory of the built-in backends, which is good to see.
+  defp place(path) when is_binary(path) or path == nil, do: path
+  defp place(context), do: fingerprint(context)
+
+  # Tells contexts apart, one may hold a password, where system status and logs show them.
+  defp fingerprint(context) do
+    :crypto.hash(:sha256, :erlang.term_to_binary(context, [:deterministic]))
+  end
 
   defp read(table, type, ids) do
     read(table, type, ids, %{})

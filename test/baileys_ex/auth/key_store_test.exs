@@ -52,6 +52,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
     test "a child specification with nothing of its own has the module for an id" do
       assert KeyStore.child_spec([]).id == KeyStore
       assert KeyStore.child_spec(persistence_context: "path").id == {KeyStore, "path"}
+      assert KeyStore.child_spec(persistence_context: nil).id == KeyStore
     end
 
     test "by name" do

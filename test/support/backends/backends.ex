@@ -18,6 +18,26 @@ defmodule BaileysEx.Test.Backends.Batch do
   def commit_keys(table, changes), do: Table.answer(table, :commit_keys, [changes])
 end
 
+defmodule BaileysEx.Test.Backends.Database do
+  @moduledoc false
+  # As `Batch`, with a context that holds a password: `%{table: table, password: text}`.
+
+  @behaviour BaileysEx.Auth.Persistence
+
+  alias BaileysEx.Test.Backends.Batch
+
+  @impl true
+  def load_keys(context, type, id), do: Batch.load_keys(context.table, type, id)
+  @impl true
+  def save_keys(context, type, id, value), do: Batch.save_keys(context.table, type, id, value)
+  @impl true
+  def delete_keys(context, type, id), do: Batch.delete_keys(context.table, type, id)
+  @impl true
+  def list_keys(context), do: Batch.list_keys(context.table)
+  @impl true
+  def commit_keys(context, changes), do: Batch.commit_keys(context.table, changes)
+end
+
 defmodule BaileysEx.Test.Backends.Recovering do
   @moduledoc false
   # As `Batch`, with `recover`.

@@ -79,7 +79,7 @@ defmodule BaileysEx.Auth.KeyStore.CacheTest do
         expected = for n <- 1..500, rem(n, 3) != 1, into: %{}, do: {"#{n}", "#{n}"}
         assert KeyStore.get(ref, :"lid-mapping", ids) == expected
         assert Cache.count(ref.table) <= 10
-        stop_supervised!({KeyStore, table})
+        stop_supervised!(KeyStore.child_spec(opts).id)
       end
     end
 

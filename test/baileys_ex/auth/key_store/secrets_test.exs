@@ -7,9 +7,10 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
 
   alias BaileysEx.Auth.KeyStore
   alias BaileysEx.Auth.KeyStore.OperationError
+  alias BaileysEx.Auth.Lock
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.Memory
-  alias BaileysEx.Test.Backends.{Batch, KeyByKey, Table}
+  alias BaileysEx.Test.Backends.{Batch, Database, KeyByKey, Table}
   alias BaileysEx.Test.Gate
 
   @moduletag :capture_log
@@ -142,6 +143,55 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
       assert printed =~ "the store is not running"
       refute_marked(printed)
     end
+  end
+
+  test "a context with a password in it" do
+    Process.flag(:trap_exit, true)
+    context = %{table: Table.new(), password: @mark}
+    ref = start(Database, context)
+    KeyStore.set(ref, @data)
+    {:links, links} = Process.info(ref.pid, :links)
+    [committer] = links -- [self()]
+
+    for pid <- [ref.pid, committer] do
+      refute_marked(all_of(:sys.get_state(pid)))
+      refute_marked(all_of(:sys.get_status(pid)))
+    end
+
+    Gate.close(context.table, [:commit_keys])
+    waiting = Task.async(fn -> KeyStore.set(ref, @data) end)
+    gate = Gate.arrived(:commit_keys)
+    refute_marked(all_of(:sys.get_state(Lock.Server)))
+    Gate.open(gate)
+    Task.await(waiting)
+
+    printed =
+      capture_log(fn ->
+        monitor = Process.monitor(committer)
+        :sys.replace_state(committer, &%{&1 | requests: :crashes_it})
+        send(committer, :timeout)
+        assert_receive {:DOWN, ^monitor, :process, ^committer, _reason}, 5_000
+      end)
+
+    assert printed =~ "terminating"
+    refute_marked(printed)
+
+    contexts = for n <- 1..2, do: %{context | password: @mark <> "#{n}"}
+    ids = for context <- contexts, do: KeyStore.child_spec(persistence_context: context).id
+    assert ids == Enum.uniq(ids)
+    refute_marked(all_of(ids))
+  end
+
+  test "stores of one context still take turns" do
+    table = Table.new()
+    stores = for _ <- 1..2, do: start(Database, %{table: table, password: @mark})
+    Gate.close(table, [:commit_keys])
+    commits = for ref <- stores, do: Task.async(fn -> KeyStore.set(ref, @data) end)
+    gate = Gate.arrived(:commit_keys)
+    refute_receive {:at_gate, _, _, _}, 50
+    Gate.open(gate)
+    Gate.open(Gate.arrived(:commit_keys))
+    Task.await_many(commits)
   end
 
   test "what the committer ended with" do
