@@ -108,9 +108,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
 
     case State.complete(state) do
       {:ok, state} ->
-        with {:error, %InvalidTermError{}} <-
+        with {:error, %InvalidTermError{} = whole} <-
                commit(path, [{family, id, :erlang.term_to_binary(state)}]) do
-          {:error, refused_field(state)}
+          {:error, refused_field(state) || whole}
         end
 
       {:error, {member, problem}} ->
@@ -248,7 +248,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     end
   end
 
-  # The check of the whole term cannot say where: look at each field.
+  # The check of the whole term cannot say where: look at each field. None may be too much alone.
   defp refused_field(state) do
     Enum.find_value(Map.from_struct(state), fn {field, value} ->
       case Native.etf_check("creds.#{field}", :erlang.term_to_binary(value)) do
