@@ -54,7 +54,8 @@ defmodule BaileysEx.Auth.Inspection do
     * `:families`: files and bytes by type of key; `:creds` is the credentials and `:unknown` files
       of families that this library does not know
     * `:oldest_change` and `:newest_change`: when credentials or keys were last written, to the second
-    * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are present
+    * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are
+      present and count what was uploaded
     * `:damaged`: files that cannot be read
     * `:unknown`: names with a key's extension and no known family; they are kept, and migrated
     * `:leftovers`: names of interrupted writes, ours or Baileys'; they are never read
@@ -96,7 +97,8 @@ defmodule BaileysEx.Auth.Inspection do
   Options: `:backend`, by default as `detect/1` says; `:on_progress` as for `verify/2`.
 
   Errors: those of `detect/1`, and of the backend when its manifest or journal forbids to read the
-  directory. Damaged files are no error here, but in the report.
+  directory. Damaged files are no error here, but in the report. Raises `ArgumentError` for a
+  `:backend` that is none of the two.
   """
   @spec inspect_directory(Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
   def inspect_directory(path, opts \\ []) do
@@ -118,7 +120,7 @@ defmodule BaileysEx.Auth.Inspection do
          dialects: survey.dialects,
          credentials: credentials,
          account: state && account(state),
-         registered?: state && state.registered,
+         registered?: state && state.registered == true,
          families: census.families,
          oldest_change: census.oldest,
          newest_change: census.newest,
@@ -150,6 +152,10 @@ defmodule BaileysEx.Auth.Inspection do
     case Keyword.fetch(opts, :backend) do
       {:ok, module} when is_map_key(@formats, module) ->
         {:ok, module}
+
+      {:ok, _other} ->
+        modules = @formats |> Map.keys() |> Enum.map_join(" or ", &inspect/1)
+        raise ArgumentError, "expected :backend to be #{modules}"
 
       :error ->
         recognise(path, for({module, format} <- @formats, holds?(names, format), do: module))

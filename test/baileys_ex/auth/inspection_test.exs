@@ -101,6 +101,29 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert [%CorruptFileError{}] = report.damaged
   end
 
+  test "a counter of pre-keys that is none does not stop it", %{tmp: tmp} do
+    path = Fixtures.copy!(:native, tmp)
+    {:ok, state} = NativeFilePersistence.load_credentials(path)
+
+    for counter <- [nil, "x", 4.0] do
+      state = %{state | first_unuploaded_pre_key_id: counter}
+      :ok = NativeFilePersistence.save_credentials(path, state)
+
+      assert {:ok, %{credentials: :present, pre_keys: nil, families: families}} =
+               Inspection.inspect_directory(path)
+
+      assert families[:"pre-key"].files == 39
+    end
+  end
+
+  test "a backend that is none is refused, with the choices", %{tmp: tmp} do
+    error = assert_raise ArgumentError, fn -> Inspection.inspect_directory(tmp, backend: :foo) end
+
+    for module <- [FilePersistence, NativeFilePersistence] do
+      assert Exception.message(error) =~ inspect(module)
+    end
+  end
+
   test "flags what others than the owner can read", %{tmp: tmp} do
     path = Path.join(tmp, "auth")
     :ok = NativeFilePersistence.save_credentials(path, State.new())

@@ -91,7 +91,7 @@ defmodule BaileysEx.Auth.CLI.Inspect do
       {"registered", report.registered? != nil && if(report.registered?, do: "yes", else: "no")},
       {"oldest change", report.oldest_change && DateTime.to_string(report.oldest_change)},
       {"newest change", report.newest_change && DateTime.to_string(report.newest_change)},
-      {"pre-keys", report.pre_keys && pre_keys(report.pre_keys)},
+      {"pre-keys", report.credentials == :present && pre_keys(report.pre_keys)},
       {"journal", journal(report.journal)},
       {"damaged", damaged(length(report.damaged), terminal)}
     ]
@@ -112,6 +112,8 @@ defmodule BaileysEx.Auth.CLI.Inspect do
   defp account(%{account: account}) do
     Terminal.safe(Enum.join([account.id | List.wrap(account.name)], "  "))
   end
+
+  defp pre_keys(nil), do: "the credentials do not say how many were uploaded"
 
   defp pre_keys(count) do
     "#{Layout.number(count.unused)} unused, #{Layout.number(count.not_uploaded)} not uploaded yet, " <>

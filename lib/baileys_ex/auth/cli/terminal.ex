@@ -41,13 +41,15 @@ defmodule BaileysEx.Auth.CLI.Terminal do
 
   @doc """
   Text that came from a directory, without what a terminal would obey: a file name or an account's
-  name may hold escape sequences.
+  name may hold escape sequences, and bytes that are no text.
   """
-  @spec safe(String.t()) :: String.t()
+  @spec safe(binary()) :: String.t()
   def safe(text) do
     # Control characters but the newline, and what reverses the direction of writing.
-    String.replace(
-      text,
+    text
+    |> String.chunk(:valid)
+    |> Enum.map_join(&if(String.valid?(&1), do: &1, else: "?"))
+    |> String.replace(
       ~r/[\x{00}-\x{09}\x{0b}-\x{1f}\x{7f}-\x{9f}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}]/u,
       "?"
     )

@@ -27,14 +27,14 @@ defmodule BaileysEx.Auth.Inspection.PreKeys do
         }
 
   @doc """
-  Counts by the ids of the pre-keys on disk.
+  Counts by the ids of the pre-keys on disk; `nil` where the counter is no integer.
 
       iex> state = BaileysEx.Auth.State.new(first_unuploaded_pre_key_id: 4, next_pre_key_id: 6)
       iex> BaileysEx.Auth.Inspection.PreKeys.count(state, ["1", "3", "4", "5"])
       %{stored: 4, unused: 2, not_uploaded: 2, used: 1}
   """
-  @spec count(State.t(), [String.t()]) :: t()
-  def count(%State{first_unuploaded_pre_key_id: first}, ids) do
+  @spec count(State.t(), [String.t()]) :: t() | nil
+  def count(%State{first_unuploaded_pre_key_id: first}, ids) when is_integer(first) do
     {uploaded, others} = Enum.split_with(ids, &uploaded?(&1, first))
     unused = length(uploaded)
 
@@ -45,6 +45,9 @@ defmodule BaileysEx.Auth.Inspection.PreKeys do
       used: max(first - 1 - unused, 0)
     }
   end
+
+  # Credentials are read without it, and what it was cannot be told.
+  def count(%State{}, _ids), do: nil
 
   defp uploaded?(id, first) do
     case Integer.parse(id) do

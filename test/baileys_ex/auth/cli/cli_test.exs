@@ -117,6 +117,23 @@ defmodule BaileysEx.Auth.CLITest do
       refute shown =~ "\e"
     end
 
+    test "shows credentials whose text and counters are damaged", %{tmp: tmp} do
+      path = Fixtures.copy!(:native, tmp)
+      {:ok, state} = NativeFilePersistence.load_credentials(path)
+      me = %{id: <<"1", 0xFF, 0xFE, "@x">>, name: <<"Zo", 0xC3>>, lid: <<0x80>>}
+      damaged = %{state | me: me, registered: {:no, :boolean}, first_unuploaded_pre_key_id: nil}
+      :ok = NativeFilePersistence.save_credentials(path, damaged)
+
+      assert {1, shown, ""} = cli(["inspect", path])
+      assert shown =~ ~r/account +1\?@x  Zo\?\n/
+      assert shown =~ ~r/lid +\?\n/
+      assert shown =~ ~r/registered +no\n/
+      assert shown =~ ~r/pre-keys +the credentials do not say/
+
+      assert {1, json, ""} = cli(["inspect", path, "--json"])
+      assert %{"pre_keys" => nil, "registered" => false} = JSON.decode!(json)
+    end
+
     test "a directory of both kinds asks which", %{tmp: tmp} do
       path = Fixtures.copy!(:baileys, tmp)
       File.cp!(Path.join(Fixtures.path(:native), "creds.etf"), Path.join(path, "creds.etf"))
