@@ -58,10 +58,10 @@ defmodule BaileysEx.Auth.CLI do
   @spec run([String.t()], Terminal.t()) :: exit_code()
   def run([name | argv], terminal) when is_map_key(@commands, name) do
     command = Map.fetch!(@commands, name)
-    common = [help: :boolean, json: :boolean]
+    switches = [help: :boolean, json: :boolean] ++ command.switches()
 
     {options, arguments, invalid} =
-      OptionParser.parse(argv, strict: common ++ command.switches(), aliases: [h: :help])
+      OptionParser.parse(argv, strict: switches, aliases: [h: :help])
 
     json? = Keyword.get(options, :json, false)
     terminal = if json?, do: Terminal.plain(terminal), else: terminal
@@ -72,11 +72,15 @@ defmodule BaileysEx.Auth.CLI do
         0
 
       invalid != [] ->
-        finish({:usage, unknown(invalid)}, name, json?, terminal)
+        finish({:usage, mistake(hd(invalid), switches)}, name, json?, terminal)
 
       true ->
         {:ok, _started} = Application.ensure_all_started(:baileys_ex_auth)
-        arguments |> command.run(options, terminal) |> finish(name, json?, terminal)
+
+        arguments
+        |> command.run(options, terminal)
+        |> with_paths(arguments)
+        |> finish(name, json?, terminal)
     end
   end
 
@@ -103,6 +107,10 @@ defmodule BaileysEx.Auth.CLI do
     Commands: #{Enum.join(names, ", ")}; each takes --help.
     """
   end
+
+  # The errors of the operating system do not say what they are about.
+  defp with_paths({:error, posix}, paths) when is_atom(posix), do: {:error, {posix, paths}}
+  defp with_paths(outcome, _paths), do: outcome
 
   defp finish({status, document, _text}, _name, true, _terminal) do
     Terminal.print([JSON.encode(document), "\n"])
@@ -141,6 +149,10 @@ defmodule BaileysEx.Auth.CLI do
   defp exit_code(:ok), do: 0
   defp exit_code(:problem), do: 1
 
-  defp unknown([{option, nil} | _]), do: "unknown option #{option}"
-  defp unknown([{option, _value} | _]), do: "#{option} does not take that value"
+  defp mistake({option, nil}, switches) do
+    valued = for {name, :string} <- switches, do: "--" <> String.replace("#{name}", "_", "-")
+    if option in valued, do: "#{option} needs a value", else: "unknown option #{option}"
+  end
+
+  defp mistake({option, _value}, _switches), do: "#{option} does not take that value"
 end

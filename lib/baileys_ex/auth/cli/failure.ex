@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
           optional(:files) => [map()]
         }
 
-  @doc "An error of a command."
+  @doc "An error of a command; one of the operating system with the paths that were given."
   @spec describe(term(), command :: String.t()) :: t()
   def describe({:target_already_contains_native_data, path}, _command) do
     occupied(path, "holds a native auth directory already")
@@ -129,8 +129,9 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe(posix, command) when is_atom(posix) do
-    failure(posix, posix_text(posix), posix_advice(posix, command))
+  def describe({posix, [_ | _] = paths}, command) when is_atom(posix) do
+    text = "#{about(posix, paths)}: #{posix_text(posix)}"
+    failure(posix, text, posix_advice(posix, command))
   end
 
   def describe(error, _command) when is_exception(error) do
@@ -179,6 +180,12 @@ defmodule BaileysEx.Auth.CLI.Failure do
 
   defp form(FilePersistence), do: "JSON"
   defp form(NativeFilePersistence), do: "native"
+
+  # What is in the way is the target. Else it may be either.
+  defp about(posix, [_source, target]) when posix in [:eexist, :enotempty],
+    do: Path.expand(target)
+
+  defp about(_posix, paths), do: Enum.map_join(paths, " to ", &Path.expand/1)
 
   defp posix_text(posix), do: "#{:file.format_error(posix)} (#{posix})"
 

@@ -36,6 +36,12 @@ defmodule BaileysEx.Auth.CLITest do
         assert {2, "", error} = cli([command, "--no-such-option", "a"])
         assert error =~ "--no-such-option"
 
+        option = if command == "migrate", do: "--to", else: "--backend"
+        assert {2, "", error} = cli([command, "a", option])
+        assert error =~ "#{option} needs a value"
+        assert {2, "", error} = cli([command, "a", "--no-such-option"])
+        assert error =~ "unknown option --no-such-option"
+
         assert {2, json, ""} = cli([command, "--json"])
         assert %{"error" => %{"code" => "usage"}} = JSON.decode!(json)
       end
@@ -45,10 +51,12 @@ defmodule BaileysEx.Auth.CLITest do
         target = if unquote(command) in ["migrate", "snapshot"], do: [missing <> "-2"], else: []
         assert {1, "", error} = cli([unquote(command), missing | target])
         assert error =~ "error: "
+        assert error =~ missing
         assert File.ls!(tmp) == []
 
         assert {1, json, ""} = cli([unquote(command), missing, "--json" | target])
-        assert %{"error" => %{"code" => code, "advice" => _}} = JSON.decode!(json)
+        assert %{"error" => %{"code" => code, "advice" => _} = error} = JSON.decode!(json)
+        assert error["message"] =~ missing
         assert code in ["enoent", "not_an_auth_directory"]
       end
     end
@@ -243,6 +251,7 @@ defmodule BaileysEx.Auth.CLITest do
 
     assert {1, "", error} = cli(["snapshot", path, target])
     assert error =~ "does not exist yet"
+    assert error =~ "error: #{target}: "
     assert {1, json, ""} = cli(["snapshot", path, target, "--json"])
     assert %{"error" => %{"code" => "enotempty"}} = JSON.decode!(json)
   end
