@@ -4,7 +4,10 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
 
   A Mix compiler that runs before the Elixir one, and so lives beside `mix.exs`: it works the same
   when this project is a dependency, under an umbrella and for a release. It needs `cargo` on the
-  PATH and no Hex package.
+  PATH and no Hex package. A library that is there already, and no older than its sources, is enough
+  to go on without `cargo`.
+
+  `CARGO_TARGET_DIR` and `CARGO_BUILD_TARGET` are heeded.
   """
 
   use Mix.Task.Compiler
@@ -18,6 +21,7 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
 
     case cargo(target_dir) do
       :ok -> install(built_library(target_dir), installed_library())
+      :no_cargo -> without_cargo(installed_library())
       {:error, message} -> fail(message)
     end
   end
@@ -36,8 +40,7 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
 
     case System.find_executable("cargo") do
       nil ->
-        {:error,
-         "cargo was not found: install Rust 1.91 or later with rustup (https://rustup.rs)"}
+        :no_cargo
 
       cargo ->
         case System.cmd(cargo, args, cd: @root, env: env, into: IO.stream()) do
@@ -46,6 +49,35 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
         end
     end
   end
+
+  defp without_cargo(installed) do
+    if newer_than_sources?(installed) do
+      Mix.shell().error(
+        "warning: baileys_ex_auth: cargo was not found; the library that was built before is used"
+      )
+
+      {:noop, []}
+    else
+      fail("cargo was not found: install Rust 1.91 or later with rustup (https://rustup.rs)")
+    end
+  end
+
+  # Times are whole seconds: a source of the same second may be the newer one.
+  defp newer_than_sources?(installed) do
+    case File.stat(installed) do
+      {:ok, %{mtime: installed_at}} -> Enum.all?(sources(), &(mtime(&1) < installed_at))
+      {:error, _posix} -> false
+    end
+  end
+
+  defp sources do
+    Enum.flat_map(
+      ["Cargo.{toml,lock}", "native/**/*.{rs,toml}"],
+      &Path.wildcard(Path.join(@root, &1))
+    )
+  end
+
+  defp mtime(path), do: File.stat!(path).mtime
 
   defp fail(message) do
     Mix.shell().error("baileys_ex_auth: " <> message)
@@ -64,13 +96,18 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
 
   # Deleted before it is copied: writing into a library that a running VM has mapped crashes it.
   defp install(built, installed) do
-    if up_to_date?(built, installed) do
-      {:noop, []}
-    else
-      File.mkdir_p!(Path.dirname(installed))
-      File.rm_rf!(installed)
-      File.cp!(built, installed)
-      {:ok, []}
+    cond do
+      up_to_date?(built, installed) ->
+        {:noop, []}
+
+      File.regular?(built) ->
+        File.mkdir_p!(Path.dirname(installed))
+        File.rm_rf!(installed)
+        File.cp!(built, installed)
+        {:ok, []}
+
+      true ->
+        fail("cargo built, but not #{built}: name the target in CARGO_BUILD_TARGET")
     end
   end
 
@@ -96,7 +133,13 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
         _ -> "lib#{@library}.so"
       end
 
-    Path.join([target_dir, "release", name])
+    Path.join([target_dir, target(), "release", name])
+  end
+
+  # With a target, even if it is the host's, cargo builds in a directory of its name; a target can
+  # be the path of a specification too.
+  defp target do
+    "CARGO_BUILD_TARGET" |> System.get_env("") |> Path.basename(".json")
   end
 
   # The BEAM looks for `.so` on every Unix, macOS included.

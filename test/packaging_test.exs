@@ -95,6 +95,59 @@ defmodule BaileysEx.Auth.PackagingTest do
     refute output =~ "Compiling"
   end
 
+  test "a library that is newer than its sources is enough without cargo", context do
+    %{package: package, consumer: consumer, tmp: tmp} = context
+    mix!(consumer, package, ["compile"])
+    source = Path.join(package, "native/auth_nif/src/lib.rs")
+    written = File.stat!(source).mtime
+    env = [{"PATH", path_without_cargo(tmp)}]
+    code = run("Consumer.run(#{inspect(Path.join(tmp, "auth"))})")
+
+    {output, status} = Package.mix(consumer, package, code, env)
+    assert status == 0, output
+    assert output =~ "warning: baileys_ex_auth: cargo was not found"
+    assert output =~ "consumer: saved and loaded"
+
+    File.touch!(source)
+    {output, status} = Package.mix(consumer, package, code, env)
+    File.touch!(source, written)
+    assert status != 0
+    assert output =~ "cargo was not found: install Rust"
+  end
+
+  test "the library of CARGO_BUILD_TARGET is the one that is taken", context do
+    # A cargo that builds as the real one does, in no time.
+    bin = Path.join(context.tmp, "bin")
+    File.mkdir_p!(bin)
+    cargo = Path.join(bin, "cargo")
+
+    File.write!(cargo, """
+    #!/bin/sh
+    release="$CARGO_TARGET_DIR/$CARGO_BUILD_TARGET/release"
+    mkdir -p "$release"
+    for extension in so dylib; do
+      printf "$CARGO_BUILD_TARGET" > "$release/libbaileys_ex_auth_nif.$extension"
+    done
+    """)
+
+    File.chmod!(cargo, 0o755)
+    consumer = Package.copy_project("consumer", context.tmp)
+    target_dir = Path.join(context.tmp, "cargo")
+    path = bin <> ":" <> System.fetch_env!("PATH")
+
+    for target <- ["", "riscv64gc-unknown-linux-gnu"] do
+      env = [
+        {"PATH", path},
+        {"CARGO_TARGET_DIR", target_dir},
+        {"CARGO_BUILD_TARGET", target}
+      ]
+
+      assert {_output, 0} = Package.mix(consumer, context.package, ["compile"], env)
+      assert [library] = Path.wildcard(Path.join(consumer, "_build/**/priv/native/*.so"))
+      assert File.read!(library) == target
+    end
+  end
+
   defp run(code), do: ["run", "-e", code]
 
   defp mix!(project, package, args) do
