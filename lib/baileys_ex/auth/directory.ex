@@ -4,10 +4,11 @@ defmodule BaileysEx.Auth.Directory do
   #
   # A backend is `{module, format}`; the NIF knows directories by absolute path and format.
 
+  alias BaileysEx.Auth.Directory.Owner
+
   alias BaileysEx.Auth.{
     InvalidKeyError,
     InvalidTermError,
-    Lock,
     Native,
     NativeError,
     Persistence,
@@ -101,7 +102,8 @@ defmodule BaileysEx.Auth.Directory do
           :ok | {:ok, term()} | {:error, term()}
   def locked({module, _format} = backend, path, nif) do
     with {:ok, path} <- real(path) do
-      exclusive([{module, path}], fn -> done(backend, path, nif.(path)) end)
+      result = Owner.run([{module, path}], fn call -> call.(fn -> nif.(path) end) end)
+      done(backend, path, result)
     end
   end
 
@@ -109,23 +111,10 @@ defmodule BaileysEx.Auth.Directory do
   @spec snapshot(backend(), Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot({module, format} = backend, path, target) do
     with {:ok, path} <- real(path), {:ok, real_target} <- real(target) do
-      exclusive([{module, path}, {module, real_target}], fn ->
-        done(backend, path, Native.store_snapshot(path, format, target))
-      end)
+      locks = [{module, path}, {module, real_target}]
+      snapshot = fn -> Native.store_snapshot(path, format, target) end
+      done(backend, path, Owner.run(locks, fn call -> call.(snapshot) end))
     end
-  end
-
-  @doc """
-  Runs `fun` while nobody else uses these directories, by their real paths. All take several in one
-  order: two callers cannot wait for each other.
-  """
-  @spec exclusive([{module(), Path.t()}], (() -> result)) :: result when result: var
-  def exclusive(resources, fun) do
-    resources
-    |> Enum.uniq()
-    |> Enum.sort(:desc)
-    |> Enum.reduce(fun, fn resource, locked -> fn -> Lock.run(resource, locked) end end)
-    |> apply([])
   end
 
   @spec list_keys(backend(), Path.t()) :: {:ok, Persistence.key_list()} | {:error, term()}

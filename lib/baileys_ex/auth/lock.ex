@@ -43,6 +43,11 @@ defmodule BaileysEx.Auth.Lock do
     queued({:cluster, resource}, fn -> trans({resource, self()}, held, @first_pause_ms) end, fun)
   end
 
+  @doc false
+  # Whether the calling process is inside a `run/2` of the resource.
+  @spec holds?(term()) :: boolean()
+  def holds?(resource), do: Process.get({__MODULE__, {:cluster, resource}}, false)
+
   @doc "As `run/2`, among the processes of this node only."
   @spec run_local(resource :: term(), (() -> result)) :: result when result: var
   def run_local(resource, fun) when is_function(fun, 0) do
@@ -71,9 +76,12 @@ defmodule BaileysEx.Auth.Lock do
   defp queued(resource, fun, nested_fun) do
     case acquire(resource) do
       {:ok, token} ->
+        Process.put({__MODULE__, resource}, true)
+
         try do
           fun.()
         after
+          Process.delete({__MODULE__, resource})
           Server.release(token)
         end
 

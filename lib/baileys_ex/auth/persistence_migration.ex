@@ -36,6 +36,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * the errors of the backends, for the source as for the target
   """
 
+  alias BaileysEx.Auth.Directory.Owner
+
   alias BaileysEx.Auth.{
     DamagedDirectoryError,
     Directory,
@@ -114,10 +116,11 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
     with {:ok, locks} <- locks([source, target]) do
       outcome =
-        Directory.exclusive(locks, fn ->
-          with {:ok, handle, total} <-
-                 Native.migration_begin(source, target, format, overwrite?, skip?) do
-            run(handle, total, on_progress, watched)
+        Owner.run(locks, fn call ->
+          begin = fn -> Native.migration_begin(source, target, format, overwrite?, skip?) end
+
+          with {:ok, handle, total} <- call.(begin) do
+            run(handle, call, total, on_progress, watched)
           end
         end)
 
@@ -135,28 +138,28 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     end
   end
 
-  defp run(handle, total, on_progress, watched) do
-    with :ok <- steps(handle, 0, total, on_progress, watched) do
-      Native.migration_publish(handle)
+  defp run(handle, call, total, on_progress, watched) do
+    step = fn -> call.(fn -> Native.migration_step(handle, @step) end) end
+
+    with :ok <- steps(step, 0, total, on_progress, watched) do
+      call.(fn -> Native.migration_publish(handle) end)
     end
   after
     # Does nothing once published.
-    Native.migration_abort(handle)
+    call.(fn -> Native.migration_abort(handle) end)
   end
 
-  defp steps(_handle, total, total, _on_progress, _watched), do: :ok
+  defp steps(_step, total, total, _on_progress, _watched), do: :ok
 
-  defp steps(handle, before, total, on_progress, watched) do
+  defp steps(step, before, total, on_progress, watched) do
     describe = fn result ->
       done = with {:ok, done} <- result, do: done, else: (_error -> before)
       {%{files: done - before, done: done, total: total}, watched}
     end
 
-    step = fn -> Native.migration_step(handle, @step) end
-
     with {:ok, done} <- Telemetry.span([:migration, :step], describe, step) do
       on_progress.(%{done: done, total: total})
-      steps(handle, done, total, on_progress, watched)
+      steps(step, done, total, on_progress, watched)
     end
   end
 

@@ -42,7 +42,10 @@ fn store_checkpoint<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Ter
 fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
     let result = store.open().and_then(|()| store.snapshot(target.as_ref()));
-    forget(target);
+    // After a failure the target is what it was, and may ask for its recovery.
+    if result.is_ok() {
+        forget(target);
+    }
     Ok(done(env, &store, result))
 }
 

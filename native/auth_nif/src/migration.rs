@@ -142,10 +142,11 @@ fn migration_publish<'a>(env: Env<'a>, handle: ResourceArc<MigrationHandle>) -> 
     let Some(running) = handle.take() else {
         return env.error_tuple(atoms::finished());
     };
-    let published = running.migration.publish();
-    forget(&running.target);
-    match published {
-        Ok(summary) => (atom::ok(), summary_term(env, summary)).encode(env),
+    match running.migration.publish() {
+        Ok(summary) => {
+            forget(&running.target);
+            (atom::ok(), summary_term(env, summary)).encode(env)
+        }
         Err(error) => failure(env, &error),
     }
 }
