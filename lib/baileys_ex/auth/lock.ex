@@ -13,6 +13,10 @@ defmodule BaileysEx.Auth.Lock do
   once, and the lock stays until the outermost call is over. The two kinds are separate: holding
   one does not hold the other.
 
+  A process that is killed inside a NIF gives its lock back at once, while the NIF goes on. The
+  backends of this library therefore do their work in a process that nobody kills, which holds the
+  lock; where the caller holds it already, in the caller.
+
   What it does not do: order callers of *different* nodes, exclude nodes that are not connected
   (each side of a partition goes on), detect a deadlock of two processes that each wait for what
   the other holds, or stop the function when the lock server is killed (callers that use `run/2`

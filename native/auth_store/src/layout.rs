@@ -40,6 +40,13 @@ pub enum Format {
 }
 
 impl Format {
+    pub fn other(self) -> Format {
+        match self {
+            Format::Json => Format::Etf,
+            Format::Etf => Format::Json,
+        }
+    }
+
     pub fn extension(self) -> &'static str {
         match self {
             Format::Json => ".json",

@@ -99,10 +99,7 @@ impl<D: Disk + Clone> Migration<D> {
         options: Options,
         now_ms: i64,
     ) -> Result<Self> {
-        let to = match from {
-            Format::Json => Format::Etf,
-            Format::Etf => Format::Json,
-        };
+        let to = from.other();
         check_source(&disk, &source)?;
         check_overlap(&disk, &source, target)?;
         check_target(&disk, target, to, options)?;

@@ -75,6 +75,7 @@ impl<D: Disk> Store<D> {
 
     /// Recovers what an interrupted commit left. The caller holds the directory's lock.
     pub fn open(&self) -> Result<()> {
+        self.check_owner()?;
         self.directory.open()?;
         self.check_manifest()
     }
@@ -124,13 +125,31 @@ impl<D: Disk> Store<D> {
         Err(Error::NotFound)
     }
 
+    /// Refuses a directory of the other backend before anything in it is settled: its journal is not
+    /// this one's to complete.
+    fn check_owner(&self) -> Result<()> {
+        if self.is_ours.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let holds = |format: Format| -> Result<bool> {
+            for name in [&layout::creds_name(format), format.manifest_name()] {
+                if self.directory.has(name)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        let other = self.format.other();
+        if !holds(self.format)? && holds(other)? {
+            return Err(Error::UnexpectedBackend(other.backend().to_owned()));
+        }
+        Ok(())
+    }
+
     /// Credentials that are missing here may be there in the other format, or be about to: to take
     /// the account for a new one would log it out.
     fn refuse_other_backend(&self) -> Result<()> {
-        let other = match self.format {
-            Format::Json => Format::Etf,
-            Format::Etf => Format::Json,
-        };
+        let other = self.format.other();
         for name in [&layout::creds_name(other), other.manifest_name()] {
             if self.directory.stamp(name)?.is_some() {
                 return Err(Error::UnexpectedBackend(other.backend().to_owned()));

@@ -461,3 +461,25 @@ fn no_error_shows_what_a_file_holds() {
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains("MARK"));
 }
+
+/// A few bytes on the disk may claim any length, and what a journal holds is kept in memory.
+#[test]
+fn a_journal_longer_than_any_is_refused_unread() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    directory(&path, Policy::Journaled)
+        .commit(&[put("a", b"1")])
+        .unwrap();
+    let journal = path.join(".baileys_ex.journal");
+    let file = fs::File::options().write(true).open(&journal).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let fresh = || directory(&path, Policy::Journaled);
+    for result in [fresh().open(), fresh().peek()] {
+        let message = result.unwrap_err().to_string();
+        assert!(
+            message.contains("longer than this library writes"),
+            "{message}"
+        );
+    }
+    assert_eq!(fs::metadata(&journal).unwrap().len(), 1 << 40);
+}

@@ -77,6 +77,30 @@ defmodule BaileysEx.Auth.DirectoryTest do
     end
   end
 
+  test "the other backend is refused before it settles or saves anything", %{tmp: tmp} do
+    for {owner, other} <- [
+          {NativeFilePersistence, FilePersistence},
+          {FilePersistence, NativeFilePersistence}
+        ] do
+      path = Path.join(tmp, inspect(owner))
+      :ok = owner.save_credentials(path, State.new())
+      :ok = owner.save_keys(path, :"device-list", 1, ["0"])
+      before = for name <- File.ls!(path), do: {name, File.read!(Path.join(path, name))}
+
+      for result <- [
+            other.load_credentials(path),
+            other.load_keys(path, :"device-list", 1),
+            other.save_keys(path, :"device-list", 1, ["7"]),
+            other.save_credentials(path, State.new())
+          ] do
+        assert {:error, {:unexpected_persistence_backend, ^other, _name}} = result
+      end
+
+      assert before == for(name <- File.ls!(path), do: {name, File.read!(Path.join(path, name))})
+      assert owner.load_keys(path, :"device-list", 1) == {:ok, ["0"]}
+    end
+  end
+
   test "two snapshots into each other's source do not wait for each other", %{tmp: tmp} do
     [one, two] = for name <- ["one", "two"], do: Path.join(tmp, name)
     for path <- [one, two], do: :ok = NativeFilePersistence.save_keys(path, :session, 1, 1)

@@ -175,6 +175,23 @@ impl<D: Disk> Directory<D> {
         read_file(&self.disk, &self.path.join(name))
     }
 
+    /// Whether something has this name, before the directory is open.
+    pub fn has(&self, name: &str) -> Result<bool> {
+        let path = self.path.join(name);
+        match self.disk.metadata(&path) {
+            Ok(_) => Ok(true),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(Error::io(&path, error)),
+        }
+    }
+
     /// Refuses a link that leads nowhere, as to a volume that is not mounted: that is no empty directory.
     pub fn check_not_dangling(&self) -> Result<()> {
         let link = found(self.disk.metadata(&self.path)).at(&self.path)?;

@@ -18,6 +18,10 @@ use crate::error::{Error, Result};
 /// The most chunks that a journal grows by at a time.
 const MAX_CHUNKS: u64 = 16;
 
+/// No record begins behind the limit of about 1 MiB, and the longest is [`MAX_BODY`]. What a journal
+/// holds is kept in memory, so a longer one is not read: its size may cost no room on the disk.
+const MAX_JOURNAL: u64 = MAX_BODY as u64 + (4 << 20);
+
 /// Where a journal ended when this process last looked, and what it looked like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -77,6 +81,10 @@ impl<'a, D: Disk> Journal<'a, D> {
                 "",
                 "the journal is not a regular file",
             ));
+        }
+        if metadata.size > MAX_JOURNAL {
+            let problem = "the journal is longer than this library writes any";
+            return Err(Error::corrupt(&self.path, "", problem));
         }
         let read_at = |buffer: &mut [u8], offset: u64| self.disk.read_at(&file, buffer, offset);
         let scan = scan(metadata.size, &read_at, each).map_err(|error| match error {

@@ -2,6 +2,7 @@
 //!
 //! Everything is little-endian. Nothing here touches a disk.
 
+use super::directory::MAX_FILE;
 use super::names;
 
 pub(crate) const HEADER_LEN: usize = 36;
@@ -185,7 +186,7 @@ pub(crate) fn decode_body<'a>(
         let bytes_len = usize::try_from(fields.u32()?).ok()?;
         let name = std::str::from_utf8(fields.take(name_len)?).ok()?;
         let bytes = fields.take(bytes_len)?;
-        if names::problem(name).is_some() {
+        if names::problem(name).is_some() || bytes.len() as u64 > MAX_FILE {
             return None;
         }
         match kind {
