@@ -13,6 +13,7 @@ use crate::engine::{Disk, Kind, Staging, sweep_staging};
 use crate::error::Error;
 use crate::layout::{self, Format};
 use crate::manifest::Manifest;
+use crate::store::Store;
 use crate::survey::{Damage, Finding, Survey, Tally};
 use crate::value::Value;
 
@@ -103,6 +104,10 @@ impl<D: Disk + Clone> Migration<D> {
         check_source(&disk, &source)?;
         check_overlap(&disk, &source, target)?;
         check_target(&disk, target, to, options)?;
+        let belongs_to_other = Store::new(disk.clone(), source.clone(), from).belongs_to_other();
+        if belongs_to_other.map_err(MigrationError::Source)? {
+            return Err(MigrationError::NotAnAuthDirectory(source));
+        }
         let survey =
             Survey::begin(disk.clone(), source.clone(), from).map_err(MigrationError::Source)?;
         if survey.total() == 0 {

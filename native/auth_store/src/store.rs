@@ -128,9 +128,16 @@ impl<D: Disk> Store<D> {
     /// Refuses a directory of the other backend before anything in it is settled: its journal is not
     /// this one's to complete.
     fn check_owner(&self) -> Result<()> {
-        if self.is_ours.load(Ordering::Acquire) {
-            return Ok(());
+        if !self.is_ours.load(Ordering::Acquire) && self.belongs_to_other()? {
+            let other = self.format.other();
+            return Err(Error::UnexpectedBackend(other.backend().to_owned()));
         }
+        Ok(())
+    }
+
+    /// Whether the directory has credentials or a manifest of the other backend, and none of this.
+    /// Only looks at names, and needs no open directory.
+    pub fn belongs_to_other(&self) -> Result<bool> {
         let holds = |format: Format| -> Result<bool> {
             for name in [&layout::creds_name(format), format.manifest_name()] {
                 if self.directory.has(name)? {
@@ -139,11 +146,7 @@ impl<D: Disk> Store<D> {
             }
             Ok(false)
         };
-        let other = self.format.other();
-        if !holds(self.format)? && holds(other)? {
-            return Err(Error::UnexpectedBackend(other.backend().to_owned()));
-        }
-        Ok(())
+        Ok(!holds(self.format)? && holds(self.format.other())?)
     }
 
     /// Credentials that are missing here may be there in the other format, or be about to: to take

@@ -223,7 +223,9 @@ defmodule BaileysEx.Auth.InspectionTest do
 
     :ok = FilePersistence.save_credentials(tmp, State.new())
     assert Inspection.detect(tmp) == {:ok, FilePersistence}
-    :ok = NativeFilePersistence.save_credentials(tmp, State.new())
+    native = Path.join(tmp, "native")
+    :ok = NativeFilePersistence.save_credentials(native, State.new())
+    File.cp!(Path.join(native, "creds.etf"), Path.join(tmp, "creds.etf"))
     assert Inspection.detect(tmp) == {:error, {:ambiguous_auth_directory, tmp}}
 
     assert {:ok, %{backend: NativeFilePersistence, foreign: foreign}} =
