@@ -15,3 +15,4 @@ mod others;
 mod properties;
 mod sender_key;
 mod session;
+mod surrogates;
