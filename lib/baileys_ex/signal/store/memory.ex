@@ -35,7 +35,7 @@ defmodule BaileysEx.Signal.Store.Memory do
     GenServer.start_link(__MODULE__, [], Keyword.take(opts, [:name]))
   end
 
-  @doc "Raises `ArgumentError` for anything but the pid or name of a memory store."
+  # Raises for anything but the pid or name of a memory store.
   @impl Store
   @spec wrap(GenServer.server()) :: Ref.t()
   def wrap(server) do
