@@ -2,7 +2,8 @@ defmodule BaileysEx.Auth.Directory do
   @moduledoc false
   # What the two file backends share: paths, locks, opening, changes and errors.
   #
-  # A backend is `{module, format}`; the NIF knows directories by absolute path and format.
+  # A backend is `{module, format}`; the NIF takes absolute paths, and knows directories by their real
+  # path and format.
 
   alias BaileysEx.Auth.Directory.Owner
 

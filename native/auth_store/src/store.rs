@@ -88,6 +88,7 @@ impl<D: Disk> Store<D> {
 
     /// Recovers even after a failed write. The caller holds the directory's lock.
     pub fn recover(&self) -> Result<()> {
+        self.check_owner()?;
         self.forget_manifest();
         self.directory.recover()?;
         self.check_manifest()
@@ -95,6 +96,7 @@ impl<D: Disk> Store<D> {
 
     /// Syncs the files and empties the journal. The caller holds the directory's lock.
     pub fn checkpoint(&self) -> Result<()> {
+        self.check_owner()?;
         self.directory.checkpoint()
     }
 
@@ -129,8 +131,7 @@ impl<D: Disk> Store<D> {
     /// this one's to complete.
     fn check_owner(&self) -> Result<()> {
         if !self.is_ours.load(Ordering::Acquire) && self.belongs_to_other()? {
-            let other = self.format.other();
-            return Err(Error::UnexpectedBackend(other.backend().to_owned()));
+            return Err(self.other_backend());
         }
         Ok(())
     }
@@ -138,25 +139,24 @@ impl<D: Disk> Store<D> {
     /// Whether the directory has credentials or a manifest of the other backend, and none of this.
     /// Only looks at names, and needs no open directory.
     pub fn belongs_to_other(&self) -> Result<bool> {
-        let holds = |format: Format| -> Result<bool> {
-            for name in [&layout::creds_name(format), format.manifest_name()] {
-                if self.directory.has(name)? {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        };
-        Ok(!holds(self.format)? && holds(self.format.other())?)
+        Ok(!self.is_marked_as(self.format)? && self.is_marked_as(self.format.other())?)
+    }
+
+    /// Whether there are credentials or a manifest of this format.
+    fn is_marked_as(&self, format: Format) -> Result<bool> {
+        Ok(self.directory.has(&layout::creds_name(format))?
+            || self.directory.has(format.manifest_name())?)
+    }
+
+    fn other_backend(&self) -> Error {
+        Error::UnexpectedBackend(self.format.other().backend().to_owned())
     }
 
     /// Credentials that are missing here may be there in the other format, or be about to: to take
     /// the account for a new one would log it out.
     fn refuse_other_backend(&self) -> Result<()> {
-        let other = self.format.other();
-        for name in [&layout::creds_name(other), other.manifest_name()] {
-            if self.directory.stamp(name)?.is_some() {
-                return Err(Error::UnexpectedBackend(other.backend().to_owned()));
-            }
+        if self.is_marked_as(self.format.other())? {
+            return Err(self.other_backend());
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ defmodule BaileysEx.Auth.DirectoryTest do
   import BaileysEx.Auth.TempDir
 
   alias BaileysEx.Auth.{Directory, FilePersistence, InvalidKeyError, InvalidTermError}
-  alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration, State}
+  alias BaileysEx.Auth.{KeyStore, NativeFilePersistence, PersistenceMigration, State}
+  alias BaileysEx.Auth.KeyStore.OperationError
 
   setup :setup_temp_dir
 
@@ -91,10 +92,16 @@ defmodule BaileysEx.Auth.DirectoryTest do
             other.load_credentials(path),
             other.load_keys(path, :"device-list", 1),
             other.save_keys(path, :"device-list", 1, ["7"]),
-            other.save_credentials(path, State.new())
+            other.save_credentials(path, State.new()),
+            other.recover(path),
+            other.snapshot(path, path <> "-copy")
           ] do
         assert {:error, {:unexpected_persistence_backend, ^other, _name}} = result
       end
+
+      Process.flag(:trap_exit, true)
+      store = [persistence_module: other, persistence_context: path]
+      assert {:error, %OperationError{action: :start}} = KeyStore.start_link(store)
 
       assert before == for(name <- File.ls!(path), do: {name, File.read!(Path.join(path, name))})
       assert owner.load_keys(path, :"device-list", 1) == {:ok, ["0"]}
