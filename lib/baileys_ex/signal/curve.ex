@@ -145,6 +145,36 @@ defmodule BaileysEx.Signal.Curve do
   def generate_signal_pub_key(<<public::binary-size(32)>>), do: {:ok, <<5, public::binary>>}
   def generate_signal_pub_key(_public), do: {:error, :invalid_public_key}
 
+  @doc """
+  As `generate_signal_pub_key/1`, for code that cannot go on without the key: raises an
+  `ArgumentError`, which does not show it.
+
+      iex> BaileysEx.Signal.Curve.ensure_signal_public_key!(<<7::256>>)
+      <<5, 7::256>>
+  """
+  @spec ensure_signal_public_key!(binary()) :: binary()
+  def ensure_signal_public_key!(public) do
+    case generate_signal_pub_key(public) do
+      {:ok, public} -> public
+      {:error, :invalid_public_key} -> raise(ArgumentError, "the public key is not valid")
+    end
+  end
+
+  @doc """
+  The key pair with its public key in the 33-byte form, its other members as they are. Raises an
+  `ArgumentError` where there is no valid public key.
+
+      iex> pair = BaileysEx.Signal.Curve.generate_key_pair()
+      iex> %{public: <<5, public::binary>>} = BaileysEx.Signal.Curve.ensure_signal_key_pair!(pair)
+      iex> public == pair.public
+      true
+  """
+  @spec ensure_signal_key_pair!(key_pair()) :: key_pair()
+  def ensure_signal_key_pair!(key_pair) do
+    public = ensure_signal_public_key!(public_of(key_pair))
+    %{key_pair | public: public}
+  end
+
   defp key_pair_of(private) when byte_size(private) == 32 do
     {:ok, public} = Native.curve_public_key(private)
     %{public: public, private: private}

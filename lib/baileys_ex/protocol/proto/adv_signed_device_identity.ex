@@ -4,6 +4,9 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
 
   All members are raw binaries, or `nil`. Baileys keeps them as base64 text. The struct prints the
   names of the members it has, and no value.
+
+  `encode/1` and `decode/1` are its form in protobuf, that of `proto.ADVSignedDeviceIdentity` in
+  Baileys (`WAProto`): four optional members of bytes, numbered 1 to 4 in the order of the struct.
   """
 
   @type t() :: %__MODULE__{
@@ -13,7 +16,141 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
           device_signature: binary() | nil
         }
 
-  defstruct [:details, :account_signature_key, :account_signature, :device_signature]
+  @members [:details, :account_signature_key, :account_signature, :device_signature]
+
+  defstruct @members
+
+  # The wire types of protobuf.
+  @varint 0
+  @fixed64 1
+  @bytes 2
+  @start_group 3
+  @end_group 4
+  @fixed32 5
+
+  # What a varint may be: 64 bits in ten bytes of seven, as protobuf.js reads them.
+  @longest_varint 10
+
+  @typedoc """
+  Why bytes are no such message: they end within a member, or hold what protobuf does not allow.
+  """
+  @type reason() :: :truncated | :invalid_protobuf
+
+  @doc """
+  The message in protobuf. Members that are `nil` are left out.
+
+      iex> alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
+      iex> ADVSignedDeviceIdentity.encode(%ADVSignedDeviceIdentity{details: "ab"})
+      <<0x0A, 2, "ab">>
+
+  A member that is neither a binary nor `nil` raises an `ArgumentError`, which does not show it.
+  """
+  @spec encode(t()) :: binary()
+  def encode(%__MODULE__{} = identity) do
+    @members
+    |> Enum.with_index(1)
+    |> Enum.map(fn {name, number} -> encode_member(name, number, Map.fetch!(identity, name)) end)
+    |> IO.iodata_to_binary()
+  end
+
+  @doc """
+  Reads a message. Of a member that is there several times the last counts, and members that are
+  not known are skipped, as protobuf asks for.
+
+      iex> alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
+      iex> {:ok, identity} = ADVSignedDeviceIdentity.decode(<<0x0A, 2, "ab", 0x50, 1>>)
+      iex> identity.details
+      "ab"
+      iex> ADVSignedDeviceIdentity.decode(<<0x0A, 3, "ab">>)
+      {:error, :truncated}
+  """
+  @spec decode(binary()) :: {:ok, t()} | {:error, reason()}
+  def decode(message) when is_binary(message), do: decode(message, %__MODULE__{})
+  def decode(_message), do: {:error, :invalid_protobuf}
+
+  defp encode_member(_name, _number, nil), do: []
+
+  defp encode_member(_name, number, value) when is_binary(value) do
+    [varint(Bitwise.bor(Bitwise.bsl(number, 3), @bytes)), varint(byte_size(value)), value]
+  end
+
+  defp encode_member(name, _number, _value), do: raise(ArgumentError, "#{name} must be a binary")
+
+  defp varint(integer) when integer < 128, do: <<integer>>
+
+  defp varint(integer) do
+    [<<1::1, Bitwise.band(integer, 127)::7>>, varint(Bitwise.bsr(integer, 7))]
+  end
+
+  defp decode(<<>>, identity), do: {:ok, identity}
+
+  defp decode(message, identity) do
+    with {:ok, number, type, rest} <- tag(message),
+         {:ok, value, rest} <- value(type, number, rest) do
+      decode(rest, put(identity, number, type, value))
+    end
+  end
+
+  # A member of another type than expected is one that is not known.
+  for {name, number} <- Enum.with_index(@members, 1) do
+    defp put(identity, unquote(number), @bytes, value), do: %{identity | unquote(name) => value}
+  end
+
+  defp put(identity, _number, _type, _value), do: identity
+
+  defp tag(message) do
+    with {:ok, tag, rest} <- read_varint(message) do
+      case {Bitwise.bsr(tag, 3), Bitwise.band(tag, 7)} do
+        {number, type} when number in 1..0x1FFFFFFF -> {:ok, number, type, rest}
+        _outside -> {:error, :invalid_protobuf}
+      end
+    end
+  end
+
+  defp value(@varint, _number, rest), do: read_varint(rest)
+  defp value(@fixed64, _number, rest), do: take(rest, 8)
+  defp value(@fixed32, _number, rest), do: take(rest, 4)
+  defp value(@start_group, number, rest), do: skip_group([number], rest)
+
+  defp value(@bytes, _number, rest) do
+    with {:ok, length, rest} <- read_varint(rest), do: take(rest, length)
+  end
+
+  defp value(_end_group_or_none, _number, _rest), do: {:error, :invalid_protobuf}
+
+  # Groups may hold groups: their numbers are kept in a list, however deep they are.
+  defp skip_group([], rest), do: {:ok, nil, rest}
+
+  defp skip_group([open | outer] = groups, rest) do
+    case tag(rest) do
+      {:ok, ^open, @end_group, rest} -> skip_group(outer, rest)
+      {:ok, number, @start_group, rest} -> skip_group([number | groups], rest)
+      {:ok, number, type, rest} -> skip_member(groups, type, number, rest)
+      error -> error
+    end
+  end
+
+  defp skip_member(groups, type, number, rest) do
+    with {:ok, _value, rest} <- value(type, number, rest), do: skip_group(groups, rest)
+  end
+
+  defp take(rest, length) do
+    case rest do
+      <<value::binary-size(length), rest::binary>> -> {:ok, :binary.copy(value), rest}
+      _shorter -> {:error, :truncated}
+    end
+  end
+
+  defp read_varint(rest), do: read_varint(rest, 0, 0)
+
+  defp read_varint(_rest, @longest_varint, _value), do: {:error, :invalid_protobuf}
+
+  defp read_varint(<<more::1, bits::7, rest::binary>>, count, value) do
+    value = Bitwise.bor(value, Bitwise.bsl(bits, 7 * count))
+    if more == 1, do: read_varint(rest, count + 1, value), else: {:ok, value, rest}
+  end
+
+  defp read_varint(<<>>, _count, _value), do: {:error, :truncated}
 
   defimpl Inspect do
     @members [:details, :account_signature_key, :account_signature, :device_signature]
