@@ -70,22 +70,67 @@ defmodule BaileysEx.Hostile.FreshVmTest do
     assert Vm.run(code) == {[FirstCall.summary({:ok, state})], 0}
   end
 
-  test "elixir -e loads too, with nothing started by hand", %{tmp: tmp} do
-    ebin = :baileys_ex_auth |> :code.lib_dir() |> Path.join("ebin")
+  test "a script loads and saves with nothing started by hand", %{tmp: tmp} do
     path = Fixtures.copy!(:native, tmp)
 
     script = """
-    {:ok, auth} = BaileysEx.Auth.NativeFilePersistence.use_native_file_auth_state(#{inspect(path)})
-    IO.puts(auth.state.registered)
+    alias BaileysEx.Auth.NativeFilePersistence
+    {:ok, auth} = NativeFilePersistence.use_native_file_auth_state(#{inspect(path)})
+    :ok = auth.save_creds.(%{auth.state | platform: "script"})
+    {:ok, %{platform: "script"}} = NativeFilePersistence.load_credentials(#{inspect(path)})
+    IO.puts("saved")
     """
 
-    # Without the application there are no locks, and it says so.
-    assert {printed, 1} =
-             System.cmd("elixir", ["-pa", ebin, "-e", script], stderr_to_stdout: true)
+    assert elixir(script) == {"saved\n", 0}
+    assert {:ok, %{platform: "script"}} = NativeFilePersistence.load_credentials(path)
+  end
 
-    assert printed =~ "start the application :baileys_ex_auth"
+  test "an application that starts later keeps the locks of the script", %{tmp: tmp} do
+    path = Path.join(tmp, "auth")
 
-    started = "{:ok, _} = Application.ensure_all_started(:baileys_ex_auth)\n" <> script
-    assert {"true\n", 0} = System.cmd("elixir", ["-pa", ebin, "-e", started])
+    script = """
+    alias BaileysEx.Auth.{Lock, NativeFilePersistence}
+    locks = Lock.Server
+
+    Lock.run(:resource, fn ->
+      before = Process.whereis(locks)
+      {:ok, _} = Application.ensure_all_started(:baileys_ex_auth)
+      ^before = Process.whereis(locks)
+      nil = Task.yield(Task.async(fn -> Lock.run(:resource, fn -> :entered end) end), 100)
+    end)
+
+    :ok = NativeFilePersistence.save_keys(#{inspect(path)}, :"lid-mapping", "1", "2")
+    :ok = Application.stop(:baileys_ex_auth)
+    nil = Process.whereis(locks)
+    :ok = NativeFilePersistence.save_keys(#{inspect(path)}, :"lid-mapping", "1", "3")
+    IO.puts("kept")
+    """
+
+    {printed, status} = elixir(script)
+    assert {String.contains?(printed, "kept"), status} == {true, 0}, printed
+  end
+
+  test "many processes of a script start one lock server", %{tmp: tmp} do
+    path = Path.join(tmp, "auth")
+
+    script = """
+    1..50
+    |> Enum.map(fn n ->
+      Task.async(fn ->
+        BaileysEx.Auth.NativeFilePersistence.save_keys(#{inspect(path)}, :"pre-key", n, %{n: n})
+      end)
+    end)
+    |> Enum.each(&(:ok = Task.await(&1, 60_000)))
+
+    {:ok, %{"pre-key": ids}} = BaileysEx.Auth.NativeFilePersistence.list_keys(#{inspect(path)})
+    IO.puts(length(ids))
+    """
+
+    assert elixir(script) == {"50\n", 0}
+  end
+
+  defp elixir(script) do
+    ebin = :baileys_ex_auth |> :code.lib_dir() |> Path.join("ebin")
+    System.cmd("elixir", ["-pa", ebin, "-e", script], stderr_to_stdout: true)
   end
 end

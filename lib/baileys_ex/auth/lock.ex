@@ -94,11 +94,13 @@ defmodule BaileysEx.Auth.Lock do
     end
   end
 
+  # A script or a release command may not have started the application.
   defp acquire(resource) do
     Server.acquire(resource)
   catch
     :exit, {:noproc, _call} ->
-      raise "the lock server is not running: start the application :baileys_ex_auth"
+      :ok = Server.ensure_started()
+      Server.acquire(resource)
   end
 
   # The requester in the id must be the process: with anything that two callers share, `:global`

@@ -182,18 +182,4 @@ defmodule BaileysEx.Auth.LockTest do
     Enum.each(holders, &Process.exit(&1, :kill))
     assert Process.info(server, :monitors) == {:monitors, []}
   end
-
-  test "says what is missing when the application is not started" do
-    code = """
-    try do
-      BaileysEx.Auth.Lock.run(:resource, fn -> :ran end)
-    rescue
-      error -> IO.puts(Exception.message(error))
-    end
-    """
-
-    paths = Enum.flat_map(:code.get_path(), &["-pa", List.to_string(&1)])
-    {output, 0} = System.cmd("elixir", paths ++ ["-e", code], stderr_to_stdout: true)
-    assert output =~ "start the application :baileys_ex_auth"
-  end
 end

@@ -7,9 +7,26 @@ defmodule BaileysEx.Auth.Lock.Server do
 
   alias BaileysEx.Auth.Lock.Queue
 
+  @doc "Starts a server; one of that name that runs already is taken over."
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(opts \\ []) do
-    GenServer.start_link(__MODULE__, [], Keyword.take(opts, [:name]))
+    with {:error, {:already_started, pid}} <-
+           GenServer.start_link(__MODULE__, [], Keyword.take(opts, [:name])) do
+      Process.link(pid)
+      {:ok, pid}
+    end
+  end
+
+  @doc """
+  Starts the node's server where the application is not started. It belongs to nobody, until the
+  application starts and takes it over, with the locks that are held.
+  """
+  @spec ensure_started() :: :ok
+  def ensure_started do
+    case GenServer.start(__MODULE__, [], name: __MODULE__) do
+      {:ok, _pid} -> :ok
+      {:error, {:already_started, _pid}} -> :ok
+    end
   end
 
   @doc "Waits for the caller's turn. `:already_held` when the caller holds the resource."
