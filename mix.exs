@@ -1,4 +1,5 @@
 Code.require_file("mix/compile_native.exs", __DIR__)
+Code.require_file("mix/check_modules.exs", __DIR__)
 
 defmodule BaileysEx.Auth.MixProject do
   use Mix.Project
@@ -10,7 +11,7 @@ defmodule BaileysEx.Auth.MixProject do
       app: :baileys_ex_auth,
       version: @version,
       elixir: "~> 1.14",
-      compilers: [:baileys_ex_auth_native | Mix.compilers()],
+      compilers: [:baileys_ex_auth_modules, :baileys_ex_auth_native | Mix.compilers()],
       elixirc_paths: elixirc_paths(Mix.env()),
       # Projects that tests build.
       test_ignore_filters: [&String.starts_with?(&1, ["test/consumer/", "test/umbrella/"])],
