@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.CLI do
 
       bin/my_app eval 'BaileysEx.Auth.CLI.main(["inspect", "/var/lib/my_app/auth"])'
 
-  The first argument is the command, `inspect`, `migrate`, `verify` or `snapshot`; the others are
+  The first argument is the command, such as `inspect` or `migrate` (`--help` lists them); the others are
   those of the Mix task of that name (`mix help baileys.auth.inspect`). Programs call the functions
   behind them instead: `BaileysEx.Auth.Inspection.inspect_directory/2`,
   `BaileysEx.Auth.PersistenceMigration`, and `verify/2` and `snapshot/2` of each backend.
@@ -40,6 +40,7 @@ defmodule BaileysEx.Auth.CLI do
   @callback run(arguments :: [String.t()], options :: keyword(), Terminal.t()) :: outcome()
 
   @commands %{
+    "adopt" => BaileysEx.Auth.CLI.Adopt,
     "inspect" => BaileysEx.Auth.CLI.Inspect,
     "migrate" => BaileysEx.Auth.CLI.Migrate,
     "verify" => BaileysEx.Auth.CLI.Verify,

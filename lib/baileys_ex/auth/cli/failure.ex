@@ -26,6 +26,56 @@ defmodule BaileysEx.Auth.CLI.Failure do
     occupied(path, "holds a JSON auth directory already")
   end
 
+  def describe({:not_a_mix_project, path}, _command) do
+    failure(
+      :not_a_mix_project,
+      "#{path} has no mix.exs",
+      "Give the directory of a checkout of baileys_ex."
+    )
+  end
+
+  def describe({:this_library, path}, _command) do
+    failure(
+      :this_library,
+      "#{path} is baileys_ex_auth itself",
+      "Give the directory of a checkout of baileys_ex."
+    )
+  end
+
+  def describe({:unreadable_source, path, problem}, _command) do
+    failure(
+      :unreadable_source,
+      "#{path}: #{problem}",
+      "Mend the file, so that its modules can be told. Nothing was changed."
+    )
+  end
+
+  def describe({:uncommitted_changes, path}, _command) do
+    failure(
+      :uncommitted_changes,
+      "#{path} has changes that are not committed",
+      "Commit them, so that git can undo what this does, or go on with --force. " <>
+        "Nothing was changed."
+    )
+  end
+
+  def describe({:no_version_control, path}, _command) do
+    failure(
+      :no_version_control,
+      "#{path} is no checkout of git, or git was not found",
+      "Nothing could undo what this does: make a copy, and go on with --force. " <>
+        "Nothing was changed."
+    )
+  end
+
+  def describe({:file, path, posix}, _command) do
+    failure(
+      :file,
+      "#{path} cannot be changed: #{posix_text(posix)}",
+      "The files before it were changed: git tells which. Run it again with --force."
+    )
+  end
+
   def describe({:target_not_empty, path}, _command), do: occupied(path, "is not empty")
 
   def describe({:invalid_migration_target, path, :einval}, _command) do

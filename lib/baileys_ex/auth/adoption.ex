@@ -1,0 +1,215 @@
+defmodule BaileysEx.Auth.Adoption do
+  @moduledoc """
+  Makes a checkout of baileys_ex stand on this library: what `mix baileys.auth.adopt` does.
+
+  Both define modules of the same names, so that of each one of them must go. `plan/2` finds out what
+  is to be done and changes nothing; `apply/1` does it:
+
+    * a file of the checkout in which this library defines every module is removed; of another file
+      just those modules are cut out, found by their place in the syntax tree
+    * the dependency on this library goes into `mix.exs`
+
+  ## Example
+
+      {:ok, plan} = BaileysEx.Auth.Adoption.plan("../baileys_ex", dependency: dependency)
+      plan.missing
+      :ok = BaileysEx.Auth.Adoption.apply(plan)
+  """
+
+  alias BaileysEx.Auth.Adoption.{Exports, MixFile, Source}
+
+  @enforce_keys [:path, :edits, :removed, :missing, :by_hand, :dependency]
+  defstruct @enforce_keys
+
+  @typedoc """
+    * `:path` is the checkout
+    * `:edits` holds the new text of each file that changes, by its name in the checkout; `nil` for
+      one that is removed
+    * `:removed` are the modules that go, with the file that each is in
+    * `:missing` is what they export and this library does not: a function, macro or callback with its
+      arity, or the field of a struct
+    * `:by_hand` is what must be done by hand, as texts
+    * `:dependency` is what `mix.exs` gets, or `nil` where it has one
+  """
+  @type t() :: %__MODULE__{
+          path: Path.t(),
+          edits: %{optional(Path.t()) => String.t() | nil},
+          removed: [{Path.t(), module()}],
+          missing: [{module(), Source.export()}],
+          by_hand: [String.t()],
+          dependency: String.t() | nil
+        }
+
+  @typedoc """
+  Why there is no plan: no Mix project there, files that cannot be read, changes that are not
+  committed (or no git to tell), or this library itself.
+  """
+  @type reason() ::
+          {:not_a_mix_project, Path.t()}
+          | {:this_library, Path.t()}
+          | {:unreadable_source, Path.t(), String.t()}
+          | {:uncommitted_changes, Path.t()}
+          | {:no_version_control, Path.t()}
+
+  @doc """
+  What there is to do in the checkout at `path`. Only reads.
+
+  Options:
+
+    * `:dependency` - required: the text that goes into the `deps` of its `mix.exs`, such as
+      `~s({:baileys_ex_auth, path: "../baileys_ex_auth"})`
+    * `:force` - go on where git does not say that everything is committed; `false` by default
+  """
+  @spec plan(Path.t(), dependency: String.t(), force: boolean()) ::
+          {:ok, t()} | {:error, reason()}
+  def plan(path, opts) do
+    opts = Keyword.validate!(opts, [:dependency, force: false])
+    dependency = Keyword.fetch!(opts, :dependency)
+    path = Path.expand(path)
+
+    if not MixFile.dependency?(dependency) do
+      raise ArgumentError,
+            "expected :dependency to be a tuple of :baileys_ex_auth, as mix.exs has it"
+    end
+
+    with {:ok, mix_file} <- mix_file(path),
+         {:ok, sources} <- sources(path),
+         plan = add_dependency(remove(path, sources), mix_file, dependency),
+         :ok <- check_committed(path, opts[:force] or plan.edits == %{}) do
+      {:ok, plan}
+    end
+  end
+
+  @doc "Does what the plan says, and nothing else."
+  @spec apply(t()) :: :ok | {:error, {:file, Path.t(), File.posix()}}
+  def apply(%__MODULE__{path: path, edits: edits}) do
+    Enum.reduce_while(edits, :ok, fn {file, text}, :ok ->
+      case change(Path.join(path, file), text) do
+        :ok -> {:cont, :ok}
+        {:error, posix} -> {:halt, {:error, {:file, Path.join(path, file), posix}}}
+      end
+    end)
+  end
+
+  defp change(file, nil), do: File.rm(file)
+  defp change(file, text), do: File.write(file, text)
+
+  defp mix_file(path) do
+    case File.read(Path.join(path, "mix.exs")) do
+      {:ok, text} ->
+        if text =~ ~r/\bapp:\s*:baileys_ex_auth\b/,
+          do: {:error, {:this_library, path}},
+          else: {:ok, text}
+
+      {:error, _posix} ->
+        {:error, {:not_a_mix_project, path}}
+    end
+  end
+
+  defp sources(path) do
+    path
+    |> Path.join("lib/**/*.ex")
+    |> Path.wildcard()
+    |> Enum.reduce_while({:ok, []}, fn file, {:ok, sources} ->
+      name = Path.relative_to(file, path)
+
+      with {:ok, text} <- File.read(file),
+           {:ok, modules, other?} <- Source.read(text) do
+        {:cont, {:ok, [%{name: name, text: text, modules: modules, other?: other?} | sources]}}
+      else
+        {:error, problem} -> {:halt, {:error, {:unreadable_source, file, problem(problem)}}}
+      end
+    end)
+  end
+
+  defp problem(posix) when is_atom(posix), do: to_string(:file.format_error(posix))
+  defp problem(text), do: text
+
+  defp remove(path, sources) do
+    ours = Exports.modules()
+
+    plan = %__MODULE__{
+      path: path,
+      edits: %{},
+      removed: [],
+      missing: [],
+      by_hand: [],
+      dependency: nil
+    }
+
+    sources |> Enum.reduce(plan, &remove_from(&1, ours, &2)) |> sort()
+  end
+
+  defp remove_from(source, ours, plan) do
+    case outermost(source.modules, ours) do
+      [] ->
+        plan
+
+      modules ->
+        plan = %{
+          plan
+          | removed: for(%{module: module} <- modules, do: {source.name, module}) ++ plan.removed,
+            missing: Enum.flat_map(modules, &Exports.missing/1) ++ plan.missing
+        }
+
+        edit(plan, source, modules)
+    end
+  end
+
+  # Modules of ours that are in one of ours go with it.
+  defp outermost(modules, ours) do
+    Enum.flat_map(modules, fn source ->
+      if source.module in ours, do: [source], else: outermost(source.inner, ours)
+    end)
+  end
+
+  defp edit(plan, %{modules: modules, other?: false} = source, modules) do
+    put_edit(plan, source.name, nil)
+  end
+
+  defp edit(plan, source, modules) do
+    case Source.cut(source.text, modules) do
+      {:ok, text} ->
+        put_edit(plan, source.name, text)
+
+      {:error, problem} ->
+        names = Enum.map_join(modules, ", ", &inspect(&1.module))
+        by_hand(plan, "remove #{names} from #{source.name}: #{problem}")
+    end
+  end
+
+  defp add_dependency(plan, mix_file, dependency) do
+    case MixFile.add(mix_file, dependency) do
+      :unchanged -> plan
+      {:ok, text} -> put_edit(%{plan | dependency: dependency}, "mix.exs", text)
+      {:error, problem} -> by_hand(plan, "add #{dependency} to mix.exs: it #{problem}")
+    end
+  end
+
+  defp put_edit(plan, file, text), do: %{plan | edits: Map.put(plan.edits, file, text)}
+  defp by_hand(plan, text), do: %{plan | by_hand: plan.by_hand ++ [text]}
+
+  defp sort(plan) do
+    %{
+      plan
+      | removed: Enum.sort(plan.removed),
+        missing: plan.missing |> Enum.uniq() |> Enum.sort()
+    }
+  end
+
+  defp check_committed(_path, true), do: :ok
+
+  defp check_committed(path, false) do
+    case git(["-C", path, "status", "--porcelain", "--", "."]) do
+      {"", 0} -> :ok
+      {_changes, 0} -> {:error, {:uncommitted_changes, path}}
+      _no_git -> {:error, {:no_version_control, path}}
+    end
+  end
+
+  defp git(arguments) do
+    System.cmd("git", arguments, stderr_to_stdout: true)
+  rescue
+    ErlangError -> :no_git
+  end
+end
