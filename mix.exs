@@ -102,6 +102,7 @@ defmodule BaileysEx.Auth.MixProject do
         BaileysEx.Auth.Inspection.PreKeys,
         BaileysEx.Auth.Verification,
         BaileysEx.Auth.CLI,
+        BaileysEx.Auth.Adoption,
         BaileysEx.Auth.Telemetry
       ],
       Errors: [~r/Error$/]

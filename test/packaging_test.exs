@@ -2,6 +2,7 @@ defmodule BaileysEx.Auth.PackagingTest do
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
+  alias BaileysEx.Auth.Adoption
   alias BaileysEx.Test.Package
 
   # The crates of the package are compiled once, and again when they have changed.
@@ -85,6 +86,59 @@ defmodule BaileysEx.Auth.PackagingTest do
     assert eval!(tmp, "BaileysEx.Auth.CLI.main([\"inspect\", #{inspect(path)}])") =~ path
   end
 
+  describe "beside a client that defines modules of the same names" do
+    setup %{tmp: tmp, package: package} do
+      client = Package.copy_project("client", tmp)
+      %{client: client, both: project_of_both(tmp, client, package)}
+    end
+
+    test "the build fails and names both and the way out", %{both: both, package: package} do
+      # Which of the two is built first is up to Mix: at the latest the second build knows.
+      Package.mix(both, package, ["compile"])
+      {output, status} = Package.mix(both, package, ["compile"])
+      assert status != 0
+      assert output =~ "baileys_ex defines modules that baileys_ex_auth defines too"
+      assert output =~ "mix baileys.auth.adopt"
+    end
+
+    test "the application does not start, and says why", context do
+      %{client: client, package: package, consumer: consumer} = context
+      mix!(consumer, package, ["compile"])
+      mix!(client, package, ["compile"])
+
+      ebins = [
+        Path.join(consumer, "_build/prod/lib/baileys_ex_auth/ebin"),
+        Path.join(client, "_build/prod/lib/baileys_ex/ebin")
+      ]
+
+      code = "{:error, {_app, reason}} = Application.ensure_all_started(:baileys_ex_auth)
+              IO.puts(Application.format_error(reason))"
+
+      # The later the path is given, the earlier it is looked at.
+      paths = Enum.flat_map(ebins, &["-pa", &1])
+      {output, 0} = System.cmd("elixir", paths ++ ["-e", code], stderr_to_stdout: true)
+      assert output =~ "baileys_ex defines modules of baileys_ex_auth"
+      assert output =~ "mix baileys.auth.adopt"
+    end
+
+    test "after it was adopted both build without a warning, and it saves here", context do
+      %{client: client, both: both, package: package, tmp: tmp} = context
+      # A build from before does not stand in the way.
+      Package.mix(both, package, ["compile"])
+      dependency = ~s({:baileys_ex_auth, path: #{inspect(package)}})
+      {:ok, plan} = Adoption.plan(client, dependency: dependency, force: true)
+      :ok = Adoption.apply(plan)
+      # Mix counts in whole seconds, and may have built in this one.
+      File.touch!(Path.join(client, "mix.exs"), System.os_time(:second) + 2)
+
+      path = Path.join(tmp, "auth")
+      output = mix!(both, package, run("BaileysEx.Pairing.run(#{inspect(path)})"))
+      assert output =~ "client: paired and saved"
+      assert File.exists?(Path.join(path, "creds.json"))
+      mix!(both, package, ["release", "--path", Path.join(tmp, "built")])
+    end
+  end
+
   test "a build without cargo says what to install", %{package: package, tmp: tmp} do
     consumer = Package.copy_project("consumer", tmp)
     env = [{"PATH", path_without_cargo(tmp)}]
@@ -146,6 +200,17 @@ defmodule BaileysEx.Auth.PackagingTest do
       assert [library] = Path.wildcard(Path.join(consumer, "_build/**/priv/native/*.so"))
       assert File.read!(library) == target
     end
+  end
+
+  # Before it is adopted the client does not depend on the package.
+  defp project_of_both(tmp, client, package) do
+    project = Package.copy_project("consumer", Path.join(tmp, "both"))
+    mix_file = Path.join(project, "mix.exs")
+    paths = [baileys_ex: client, baileys_ex_auth: package]
+    deps = for {app, path} <- paths, do: {app, path: path}
+    text = String.replace(File.read!(mix_file), ~r/deps: \[.*\]/, "deps: #{inspect(deps)}")
+    File.write!(mix_file, text)
+    project
   end
 
   defp run(code), do: ["run", "-e", code]

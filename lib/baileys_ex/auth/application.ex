@@ -9,19 +9,23 @@ defmodule BaileysEx.Auth.Application do
 
   @impl true
   def start(_type, _args) do
-    with :ok <- check_modules() do
-      Telemetry.detect()
+    check_modules!()
+    Telemetry.detect()
 
-      Supervisor.start_link([{Server, name: Server}],
-        strategy: :one_for_one,
-        name: BaileysEx.Auth.Supervisor
-      )
-    end
+    Supervisor.start_link([{Server, name: Server}],
+      strategy: :one_for_one,
+      name: BaileysEx.Auth.Supervisor
+    )
   end
 
-  # The account must not be kept by other code than this without anybody being told.
-  defp check_modules do
+  # The account must not be kept by other code than this without anybody being told. Raised, since
+  # that is shown as a text.
+  defp check_modules! do
     modules = Application.spec(:baileys_ex_auth, :modules)
-    ForeignModules.check(modules, Application.app_dir(:baileys_ex_auth, "ebin"))
+
+    with {:error, error} <-
+           ForeignModules.check(modules, Application.app_dir(:baileys_ex_auth, "ebin")) do
+      raise error
+    end
   end
 end
