@@ -65,7 +65,7 @@ defmodule BaileysEx.Auth.MixProject do
   # In the order in which they are read; one that is not named here comes last.
   defp guides do
     order =
-      ~w(getting-started coming-from-baileys choosing-a-backend durability custom-backends operating
+      ~w(getting-started with-baileys-ex coming-from-baileys choosing-a-backend durability custom-backends operating
          troubleshooting faq)
 
     "guides/*.md"

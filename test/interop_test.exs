@@ -4,6 +4,7 @@ defmodule BaileysEx.InteropTest do
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence, PersistenceMigration, State}
+  alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
   alias BaileysEx.Signal.Curve
   alias BaileysEx.Test.{Baileys, JSON}
 
@@ -42,6 +43,34 @@ defmodule BaileysEx.InteropTest do
   for version <- @versions do
     describe "Baileys #{version}" do
       @describetag version: version
+
+      test "and this library read each other's signed device identity", %{version: version} do
+        for {details, signature} <- [{"details", <<7::512>>}, {:binary.copy("d", 300), nil}] do
+          identity = %ADVSignedDeviceIdentity{
+            details: details,
+            account_signature_key: <<1::256>>,
+            account_signature: signature,
+            device_signature: <<2::512>>
+          }
+
+          encoded = ADVSignedDeviceIdentity.encode(identity)
+
+          members = %{
+            "details" => hex(details),
+            "accountSignatureKey" => hex(identity.account_signature_key),
+            "accountSignature" => hex(signature),
+            "deviceSignature" => hex(identity.device_signature)
+          }
+
+          arguments = [version, JSON.encode(members), hex(encoded)]
+          theirs = Baileys.run("identity_protobuf.mjs", arguments)
+          assert theirs["decoded"] == members
+          assert theirs["encoded"] == hex(encoded)
+
+          assert ADVSignedDeviceIdentity.decode(Base.decode16!(theirs["encoded"], case: :lower)) ==
+                   {:ok, identity}
+        end
+      end
 
       test "on its own reads its directory again", %{version: version} = context do
         reports = read_and_answer(version, context.account, context.world)
@@ -123,6 +152,9 @@ defmodule BaileysEx.InteropTest do
   ## What Elixir does
 
   # Loads and saves everything, one by one; from a directory into itself, too.
+  defp hex(nil), do: nil
+  defp hex(bytes), do: Base.encode16(bytes, case: :lower)
+
   defp copy(backend, source, target) do
     {:ok, state} = backend.load_credentials(source)
     {:ok, keys} = backend.list_keys(source)

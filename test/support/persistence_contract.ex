@@ -75,7 +75,24 @@ defmodule BaileysEx.Auth.PersistenceContract do
             assert {:error, {:invalid_additional_data, message}} =
                      @backend.save_credentials(path, %{state | additional_data: %{"x" => bad}})
 
-            assert message =~ "additional_data"
+            assert message =~ "creds.additional_data.x: "
+
+            nested = %{"a" => [1, %{"with-dash" => %{"_b2" => bad}}]}
+
+            assert {:error, {:invalid_additional_data, message}} =
+                     @backend.save_credentials(path, %{state | additional_data: nested})
+
+            assert message =~ "creds.additional_data.a[].with-dash._b2: "
+
+            # What may be data of the account is not taken for a name.
+            for key <- ["15551230001", String.duplicate("k", 44), "a b", <<255>>] do
+              data = %{"in" => %{key => bad}}
+
+              assert {:error, {:invalid_additional_data, message}} =
+                       @backend.save_credentials(path, %{state | additional_data: data})
+
+              assert message =~ "creds.additional_data.in[]: "
+            end
           end
 
           assert {:ok, ^state} = @backend.load_credentials(path)

@@ -1,6 +1,6 @@
 //! BEAM terms to `Value` and back.
 
-use auth_store::codec::Problem;
+use auth_store::codec::{Problem, is_shown};
 use auth_store::value::{MAX_DEPTH, Value};
 use rustc_hash::FxHashMap;
 use rustler::types::atom::Atom;
@@ -104,10 +104,15 @@ fn problem(text: &str) -> Problem {
     }
 }
 
-/// Atoms name members; any other key may be data of the account.
+/// Atoms name members, and so do strings that can be nothing else; any other key may be data of the
+/// account.
 fn member_name(key: &Value) -> &str {
     match key {
         Value::Atom(name) => name,
+        Value::Binary(bytes) => match std::str::from_utf8(bytes) {
+            Ok(name) if is_shown(name) => name,
+            _ => "[]",
+        },
         _ => "[]",
     }
 }

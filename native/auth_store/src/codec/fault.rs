@@ -7,6 +7,16 @@ use super::Problem;
 /// A name longer than this, or with other characters than an identifier's, may be data.
 const LONGEST_SHOWN_KEY: usize = 32;
 
+/// Whether the key of a free-form map can only be a name: one of an account's, such as a telephone
+/// number or a key in base64, is never taken for one.
+pub fn is_shown(key: &str) -> bool {
+    key.len() <= LONGEST_SHOWN_KEY
+        && key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
 pub(super) type Outcome<T> = Result<T, Fault>;
 
 // Boxed: results of the hot path stay small.
@@ -45,10 +55,7 @@ impl Fault {
 
     /// In a free-form member, named only where the name cannot be mistaken for data.
     pub(super) fn key(mut self, key: &str) -> Fault {
-        let shown = key.len() <= LONGEST_SHOWN_KEY
-            && key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let segment = if shown {
+        let segment = if is_shown(key) {
             Cow::Owned(key.to_owned())
         } else {
             Cow::Borrowed("[]")

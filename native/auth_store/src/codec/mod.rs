@@ -8,6 +8,8 @@ mod fault;
 pub mod json;
 mod keys;
 
+pub use fault::is_shown;
+
 use thiserror::Error;
 
 /// What is wrong in a file or term, and where; the caller adds the path.

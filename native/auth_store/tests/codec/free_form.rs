@@ -86,7 +86,7 @@ fn what_json_cannot_hold_is_refused_with_its_place() {
         ),
         (
             map([(atom("key"), Value::Nil)]),
-            "a.b[]: JSON cannot hold an atom as a key; only strings",
+            "a.b[].key: JSON cannot hold an atom as a key; only strings",
         ),
         (
             map([(Value::Int(1), Value::Nil)]),

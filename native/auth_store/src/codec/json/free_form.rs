@@ -122,10 +122,16 @@ fn free_key(key: &Value) -> Outcome<&str> {
         Value::Binary(bytes) => std::str::from_utf8(bytes)
             .map_err(|_| Fault::new("JSON cannot hold a key that is not UTF-8")),
         Value::Atom(name) if name == "__struct__" => Err(Fault::new("JSON cannot hold a struct")),
-        other => Err(Fault::new(format!(
-            "JSON cannot hold {} as a key; only strings",
-            other.kind()
-        ))),
+        other => {
+            let fault = Fault::new(format!(
+                "JSON cannot hold {} as a key; only strings",
+                other.kind()
+            ));
+            Err(match other {
+                Value::Atom(name) => fault.key(name),
+                _ => fault,
+            })
+        }
     }
 }
 
