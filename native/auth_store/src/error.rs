@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::engine::Owner;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, Error)]
@@ -58,6 +60,26 @@ pub enum Error {
     /// The journal is of a later version.
     #[error("the journal is of version {0}")]
     UnsupportedJournal(u32),
+
+    /// Another process, or another part of this one, writes in the directory right now. Nothing was
+    /// done: try again.
+    #[error("{}: another process is writing in this directory", path.display())]
+    Busy {
+        path: PathBuf,
+        /// Such as `process 17 on web-2`, where it is known.
+        holder: Option<String>,
+    },
+
+    /// The claim of this process on the directory does not stand any more. Nothing was written.
+    #[error("{}: this directory has another owner", path.display())]
+    NotOwner {
+        path: PathBuf,
+        owner: Option<Box<Owner>>,
+    },
+
+    /// Somebody else changed keys since the caller looked. Nothing was written.
+    #[error("{}: another process changed the directory", path.display())]
+    Changed { path: PathBuf },
 
     /// An earlier failure left the outcome on disk unknown; nothing works until recovery.
     #[error("{}: recovery is required after a failed write", path.display())]

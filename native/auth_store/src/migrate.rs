@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error as ThisError;
 
 use crate::codec::{etf, json};
-use crate::engine::{Disk, Kind, Staging, sweep_staging};
+use crate::engine::{Disk, Kind, Staging, is_bookkeeping, sweep_staging};
 use crate::error::Error;
 use crate::layout::{self, Format};
 use crate::manifest::Manifest;
@@ -304,8 +304,11 @@ fn check_target<D: Disk>(disk: &D, target: &Path, to: Format, options: Options) 
     let mut is_empty = true;
     let mut holds_auth_state = false;
     disk.entries(target, &mut |name, _| {
-        is_empty = false;
         let name = name.to_string_lossy();
+        if is_bookkeeping(&name) {
+            return;
+        }
+        is_empty = false;
         holds_auth_state |= name == to.manifest_name() || name.ends_with(to.extension());
     })
     .map_err(invalid)?;

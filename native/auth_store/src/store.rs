@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::codec::json;
-use crate::engine::{Directory, Disk, Happened, JournalState, Kind, Stamp};
+use crate::engine::{By, Directory, Disk, Happened, JournalState, Kind, Owner, Stamp};
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
@@ -73,7 +73,40 @@ impl<D: Disk> Store<D> {
         self.directory.is_open() && self.is_ours.load(Ordering::Acquire)
     }
 
-    /// Recovers what an interrupted commit left. The caller holds the directory's lock.
+    /// Keeps the directory's lock until this is dropped; see [`Directory::hold`].
+    pub fn hold(&self) -> Result<()> {
+        self.directory.hold()
+    }
+
+    /// Claims the directory; see [`Directory::claim`].
+    pub fn claim(&self, owner: Owner) -> Result<()> {
+        self.open()?;
+        self.directory.claim(owner)
+    }
+
+    /// Gives a claim back; see [`Directory::release`].
+    pub fn release(&self, id: &str) -> Result<()> {
+        self.directory.release(id)
+    }
+
+    pub fn owner(&self) -> Result<Option<Owner>> {
+        self.directory.owner()
+    }
+
+    pub fn check_owned(&self) -> Result<()> {
+        self.directory.check_owned()
+    }
+
+    pub fn identity_of_lock(&self) -> Result<Option<(u64, u64)>> {
+        self.directory.identity_of_lock()
+    }
+
+    /// How often somebody else changed keys; see [`Directory::changes`].
+    pub fn changes(&self) -> Result<u64> {
+        self.directory.changes()
+    }
+
+    /// Recovers what an interrupted commit left. Takes the directory's lock.
     pub fn open(&self) -> Result<()> {
         self.check_owner()?;
         self.directory.open()?;
@@ -86,15 +119,16 @@ impl<D: Disk> Store<D> {
         self.check_manifest()
     }
 
-    /// Recovers even after a failed write. The caller holds the directory's lock.
+    /// Recovers even after a failed write. Takes the directory's lock.
     pub fn recover(&self) -> Result<()> {
         self.check_owner()?;
         self.forget_manifest();
         self.directory.recover()?;
+        self.directory.forget_claim();
         self.check_manifest()
     }
 
-    /// Syncs the files and empties the journal. The caller holds the directory's lock.
+    /// Syncs the files and empties the journal. Takes the directory's lock.
     pub fn checkpoint(&self) -> Result<()> {
         self.check_owner()?;
         self.directory.checkpoint()
@@ -184,13 +218,18 @@ impl<D: Disk> Store<D> {
         Ok(Some(identity))
     }
 
-    /// Saves and deletes, all or nothing. The caller holds the directory's lock.
+    /// Saves and deletes, all or nothing. Takes the directory's lock.
     pub fn commit(&self, changes: &[KeyChange<'_>]) -> Result<()> {
+        self.commit_by(By::Anybody, changes)
+    }
+
+    /// As [`commit`](Self::commit), on behalf of somebody.
+    pub fn commit_by(&self, by: By, changes: &[KeyChange<'_>]) -> Result<()> {
         let mut plan = Plan::new(self, changes.len());
         for change in changes {
             plan.add(change)?;
         }
-        plan.commit()
+        plan.commit(by)
     }
 
     /// Every key, by family. Files of unknown families are listed where the manifest knows them.

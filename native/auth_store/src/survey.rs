@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::codec::{Problem, etf, json};
-use crate::engine::{Disk, JOURNAL, Kind};
+use crate::engine::{self, Disk, Kind};
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
@@ -95,9 +95,10 @@ pub struct Survey<D: Disk> {
 }
 
 impl<D: Disk> Survey<D> {
-    /// Lists a directory that is to be carried over. The caller holds its lock until the survey ends.
+    /// Lists a directory that is to be carried over, and keeps its lock until the survey ends.
     pub fn begin(disk: D, path: PathBuf, format: Format) -> Result<Self> {
         let store = Store::new(disk, path, format);
+        store.hold()?;
         store.open()?;
         Self::list(store, Purpose::Carry)
     }
@@ -278,7 +279,7 @@ impl<D: Disk> Survey<D> {
 }
 
 fn is_own(name: &str, format: Format) -> bool {
-    name == format.manifest_name() || name == JOURNAL
+    name == format.manifest_name() || engine::is_own(name)
 }
 
 /// Sessions need the identity that the credentials hold.

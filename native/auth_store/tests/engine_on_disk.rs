@@ -28,13 +28,13 @@ fn delete(name: &str) -> Change<'_> {
     Change { name, bytes: None }
 }
 
-/// Everything of a directory but its journal, by name.
+/// Everything of a directory but the engine's own files, by name.
 fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(path).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        if name != ".baileys_ex.journal" {
+        if !auth_store::engine::is_own(&name) {
             files.insert(name, fs::read(entry.path()).unwrap());
         }
     }
@@ -103,7 +103,7 @@ fn what_is_committed_is_read_and_listed_now_and_after_a_restart() {
 }
 
 #[test]
-fn a_plain_directory_holds_nothing_but_its_keys() {
+fn a_plain_directory_holds_nothing_but_its_keys_and_the_lock() {
     let root = TempDir::new().unwrap();
     let path = root.path().join("auth");
     let auth = directory(&path, Policy::Plain);
@@ -113,7 +113,8 @@ fn a_plain_directory_holds_nothing_but_its_keys() {
         .unwrap()
         .map(|e| e.unwrap().file_name())
         .collect();
-    assert_eq!(names.len(), 2, "{names:?}");
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names.iter().any(|name| name == ".baileys_ex.lock"));
 }
 
 #[test]

@@ -70,6 +70,18 @@ impl Disk for MemoryDisk {
         self.find(path)
     }
 
+    fn open_or_create(&self, path: &Path) -> io::Result<MemoryFile> {
+        match self.find(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(path),
+            result => result,
+        }
+    }
+
+    /// One process alone.
+    fn try_lock(&self, _file: &MemoryFile) -> io::Result<bool> {
+        Ok(true)
+    }
+
     fn file_metadata(&self, file: &MemoryFile) -> io::Result<Metadata> {
         Ok(Metadata {
             kind: Kind::File,

@@ -10,6 +10,7 @@ use super::effects;
 use super::failure::{At, Failure, Outcome};
 use super::journal::{Journal, Position, found};
 use super::names;
+use super::owning::By;
 use super::record::Change;
 use super::temp::Temp;
 use crate::error::{Error, Result};
@@ -24,12 +25,37 @@ impl<D: Disk> Directory<D> {
     /// After an error the outcome is the old state, unless the directory now asks for recovery:
     /// then it is the old or the new one, and the recovery tells.
     pub fn commit(&self, changes: &[Change]) -> Result<()> {
+        self.commit_by(By::Anybody, true, changes)
+    }
+
+    /// As [`commit`](Self::commit), on behalf of somebody; `keys` says whether it changes keys, which
+    /// others may remember.
+    pub fn commit_by(&self, by: By, keys: bool, changes: &[Change]) -> Result<()> {
         check_changes(changes)?;
         let changes = last_of_each(changes);
-        self.exclusive_open(|writer| match self.policy {
-            Policy::Plain => self.commit_plain(writer, changes),
-            Policy::Journaled => self.commit_journaled(writer, changes),
+        self.exclusive_open(|writer| {
+            self.check_claim(writer)?;
+            if !self.is_locked() && !self.exists()? {
+                // It was removed behind our back.
+                self.settle(writer)?;
+            }
+            if writer.anchored.is_none() || !self.is_locked() {
+                // Nothing there that could be deleted.
+                if changes.iter().all(|change| change.bytes.is_none()) && !self.exists()? {
+                    return Ok(());
+                }
+                self.make(writer)?;
+            }
+            self.take_turn(writer, by, keys)?;
+            match self.policy {
+                Policy::Plain => self.commit_plain(writer, changes),
+                Policy::Journaled => self.commit_journaled(writer, changes),
+            }
         })
+    }
+
+    fn exists(&self) -> Result<bool> {
+        Ok(self.identity()?.is_some())
     }
 
     fn commit_journaled(&self, writer: &mut Writer, mut changes: Vec<Change>) -> Outcome<()> {
@@ -72,13 +98,16 @@ impl<D: Disk> Directory<D> {
         };
         match journal.look(&position)? {
             Some(file) => Ok(Some((position, file))),
-            None => Err(Error::corrupt(
-                journal.path(),
-                "",
-                "the journal changes while the directory is locked",
-            )
-            .into()),
+            None => Err(self.disturbed()),
         }
+    }
+
+    /// Somebody who does not heed the lock, such as a copy program, has put another journal here.
+    fn disturbed(&self) -> Failure {
+        Failure::forget(Error::Busy {
+            path: self.path.clone(),
+            holder: None,
+        })
     }
 
     /// A first journal, or the next one: after a checkpoint, or in the place of one that another
@@ -96,17 +125,12 @@ impl<D: Disk> Directory<D> {
                 if writer.anchored.is_none() {
                     self.make(writer)?;
                 }
+                let old = writer.position.or(old);
                 writer.position = Some(journal.replace(old.as_ref(), &[])?);
             }
         }
-        self.current_journal(writer)?.ok_or_else(|| {
-            Error::corrupt(
-                journal.path(),
-                "",
-                "the journal vanished while the directory is locked",
-            )
-            .into()
-        })
+        self.current_journal(writer)?
+            .ok_or_else(|| self.disturbed())
     }
 
     fn commit_plain(&self, writer: &mut Writer, changes: Vec<Change>) -> Outcome<()> {
@@ -115,9 +139,6 @@ impl<D: Disk> Directory<D> {
             self.settle(writer)?;
         }
         if writer.anchored.is_none() {
-            if changes.iter().all(|change| change.bytes.is_none()) {
-                return Ok(());
-            }
             self.make(writer)?;
         }
         match changes.as_slice() {
@@ -158,9 +179,14 @@ impl<D: Disk> Directory<D> {
             .latching(&self.path)
     }
 
-    /// Makes the directory, its name durable.
-    fn make(&self, writer: &mut Writer) -> Outcome<()> {
+    /// Makes the directory, its name durable, and locks it.
+    pub(super) fn make(&self, writer: &mut Writer) -> Outcome<()> {
         make_directories(&self.disk, &self.path)?;
+        if !self.is_locked() {
+            self.take_lock(writer)?;
+            // Somebody else may have been here before it was locked.
+            self.settle(writer)?;
+        }
         writer.anchored = self.identity()?;
         Ok(())
     }
@@ -276,6 +302,7 @@ impl<D: Disk> Directory<D> {
         old: Option<&Position>,
         changes: &[Change],
     ) -> Outcome<Option<Position>> {
+        self.require_lock()?;
         for change in changes {
             self.check_target(change.name)?;
         }

@@ -3,14 +3,16 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::disk::{Disk, Kind};
 use super::failure::{After, At, Failure, Outcome};
 use super::journal::{Journal, Position, found};
+use super::lock::{Lock, Turn};
 use super::names;
+use super::owning::ClaimState;
 use super::recovery::Changes;
 use super::scan::fill;
 use super::stamp::Stamp;
@@ -65,10 +67,10 @@ pub struct JournalState {
 
 /// A directory of key files under one policy.
 ///
-/// The caller holds a lock on the directory, across all processes that use it, around
 /// [`open`](Self::open), [`commit`](Self::commit), [`checkpoint`](Self::checkpoint),
-/// [`recover`](Self::recover) and [`snapshot`](Self::snapshot). Reads need none.
-/// No descriptor is held between calls.
+/// [`recover`](Self::recover), [`snapshot`](Self::snapshot) and [`claim`](Self::claim) hold the
+/// [`Lock`] of the directory while they run, or do nothing and answer [`Error::Busy`]. Reads take
+/// none. No descriptor is held between calls, unless [`hold`](Self::hold) asks for it.
 pub struct Directory<D: Disk> {
     pub(super) disk: D,
     pub(super) path: PathBuf,
@@ -76,6 +78,9 @@ pub struct Directory<D: Disk> {
     pub(super) limits: Limits,
     status: AtomicU8,
     writer: Mutex<Writer>,
+    /// The lock of the operation that runs, or of all of them.
+    pub(super) lock: Mutex<Option<Lock<D>>>,
+    pub(super) keeps_lock: AtomicBool,
     /// What the journal held when this directory was peeked into.
     journaled: OnceLock<Changes>,
 }
@@ -96,6 +101,13 @@ pub(super) struct Writer {
     pub touched: Vec<String>,
     /// Since somebody last asked.
     pub happened: Happened,
+    /// What stands for this value in the turns of the lock.
+    pub who: Option<u64>,
+    /// Whose turn it was when this process last looked.
+    pub turn: Option<Turn>,
+    /// How often somebody else was found to have changed keys.
+    pub changes: u64,
+    pub claim: ClaimState,
 }
 
 /// What opens and commits did besides, for those who watch a directory.
@@ -123,6 +135,8 @@ impl<D: Disk> Directory<D> {
             limits,
             status: AtomicU8::new(NEW),
             writer: Mutex::new(Writer::default()),
+            lock: Mutex::new(None),
+            keeps_lock: AtomicBool::new(false),
             journaled: OnceLock::new(),
         }
     }
@@ -251,8 +265,7 @@ impl<D: Disk> Directory<D> {
 
     /// What happened since the last call of this function.
     pub fn take_happened(&self) -> Happened {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut writer.happened)
+        std::mem::take(&mut self.writer().happened)
     }
 
     /// What the journal holds. Only reads, and needs no open directory.
@@ -284,16 +297,15 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Runs one writing operation, and keeps what its failure says of the directory.
+    /// Runs one writing operation under the lock, and keeps what its failure says of the directory.
     pub(super) fn exclusive<T>(&self, run: impl FnOnce(&mut Writer) -> Outcome<T>) -> Result<T> {
-        let mut writer = self.writer.lock().unwrap_or_else(|poisoned| {
-            // A panic in the middle of an operation: nothing it remembered counts.
-            self.writer.clear_poison();
-            let mut writer = PoisonError::into_inner(poisoned);
-            *writer = Writer::default();
-            writer
-        });
-        run(&mut writer).map_err(|Failure { error, after }| {
+        let mut writer = self.writer();
+        let outcome = match self.take_lock(&mut writer) {
+            Ok(()) => run(&mut writer),
+            Err(error) => Err(error.into()),
+        };
+        self.give_lock_back();
+        outcome.map_err(|Failure { error, after }| {
             match after {
                 After::Unchanged => {}
                 After::Forget => writer.position = None,
@@ -303,6 +315,23 @@ impl<D: Disk> Directory<D> {
                 }
             }
             error
+        })
+    }
+
+    pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(|poisoned| {
+            // A panic in the middle of an operation: nothing it remembered of the disk counts.
+            self.writer.clear_poison();
+            self.give_lock_back();
+            let mut writer = PoisonError::into_inner(poisoned);
+            let claim = std::mem::take(&mut writer.claim);
+            let changes = writer.changes + 1;
+            *writer = Writer {
+                claim,
+                changes,
+                ..Writer::default()
+            };
+            writer
         })
     }
 

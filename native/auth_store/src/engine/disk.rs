@@ -65,6 +65,10 @@ pub enum SyncPoint {
     Unpublished,
     /// The journal, after an append failed and was undone.
     Truncated,
+    /// The record of who owns a directory, before it gets its name.
+    ClaimFile,
+    /// The directory, after that record got its name.
+    ClaimName,
 }
 
 /// The calls the engine makes, all by path, so that no descriptor outlives one operation.
@@ -80,6 +84,13 @@ pub trait Disk: Clone + Send + Sync {
     fn open_write(&self, path: &Path) -> io::Result<Self::File>;
     /// A new file; fails if the name is taken.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// For reading and writing; made where it is missing.
+    fn open_or_create(&self, path: &Path) -> io::Result<Self::File>;
+    /// Takes an advisory lock that excludes every other open file of the same inode, in any process,
+    /// and is given back when the file is closed. `false` while another one has it. Where the file
+    /// system has no such locks, nobody is excluded.
+    fn try_lock(&self, file: &Self::File) -> io::Result<bool>;
 
     fn file_metadata(&self, file: &Self::File) -> io::Result<Metadata>;
     fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;

@@ -3,6 +3,7 @@
 //! The engine deals in file names and bytes; families, ids and formats are above it. Its design,
 //! the layout of its journal and what it assumes of the medium are in `README.md` beside.
 
+mod claim;
 mod commit;
 mod directories;
 mod directory;
@@ -10,7 +11,9 @@ mod disk;
 mod effects;
 mod failure;
 mod journal;
+mod lock;
 mod names;
+mod owning;
 mod real;
 mod record;
 mod recovery;
@@ -20,10 +23,13 @@ mod staging;
 mod stamp;
 mod temp;
 
+pub use claim::Owner;
 pub use commit::MAX_COMMIT;
 pub use directory::{Directory, Happened, JournalState, Limits, MAX_FILE, Policy};
 pub use disk::{Disk, Kind, Metadata, SyncPoint};
-pub use names::JOURNAL;
+pub use lock::Lock;
+pub use names::{JOURNAL, is_bookkeeping, is_own};
+pub use owning::By;
 pub use real::RealDisk;
 pub use record::Change;
 pub use staging::{Staging, sweep as sweep_staging};

@@ -10,6 +10,12 @@ use crate::error::{Error, Result};
 /// The journal of a directory.
 pub const JOURNAL: &str = ".baileys_ex.journal";
 
+/// What a process locks while it writes in a directory: see [`lock`](super::lock).
+pub const LOCK: &str = ".baileys_ex.lock";
+
+/// Who has claimed a directory: see [`claim`](super::claim).
+pub const OWNER: &str = ".baileys_ex.owner";
+
 /// Our unfinished files. Short, since a key's file name may itself be 255 bytes.
 pub(crate) const TEMP_PREFIX: &str = ".baileys_ex.tmp-";
 
@@ -19,9 +25,19 @@ const TEMP_MARK: &str = ".tmp-";
 /// The longest file name of the file systems in use.
 const MAX_NAME: usize = 255;
 
+/// The engine's own files, which belong to one directory and are never copied.
+pub fn is_own(name: &str) -> bool {
+    [JOURNAL, LOCK, OWNER].contains(&name)
+}
+
+/// What a directory may hold that has never held anything.
+pub fn is_bookkeeping(name: &str) -> bool {
+    [LOCK, OWNER].contains(&name)
+}
+
 /// Whether an entry can be a key's file: not unfinished, and not the engine's own.
 pub(crate) fn is_key(name: &str) -> bool {
-    name != JOURNAL && !name.contains(TEMP_MARK)
+    !is_own(name) && !name.contains(TEMP_MARK)
 }
 
 pub(crate) fn is_own_temp(name: &OsStr) -> bool {
@@ -37,7 +53,7 @@ pub(crate) fn problem(name: &str) -> Option<&'static str> {
     } else if name.contains(['/', '\0']) {
         Some("holds a slash or a NUL")
     } else if !is_key(name) {
-        Some("is reserved for unfinished files and the journal")
+        Some("is reserved for unfinished files and the engine's own")
     } else {
         None
     }

@@ -38,6 +38,20 @@ impl Disk for RealDisk {
         Self::open(path, flags, Mode::RUSR | Mode::WUSR)
     }
 
+    fn open_or_create(&self, path: &Path) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE;
+        Self::open(path, flags, Mode::RUSR | Mode::WUSR)
+    }
+
+    fn try_lock(&self, file: &File) -> io::Result<bool> {
+        match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(fs::TryLockError::WouldBlock) => Ok(false),
+            Err(fs::TryLockError::Error(error)) if has_no_locks(&error) => Ok(true),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     fn file_metadata(&self, file: &File) -> io::Result<Metadata> {
         Ok(metadata(&file.metadata()?))
     }
@@ -129,6 +143,15 @@ impl Disk for RealDisk {
     fn random(&self) -> io::Result<u64> {
         getrandom::u64().map_err(|_| io::Error::other("no randomness from the operating system"))
     }
+}
+
+fn has_no_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error.kind() == io::ErrorKind::Unsupported
+        || error
+            .raw_os_error()
+            .map(Errno::from_raw_os_error)
+            .is_some_and(|errno| [Errno::NOLCK, Errno::NOTSUP, Errno::NOSYS].contains(&errno))
 }
 
 fn metadata(of: &fs::Metadata) -> Metadata {

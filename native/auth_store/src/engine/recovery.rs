@@ -54,8 +54,9 @@ impl<D: Disk> Directory<D> {
         let mut changes = Changes::default();
         let loaded = journal.load(&mut |change| changes.add(change))?;
         // Only now: a journal of a later version forbids to touch anything.
-        let exists = self.sweep()?;
+        let exists = self.sweep(self.is_locked())?;
         if !exists && restore(&self.disk, &self.path)? {
+            self.take_lock(writer)?;
             return self.settle(writer);
         }
         writer.anchored = None;
@@ -106,11 +107,12 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Removes unfinished files of ours. Says whether there is a directory.
-    fn sweep(&self) -> Result<bool> {
+    /// Removes unfinished files of ours, if this is locked: others may not be dead. Says whether there is
+    /// a directory.
+    fn sweep(&self, locked: bool) -> Result<bool> {
         let mut leftovers = Vec::new();
         let listed = found(self.disk.entries(&self.path, &mut |name, kind| {
-            if kind == Kind::File && names::is_own_temp(name) {
+            if locked && kind == Kind::File && names::is_own_temp(name) {
                 leftovers.push(self.path.join(name));
             }
         }))

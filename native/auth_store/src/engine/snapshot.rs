@@ -5,6 +5,7 @@ use std::path::Path;
 use super::directory::{Directory, Policy};
 use super::disk::{Disk, Kind};
 use super::failure::At;
+use super::lock;
 use super::names;
 use super::staging::{Staging, sweep};
 use crate::error::{Error, Result};
@@ -19,6 +20,11 @@ impl<D: Disk> Directory<D> {
     /// the plain policy they are copied, because Node writes the files of such a directory in
     /// place, and would write into the copy.
     pub fn snapshot(&self, target: &Path, replace: bool) -> Result<()> {
+        if lock::identity(&self.disk, target)?.is_some_and(|of_target| {
+            lock::identity(&self.disk, &self.path).is_ok_and(|of_this| of_this == Some(of_target))
+        }) {
+            return Err(Error::io(target, std::io::ErrorKind::InvalidInput.into()));
+        }
         self.exclusive_open(|writer| {
             // Links share what was written long ago: only a checkpoint knows it to be durable.
             self.checkpoint_locked(writer)?;

@@ -10,6 +10,7 @@ use super::disk::{Disk, Kind, SyncPoint};
 use super::effects;
 use super::failure::At;
 use super::journal::found;
+use super::lock::Lock;
 use super::names::{self, parent};
 use super::temp::write_all;
 use crate::error::{Error, Result};
@@ -21,7 +22,8 @@ const ASIDE: &str = ".baileys_ex.old-";
 
 /// A directory in the making. Dropped without [`publish`](Self::publish), it leaves nothing.
 ///
-/// The caller holds the lock of the target. Where the file system can be synced as a whole, one
+/// It holds two locks as long as it lives: one on itself, so that nobody sweeps it, and that of the target
+/// where that exists. Where the file system can be synced as a whole, one
 /// descriptor is held as long as this lives: only one opened before the first write is told of
 /// every write that failed.
 pub struct Staging<D: Disk> {
@@ -30,6 +32,8 @@ pub struct Staging<D: Disk> {
     target: PathBuf,
     filesystem: Option<D::File>,
     together: usize,
+    lock: Lock<D>,
+    target_lock: Option<Lock<D>>,
     /// Leaves what there is to a later [`sweep`].
     abandoned: bool,
 }
@@ -44,13 +48,17 @@ impl<D: Disk> Staging<D> {
         let token = disk.random().at(target)?;
         let path = beside(target, STAGING, token)?;
         make_directories(&disk, parent(target)).map_err(|failure| failure.error)?;
+        let target_lock = Lock::take(&disk, target)?;
         disk.create_directory(&path).at(&path)?;
+        let lock = lock_new(&disk, &path)?;
         let mut staging = Staging {
             disk,
             path,
             target: target.to_owned(),
             filesystem: None,
             together: limits.together,
+            lock,
+            target_lock,
             abandoned: false,
         };
         staging.filesystem = staging.disk.filesystem(&staging.path).at(&staging.path)?;
@@ -94,13 +102,47 @@ impl<D: Disk> Staging<D> {
     ///
     /// After an error the target is what it was. Only if the sync of the very last step fails, a
     /// crash soon after may bring up the new directory, whole.
-    pub fn publish(self, replace: bool) -> Result<()> {
+    pub fn publish(mut self, replace: bool) -> Result<()> {
         self.sync()?;
+        if !self.lock.still_leads_here()? {
+            return Err(busy(&self.path));
+        }
         match effects::rename(&self.disk, &self.path, &self.target) {
             Ok(()) => self.settle(|this| effects::rename(&this.disk, &this.target, &this.path)),
-            Err(error) if replace && is_occupied(&error) => self.take_the_place(),
+            Err(error) if is_occupied(&error) => {
+                self.lock_target()?;
+                if replace || self.target_is_bare()? {
+                    self.take_the_place()
+                } else {
+                    Err(Error::io(&self.target, error))
+                }
+            }
             Err(error) => Err(Error::io(&self.target, error)),
         }
+    }
+
+    /// A target that was made, or replaced, since this was begun is another one.
+    fn lock_target(&mut self) -> Result<()> {
+        if let Some(lock) = &self.target_lock
+            && lock.still_leads_here()?
+        {
+            return Ok(());
+        }
+        self.target_lock = Lock::take(&self.disk, &self.target)?;
+        match self.target_lock {
+            Some(_) => Ok(()),
+            None => Err(busy(&self.target)),
+        }
+    }
+
+    fn target_is_bare(&self) -> Result<bool> {
+        let mut is_bare = true;
+        self.disk
+            .entries(&self.target, &mut |name, _| {
+                is_bare &= name.to_str().is_some_and(names::is_bookkeeping);
+            })
+            .at(&self.target)?;
+        Ok(is_bare)
     }
 
     /// Removes what was written.
@@ -109,7 +151,11 @@ impl<D: Disk> Staging<D> {
     fn sync(&self) -> Result<()> {
         let mut files = Vec::new();
         self.disk
-            .entries(&self.path, &mut |name, _| files.push(name.to_owned()))
+            .entries(&self.path, &mut |name, _| {
+                if !name.to_str().is_some_and(names::is_own) {
+                    files.push(name.to_owned());
+                }
+            })
             .at(&self.path)?;
         match &self.filesystem {
             Some(filesystem) if files.len() >= self.together => self
@@ -187,8 +233,7 @@ impl<D: Disk> Drop for Staging<D> {
 }
 
 /// Removes what crashes left beside `target`: directories that were never published, and replaced
-/// ones that were not yet removed. The caller holds the lock of the target, and no [`Staging`] of
-/// it is alive.
+/// ones that were not yet removed. What is locked belongs to somebody who is alive, and stays.
 pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
     restore(disk, target)?;
     let mut leftovers = siblings(disk, target, STAGING)?;
@@ -200,7 +245,9 @@ pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
     let parent = parent(target);
     disk.sync_directory(parent, SyncPoint::Swept).at(parent)?;
     for path in leftovers {
-        remove_tree(disk, &path);
+        if let Ok(Some(_lock)) = Lock::take(disk, &path) {
+            remove_tree(disk, &path);
+        }
     }
     Ok(())
 }
@@ -213,9 +260,13 @@ pub(crate) fn restore<D: Disk>(disk: &D, target: &Path) -> Result<bool> {
     }
     match siblings(disk, target, ASIDE)?.first() {
         None => Ok(false),
-        Some(aside) => effects::rename(disk, aside, target)
-            .at(target)
-            .map(|()| true),
+        Some(aside) => {
+            // Whoever moved it may be alive, and about to give the target its successor.
+            let _lock = Lock::take(disk, aside)?;
+            effects::rename(disk, aside, target)
+                .at(target)
+                .map(|()| true)
+        }
     }
 }
 
@@ -248,6 +299,29 @@ fn siblings<D: Disk>(disk: &D, target: &Path, mark: &str) -> Result<Vec<PathBuf>
             Ok(found_ones)
         }
         Err(error) => Err(Error::io(parent, error)),
+    }
+}
+
+/// Locks a directory that was just made, which somebody may have swept before. Leaves nothing behind
+/// where it cannot be had.
+fn lock_new<D: Disk>(disk: &D, path: &Path) -> Result<Lock<D>> {
+    match Lock::take(disk, path) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(busy(path)),
+        // Whoever has it sweeps it.
+        Err(error @ Error::Busy { .. }) => Err(error),
+        Err(error) => {
+            remove_tree(disk, path);
+            Err(error)
+        }
+    }
+}
+
+/// Somebody else has to do with it right now.
+fn busy(path: &Path) -> Error {
+    Error::Busy {
+        path: path.to_owned(),
+        holder: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Key, KeyChange, Store};
-use crate::engine::{Change, Disk};
+use crate::engine::{By, Change, Disk};
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry};
 use crate::manifest::Manifest;
@@ -121,7 +121,7 @@ impl<'a, D: Disk> Plan<'a, D> {
         Ok(self.manifest.get_or_insert_with(Manifest::absent))
     }
 
-    pub(super) fn commit(mut self) -> Result<()> {
+    pub(super) fn commit(mut self, by: By) -> Result<()> {
         let manifest_bytes = self.manifest_bytes()?;
         let mut changes: Vec<Change<'_>> = Vec::with_capacity(self.files.len() + 1);
         if let Some(bytes) = &manifest_bytes {
@@ -137,7 +137,8 @@ impl<'a, D: Disk> Plan<'a, D> {
         if changes.is_empty() {
             return Ok(());
         }
-        let result = self.store.directory.commit(&changes);
+        let keys = self.by_name.values().any(|(_, key)| *key != Key::Creds);
+        let result = self.store.directory.commit_by(by, keys, &changes);
         if manifest_bytes.is_some() || result.is_err() {
             self.store.forget_manifest();
         }

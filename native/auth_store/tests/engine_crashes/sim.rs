@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use auth_store::engine::{Disk, Kind, Metadata, SyncPoint};
@@ -66,6 +67,12 @@ pub struct Sim {
     pub counts: BTreeMap<&'static str, usize>,
     pub failed: Option<(&'static str, Option<SyncPoint>)>,
     pub descriptors: usize,
+    /// Inodes that an open file has locked.
+    pub locked: BTreeSet<Inode>,
+    /// Everybody gets every lock.
+    pub without_locks: bool,
+    /// Files that are never synced, and whose content counts for nothing after a crash.
+    pub unsynced: BTreeSet<Inode>,
 }
 
 #[derive(Clone)]
@@ -74,11 +81,16 @@ pub struct SimDisk(pub Arc<Mutex<Sim>>);
 pub struct SimFile {
     inode: Inode,
     sim: Arc<Mutex<Sim>>,
+    holds_lock: AtomicBool,
 }
 
 impl Drop for SimFile {
     fn drop(&mut self) {
-        self.sim.lock().unwrap().descriptors -= 1;
+        let mut sim = self.sim.lock().unwrap();
+        sim.descriptors -= 1;
+        if self.holds_lock.load(Ordering::Relaxed) {
+            sim.locked.remove(&self.inode);
+        }
     }
 }
 
@@ -103,6 +115,7 @@ impl SimDisk {
         SimFile {
             inode,
             sim: self.0.clone(),
+            holds_lock: AtomicBool::new(false),
         }
     }
 
@@ -234,6 +247,33 @@ impl Disk for SimDisk {
         Ok(self.file(&mut self.sim(), inode))
     }
 
+    fn open_or_create(&self, path: &Path) -> io::Result<SimFile> {
+        let missing = self.sim().world().lookup(text(path)).is_none();
+        if !missing {
+            return self.open("open", path);
+        }
+        let mut sim = self.sim();
+        let after = sim.call("create", None)?;
+        let inode = make(sim.world(), path, Node::File(FileNode::default()))?;
+        // Only the lock is made so: no promise depends on what a crash makes of it.
+        let dir = sim.world().lookup(text(path.parent().unwrap())).unwrap();
+        sim.world().keep_last_name(dir);
+        after.map_or(Ok(()), Err)?;
+        let file = self.file(&mut sim, inode);
+        sim.unsynced.insert(inode);
+        Ok(file)
+    }
+
+    fn try_lock(&self, file: &SimFile) -> io::Result<bool> {
+        let mut sim = self.sim();
+        sim.call("flock", None)?;
+        if !sim.without_locks && !sim.locked.insert(file.inode) {
+            return Ok(false);
+        }
+        file.holds_lock.store(true, Ordering::Relaxed);
+        Ok(true)
+    }
+
     fn file_metadata(&self, file: &SimFile) -> io::Result<Metadata> {
         let mut sim = self.sim();
         sim.call("fstat", None)?;
@@ -275,7 +315,11 @@ impl Disk for SimDisk {
                 .write(file.inode, &bytes[start..start + step], at);
             start += step;
         }
-        sim.record();
+        if sim.unsynced.contains(&file.inode) {
+            sim.world().sync_file(file.inode);
+        } else {
+            sim.record();
+        }
         outcome?.map_or(Ok(len), Err)
     }
 

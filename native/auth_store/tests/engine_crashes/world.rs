@@ -132,6 +132,14 @@ impl World {
         dir.pending.push(NameOp { time, names });
     }
 
+    /// Makes the last change of names durable, whatever came before.
+    pub fn keep_last_name(&mut self, dir: Inode) {
+        let dir = self.dir_mut(dir);
+        if let Some(op) = dir.pending.pop() {
+            apply(&mut dir.durable, &op.names);
+        }
+    }
+
     pub fn write(&mut self, inode: Inode, bytes: &[u8], offset: usize) {
         let time = self.tick();
         let file = self.file_mut(inode);
@@ -219,12 +227,14 @@ impl World {
         }
     }
 
-    /// The content of a directory's files by name; `None` if there is no such directory.
+    /// The content of a directory's files by name, without its lock and its owner; `None` if there is no
+    /// such directory.
     pub fn files(&self, path: &str) -> Option<BTreeMap<String, Vec<u8>>> {
         let dir = self.dir(self.lookup(path)?)?;
         let files = dir
             .visible
             .iter()
+            .filter(|(name, _)| !auth_store::engine::is_bookkeeping(name))
             .filter_map(|(name, inode)| Some((name.clone(), self.file(*inode)?.visible.clone())));
         Some(files.collect())
     }

@@ -1,0 +1,204 @@
+//! The lock of a directory: an advisory lock of the operating system, which excludes every other
+//! process on the host, and every other host where the file system has such locks.
+//!
+//! It is on the file [`LOCK`] in the directory itself, which is never deleted or replaced while the
+//! directory lives, and it is the same for both backends. Each open file locks for itself, so two
+//! [`Directory`](super::Directory) values of one process exclude each other too, whatever the paths are that lead
+//! them to the directory. Nothing waits here: the caller tries again.
+//!
+//! The file says who writes, and how often anybody has: whoever finds another turn than the last he
+//! knows of has been overtaken. It is never synced: after a crash nobody is left who remembers.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use super::disk::Disk;
+use super::failure::At;
+use super::journal::found;
+use super::names::LOCK;
+use super::scan::fill;
+use super::temp::write_all;
+use crate::error::{Error, Result};
+
+const MAGIC: [u8; 8] = *b"BXLOCK1\n";
+const HEAD: usize = 28;
+/// The holder's text, padded with zeros.
+const TEXT: usize = 100;
+const LEN: usize = HEAD + TEXT;
+
+/// A file that loses its name while it is waited for is met once or twice in a row, not more.
+const ATTEMPTS: usize = 16;
+
+/// Who wrote last, and how many writes there have been.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub count: u64,
+    pub by: u64,
+}
+
+/// The lock, held until this is dropped. One descriptor is held as long.
+pub struct Lock<D: Disk> {
+    disk: D,
+    file: D::File,
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl<D: Disk> Lock<D> {
+    /// Locks a directory; `None` where there is no such directory. [`Error::Busy`] while another one
+    /// holds the lock.
+    pub fn take(disk: &D, directory: &Path) -> Result<Option<Self>> {
+        let path = directory.join(LOCK);
+        for _ in 0..ATTEMPTS {
+            let Some(file) = found(disk.open_or_create(&path)).at(&path)? else {
+                return Ok(None);
+            };
+            if !disk.try_lock(&file).at(&path)? {
+                let holder = holder(disk, &file);
+                return Err(Error::Busy {
+                    path: directory.to_owned(),
+                    holder,
+                });
+            }
+            let metadata = disk.file_metadata(&file).at(&path)?;
+            let lock = Lock {
+                disk: disk.clone(),
+                file,
+                path: path.clone(),
+                inode: (metadata.device, metadata.inode),
+            };
+            // The directory may have been replaced or removed before the lock was had.
+            if lock.still_leads_here()? {
+                return Ok(Some(lock));
+            }
+        }
+        Err(Error::Busy {
+            path: directory.to_owned(),
+            holder: None,
+        })
+    }
+
+    /// Whether the path still leads to the locked file: a directory that is not where it was must
+    /// not be taken for this one.
+    pub fn still_leads_here(&self) -> Result<bool> {
+        let now = found(self.disk.metadata(&self.path)).at(&self.path)?;
+        Ok(now.is_some_and(|now| (now.device, now.inode) == self.inode))
+    }
+
+    pub(crate) fn turn(&self) -> Result<Turn> {
+        read_turn(&self.disk, &self.file).at(&self.path)
+    }
+
+    /// Says that `by` writes from now on. Before the first change: who looks at the turn afterwards,
+    /// and finds it as it was, has missed nothing.
+    pub(crate) fn take_turn(&self, before: Turn, by: u64) -> Result<Turn> {
+        let turn = Turn {
+            count: before.count.wrapping_add(1),
+            by,
+        };
+        let bytes = encode(turn, &HOLDER);
+        write_all(&self.disk, &self.file, &bytes, 0).at(&self.path)?;
+        Ok(turn)
+    }
+}
+
+/// The turn as anybody sees it, without the lock; `None` where nobody has ever locked.
+pub(crate) fn look<D: Disk>(disk: &D, directory: &Path) -> Result<Option<Turn>> {
+    let path = directory.join(LOCK);
+    let Some(file) = found(disk.open_read(&path)).at(&path)? else {
+        return Ok(None);
+    };
+    read_turn(disk, &file).map(Some).at(&path)
+}
+
+/// Which directory it is, by its lock file: the same for every path that leads to it.
+pub(crate) fn identity<D: Disk>(disk: &D, directory: &Path) -> Result<Option<(u64, u64)>> {
+    let path = directory.join(LOCK);
+    let metadata = found(disk.metadata(&path)).at(&path)?;
+    Ok(metadata.map(|metadata| (metadata.device, metadata.inode)))
+}
+
+/// What only says that a directory cannot be written to.
+pub(crate) fn is_read_only(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if matches!(
+        source.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    ))
+}
+
+fn read_turn<D: Disk>(disk: &D, file: &D::File) -> io::Result<Turn> {
+    let mut bytes = [0; LEN];
+    let read_at = |buffer: &mut [u8], offset: u64| disk.read_at(file, buffer, offset);
+    let read = fill(&read_at, &mut bytes, 0)?;
+    Ok(decode(&bytes[..read]).map_or_else(Turn::default, |(turn, _)| turn))
+}
+
+fn holder<D: Disk>(disk: &D, file: &D::File) -> Option<String> {
+    let mut bytes = [0; LEN];
+    let read_at = |buffer: &mut [u8], offset: u64| disk.read_at(file, buffer, offset);
+    let read = fill(&read_at, &mut bytes, 0).ok()?;
+    decode(&bytes[..read]).map(|(_, text)| text)
+}
+
+fn encode(turn: Turn, text: &str) -> [u8; LEN] {
+    let mut bytes = [0; LEN];
+    bytes[0..8].copy_from_slice(&MAGIC);
+    bytes[8..16].copy_from_slice(&turn.count.to_le_bytes());
+    bytes[16..24].copy_from_slice(&turn.by.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[..24]);
+    bytes[24..28].copy_from_slice(&checksum.to_le_bytes());
+    let text = text.as_bytes();
+    let shown = text.len().min(TEXT);
+    bytes[HEAD..HEAD + shown].copy_from_slice(&text[..shown]);
+    bytes
+}
+
+/// A file that is not ours, or was torn by a crash, is one that nobody has written.
+fn decode(bytes: &[u8]) -> Option<(Turn, String)> {
+    let head: &[u8; HEAD] = bytes.get(..HEAD)?.try_into().ok()?;
+    let number = |at: usize| Some(u64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?));
+    let checksum = u32::from_le_bytes(head.get(24..28)?.try_into().ok()?);
+    if head[..8] != MAGIC || checksum != crc32c::crc32c(&head[..24]) {
+        return None;
+    }
+    let turn = Turn {
+        count: number(8)?,
+        by: number(16)?,
+    };
+    let text = bytes[HEAD..].split(|byte| *byte == 0).next()?;
+    let text: String = String::from_utf8_lossy(text)
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect();
+    Some((turn, text))
+}
+
+/// Who this process is, for those who wait.
+static HOLDER: LazyLock<String> = LazyLock::new(|| {
+    let host = rustix::system::uname();
+    format!(
+        "process {} on {}",
+        std::process::id(),
+        host.nodename().to_string_lossy()
+    )
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_damage_is_nobody() {
+        let turn = Turn { count: 7, by: 9 };
+        let bytes = encode(turn, "process 1 on host");
+        assert_eq!(decode(&bytes), Some((turn, "process 1 on host".to_owned())));
+        assert_eq!(decode(&bytes[..20]), None);
+        assert_eq!(decode(&[]), None);
+        let mut damaged = bytes;
+        damaged[9] ^= 1;
+        assert_eq!(decode(&damaged), None);
+        let long = "a".repeat(500) + "\n";
+        assert_eq!(decode(&encode(turn, &long)).unwrap().1.len(), TEXT);
+    }
+}

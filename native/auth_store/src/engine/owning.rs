@@ -1,0 +1,217 @@
+//! Whose turn it is to write in a directory, and whose directory it is.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use super::claim::{self, Claim, Owner};
+use super::directory::{Directory, Writer};
+use super::disk::Disk;
+use super::failure::Outcome;
+use super::lock::{self, Lock};
+use crate::error::{Error, Result};
+
+/// What this process has of a directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum ClaimState {
+    /// Nothing: it writes as anybody may.
+    #[default]
+    None,
+    /// A claim of this id.
+    Held(String),
+    /// A claim that somebody has taken over.
+    Lost,
+}
+
+/// On whose behalf a commit is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum By {
+    /// Of a caller who remembers nothing: whoever does is told, by [`Directory::changes`].
+    #[default]
+    Anybody,
+    /// Of the one who remembers what is there, and knows of his own changes. With a number that
+    /// [`Directory::changes`] gave, only if nobody else has changed anything since.
+    Keeper { unless_changed: Option<u64> },
+}
+
+impl<D: Disk> Directory<D> {
+    /// Keeps the lock from now on, until the directory is dropped. For those who must see one state of it
+    /// over several operations.
+    pub fn hold(&self) -> Result<()> {
+        self.exclusive(|_| {
+            self.keeps_lock.store(true, Ordering::Release);
+            Ok(())
+        })
+    }
+
+    /// Claims the directory, durably, and makes it where it is missing. From now on each commit of
+    /// this value checks that the claim stands. Whoever had it before has lost it.
+    pub fn claim(&self, owner: Owner) -> Result<()> {
+        self.exclusive_open(|writer| {
+            if writer.anchored.is_none() {
+                self.make(writer)?;
+            }
+            self.require_lock()?;
+            let counter = claim::read(&self.disk, &self.path)?.counter.wrapping_add(1);
+            let id = owner.id.clone();
+            let owner = Some(Owner { counter, ..owner });
+            claim::write(&self.disk, &self.path, &Claim { counter, owner })?;
+            writer.claim = ClaimState::Held(id);
+            Ok(())
+        })
+    }
+
+    /// Gives a claim back, if it still stands. A claim that was lost stays lost.
+    pub fn release(&self, id: &str) -> Result<()> {
+        self.exclusive(|writer| {
+            if writer.claim != ClaimState::Held(id.to_owned()) {
+                return Ok(());
+            }
+            let found = claim::read(&self.disk, &self.path)?;
+            if found.owner.is_some_and(|owner| owner.id == id) {
+                let counter = found.counter;
+                let owner = None;
+                claim::write(&self.disk, &self.path, &Claim { counter, owner })?;
+                writer.claim = ClaimState::None;
+            } else {
+                writer.claim = ClaimState::Lost;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes a lost claim for none: for a person who has settled whose the directory is.
+    pub fn forget_claim(&self) {
+        let mut writer = self.writer();
+        if writer.claim == ClaimState::Lost {
+            writer.claim = ClaimState::None;
+        }
+    }
+
+    /// Who has claimed the directory. Takes no lock.
+    pub fn owner(&self) -> Result<Option<Owner>> {
+        Ok(claim::read(&self.disk, &self.path)?.owner)
+    }
+
+    /// Whether the claim of this process, if it has one, still stands. Takes no lock.
+    pub fn check_owned(&self) -> Result<()> {
+        self.check_claim(&mut self.writer())
+    }
+
+    /// The same for every path that leads to the directory, and for no other one that lives; `None`
+    /// where nobody has written yet.
+    pub fn identity_of_lock(&self) -> Result<Option<(u64, u64)>> {
+        lock::identity(&self.disk, &self.path)
+    }
+
+    /// How often it was noticed that somebody else than the [keeper](By::Keeper) has changed keys.
+    /// Looks once more; a commit that is being written notices by itself.
+    pub fn changes(&self) -> Result<u64> {
+        let mut writer = self.writer();
+        if let Some(turn) = lock::look(&self.disk, &self.path)? {
+            writer.notice(turn);
+        }
+        Ok(writer.changes)
+    }
+
+    /// Locks the directory for one operation, unless it is locked already.
+    pub(super) fn take_lock(&self, writer: &mut Writer) -> Result<()> {
+        let mut slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_some() {
+            return Ok(());
+        }
+        match Lock::take(&self.disk, &self.path) {
+            Ok(lock) => *slot = lock,
+            // Nobody who cannot write needs to keep others from it: reads are served.
+            Err(error) if lock::is_read_only(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        if let Some(lock) = &*slot {
+            writer.notice(lock.turn()?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn give_lock_back(&self) {
+        if !self.keeps_lock.load(Ordering::Acquire) {
+            *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    pub(super) fn is_locked(&self) -> bool {
+        let slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.is_some()
+    }
+
+    /// What changes the directory needs the lock, and says why it cannot have it.
+    pub(super) fn require_lock(&self) -> Result<()> {
+        if self.is_locked() {
+            return Ok(());
+        }
+        match Lock::take(&self.disk, &self.path)? {
+            Some(_) | None => Err(Error::Busy {
+                path: self.path.clone(),
+                holder: None,
+            }),
+        }
+    }
+
+    /// Before the first change of a commit.
+    pub(super) fn take_turn(&self, writer: &mut Writer, by: By, keys: bool) -> Outcome<()> {
+        self.require_lock()?;
+        if let By::Keeper {
+            unless_changed: Some(known),
+        } = by
+            && known != writer.changes
+        {
+            let path = self.path.clone();
+            return Err(Error::Changed { path }.into());
+        }
+        if by == By::Anybody && keys {
+            writer.changes += 1;
+        }
+        let who = match writer.who {
+            Some(who) => who,
+            None => {
+                let random = self.disk.random();
+                *writer
+                    .who
+                    .insert(random.map_err(|error| Error::io(&self.path, error))?)
+            }
+        };
+        let slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = &*slot {
+            let before = writer.turn.unwrap_or_default();
+            writer.turn = Some(lock.take_turn(before, who)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_claim(&self, writer: &mut Writer) -> Result<()> {
+        let id = match &writer.claim {
+            ClaimState::None => return Ok(()),
+            ClaimState::Held(id) => Some(id.clone()),
+            ClaimState::Lost => None,
+        };
+        let owner = claim::read(&self.disk, &self.path)?.owner;
+        match (id, owner) {
+            (Some(id), Some(owner)) if owner.id == id => Ok(()),
+            (_, owner) => {
+                writer.claim = ClaimState::Lost;
+                Err(Error::NotOwner {
+                    path: self.path.clone(),
+                    owner: owner.map(Box::new),
+                })
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// A turn that is not the last known one: somebody else was here.
+    fn notice(&mut self, turn: lock::Turn) {
+        if self.turn.is_some_and(|known| known != turn) {
+            self.changes += 1;
+        }
+        self.turn = Some(turn);
+    }
+}
