@@ -5,7 +5,9 @@ defmodule BaileysEx.Auth.Directory do
   # A backend is `{module, format}`; the NIF takes absolute paths, and knows directories by their real
   # path and format.
 
-  alias BaileysEx.Auth.Directory.Owner
+  alias BaileysEx.Auth.Directory.{Busy, Owner}
+
+  alias BaileysEx.Auth
 
   alias BaileysEx.Auth.{
     InvalidKeyError,
@@ -103,7 +105,11 @@ defmodule BaileysEx.Auth.Directory do
           :ok | {:ok, term()} | {:error, term()}
   def locked({module, _format} = backend, path, nif) do
     with {:ok, path} <- real(path) do
-      result = Owner.run([{module, path}], fn call -> call.(fn -> nif.(path) end) end)
+      result =
+        Owner.run([{module, path}], fn call ->
+          call.(fn -> Busy.wait(fn -> nif.(path) end) end)
+        end)
+
       done(backend, path, result)
     end
   end
@@ -113,9 +119,46 @@ defmodule BaileysEx.Auth.Directory do
   def snapshot({module, format} = backend, path, target) do
     with {:ok, path} <- real(path), {:ok, real_target} <- real(target) do
       locks = [{module, path}, {module, real_target}]
-      snapshot = fn -> Native.store_snapshot(path, format, target) end
+      snapshot = fn -> Busy.wait(fn -> Native.store_snapshot(path, format, target) end) end
       done(backend, path, Owner.run(locks, fn call -> call.(snapshot) end))
     end
+  end
+
+  @doc "Claims the directory for this VM; see `c:BaileysEx.Auth.Persistence.claim/2`."
+  @spec claim(backend(), Path.t(), Auth.Owner.t()) :: :ok | {:error, term()}
+  def claim({_module, format} = backend, path, owner) do
+    locked(backend, path, &Native.store_claim(&1, format, Auth.Owner.to_native(owner)))
+  end
+
+  @spec release(backend(), Path.t(), Auth.Owner.t()) :: :ok | {:error, term()}
+  def release({_module, format} = backend, path, owner) do
+    locked(backend, path, &Native.store_release(&1, format, owner.id))
+  end
+
+  @spec owner(backend(), Path.t()) :: {:ok, Auth.Owner.t() | nil} | {:error, term()}
+  def owner(backend, path) do
+    with {:ok, {owner, _directory}} <- look(backend, path) do
+      {:ok, Auth.Owner.from_native(owner)}
+    end
+  end
+
+  @doc "What tells a directory from others, whatever its path; `nil` where nobody has written yet."
+  @spec place(backend(), Path.t()) :: term() | nil
+  def place(backend, path) do
+    case look(backend, path) do
+      {:ok, {_owner, directory}} when directory != nil -> {:directory, directory}
+      _nothing_there -> nil
+    end
+  end
+
+  defp look({module, format}, path) do
+    with {:ok, path} <- real(path), do: result(Native.store_owner(path, format), module)
+  end
+
+  @doc "How often somebody else than the store was seen to change keys."
+  @spec changes_seen(backend(), Path.t()) :: {:ok, non_neg_integer()} | {:error, term()}
+  def changes_seen({module, format}, path) do
+    with {:ok, path} <- real(path), do: result(Native.store_changes(path, format), module)
   end
 
   @spec list_keys(backend(), Path.t()) :: {:ok, Persistence.key_list()} | {:error, term()}

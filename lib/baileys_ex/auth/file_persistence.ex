@@ -41,6 +41,8 @@ defmodule BaileysEx.Auth.FilePersistence do
 
   @behaviour BaileysEx.Auth.Persistence
 
+  use BaileysEx.Auth.Directory.Owned, format: :json
+
   alias BaileysEx.Auth.{Directory, Native, Persistence, State, Verification}
 
   @backend {__MODULE__, :json}
@@ -165,14 +167,12 @@ defmodule BaileysEx.Auth.FilePersistence do
   @doc "Saves and deletes (`nil`) several keys, durably, all or none of them."
   @impl true
   @spec commit_keys(Path.t(), Persistence.changes()) :: :ok | {:error, term()}
-  def commit_keys(path, changes) do
+  def commit_keys(path, changes), do: commit_keys_by(path, nil, changes)
+
+  defp commit_keys_by(path, by, changes) do
     with {:ok, changes} <- Directory.flatten(changes) do
-      commit(
-        path,
-        for {family, id, value} <- changes do
-          {family, id, change(value)}
-        end
-      )
+      changes = for {family, id, value} <- changes, do: {family, id, change(value)}
+      commit(path, changes, by)
     end
   end
 
@@ -214,7 +214,7 @@ defmodule BaileysEx.Auth.FilePersistence do
   defp change(nil), do: :delete
   defp change(value), do: {:put, value}
 
-  defp commit(path, changes) do
-    Directory.commit(@backend, path, changes, &Native.json_commit/2)
+  defp commit(path, changes, by \\ nil) do
+    Directory.commit(@backend, path, changes, &Native.json_commit(&1, by, &2))
   end
 end

@@ -19,8 +19,9 @@ defmodule BaileysEx.Auth.KeyStore do
   What was read or written once, and what was found missing, is kept in an ETS table: reading it
   again messages no process and touches no disk. `:max_cached_entries` bounds the table.
 
-  The directory belongs to one store at a time: what another program changes in it is not noticed
-  for keys that are in the table.
+  The directory belongs to one store at a time: see "One owner" below. What a plain function, in this
+  VM or another one, changes in it is noticed at the next look: the start of a transaction, the read
+  of a key that is not in the table, a commit, and every five seconds. Then the table is emptied.
 
   ## Writing
 
@@ -37,6 +38,18 @@ defmodule BaileysEx.Auth.KeyStore do
 
   Deleting a pre-key that does not exist does nothing, as in Baileys.
 
+  ## One owner
+
+  A store claims its directory when it starts, and gives it back when it stops. The newest claim wins:
+  a store that another one has taken the directory from, on whatever machine, writes nothing any more,
+  and says so at once to every write, transaction and read, with a `BaileysEx.Auth.NotOwnerError` as
+  the reason of the `OperationError`, until it is started again. It does not take it back by itself.
+  In one VM a second store on a directory is `{:error, {:already_started, pid}}`, under whatever path.
+
+  Functions that are called without a store need no claim. Where one of them changed what a transaction
+  had read, or what was remembered of a key that `set/2` saves, nothing is written, and the reason is
+  `{:changed_meanwhile, module, directory}`: run it again, from what is there now.
+
   ## Transactions
 
   The callback of `transaction/3` runs in the caller, alone among the transactions with the same key
@@ -46,8 +59,18 @@ defmodule BaileysEx.Auth.KeyStore do
   in line goes on.
   """
 
-  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer, OperationError, Ref, Server, TxRef}
-  alias BaileysEx.Auth.{Lock, NativeFilePersistence}
+  alias BaileysEx.Auth.KeyStore.{
+    Backend,
+    Cache,
+    Committer,
+    OperationError,
+    Ref,
+    Server,
+    Tenure,
+    TxRef
+  }
+
+  alias BaileysEx.Auth.{Lock, NativeFilePersistence, NotOwnerError}
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.{Changes, Running, Transaction, View}
 
@@ -98,9 +121,24 @@ defmodule BaileysEx.Auth.KeyStore do
       max_entries: max_entries!(opts)
     }
 
-    case Lock.run_local(config.lock, fn -> Backend.recover(backend) end) do
-      :ok -> Server.start_link(config, Keyword.take(opts, [:name]))
-      {:error, reason} -> {:error, %OperationError{action: :start, reason: reason}}
+    Lock.run_local({__MODULE__, :start, fingerprint(context)}, fn ->
+      with :ok <- vacant(opts[:name]),
+           {:ok, tenure} <- Lock.run_local(config.lock, fn -> Tenure.begin(backend) end) do
+        Server.start_link(Map.put(config, :tenure, tenure), Keyword.take(opts, [:name]))
+      else
+        {:error, {:already_started, _pid}} = error -> error
+        {:error, reason} -> {:error, %OperationError{action: :start, reason: reason}}
+      end
+    end)
+  end
+
+  # Seen before anything is claimed for a store that cannot start.
+  defp vacant(nil), do: :ok
+
+  defp vacant(name) do
+    case GenServer.whereis(name) do
+      pid when is_pid(pid) -> {:error, {:already_started, pid}}
+      _none -> :ok
     end
   end
 
@@ -139,6 +177,7 @@ defmodule BaileysEx.Auth.KeyStore do
   @impl true
   @spec get(Ref.t() | TxRef.t(), Store.data_type(), [String.t()]) :: Store.data_entries()
   def get(%Ref{table: table}, type, ids) when is_atom(type) and is_list(ids) do
+    look_unless_known(table, type, ids)
     read(table, type, ids)
   end
 
@@ -156,7 +195,11 @@ defmodule BaileysEx.Auth.KeyStore do
   """
   @impl true
   @spec set(Ref.t() | TxRef.t(), Store.data_set()) :: :ok
-  def set(%Ref{} = ref, data), do: commit(ref, nil, :set, Changes.from_data_set!(data))
+  def set(%Ref{} = ref, data) do
+    changes = Changes.from_data_set!(data)
+    commit(ref, nil, :set, changes, remembered(ref.table, changes))
+  end
+
   def set(%TxRef{} = tx, data), do: View.put(tx.tx_table, Changes.from_data_set!(data))
   def set(_other, _data), do: Running.no_reference!(__MODULE__)
 
@@ -166,7 +209,7 @@ defmodule BaileysEx.Auth.KeyStore do
   """
   @impl true
   @spec clear(Ref.t() | TxRef.t()) :: :ok
-  def clear(%Ref{} = ref), do: commit(ref, nil, :clear, Changes.new(true, %{}))
+  def clear(%Ref{} = ref), do: commit(ref, nil, :clear, Changes.new(true, %{}), {nil, %{}})
   def clear(%TxRef{} = tx), do: View.put(tx.tx_table, Changes.new(true, %{}))
   def clear(_other), do: Running.no_reference!(__MODULE__)
 
@@ -183,8 +226,9 @@ defmodule BaileysEx.Auth.KeyStore do
     token = lock!(pid, key)
 
     Transaction.run(pid, token, fn view ->
+      seen = look!(table, :transaction)
       result = fun.(%TxRef{pid: pid, table: table, tx_table: view})
-      commit(ref, token, :commit, View.changes(view))
+      commit(ref, token, :commit, View.changes(view), {seen, View.reads(view)})
       result
     end)
   end
@@ -233,8 +277,47 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   defp load(table, key) do
-    backend = Cache.config(table).backend
-    Cache.load(table, key, fn -> Backend.load(backend, key) end)
+    with :ok <- Cache.held(table) do
+      backend = Cache.config(table).backend
+      Cache.load(table, key, fn -> Backend.load(backend, key) end)
+    end
+  end
+
+  # Whether somebody else has changed anything since; what was remembered is forgotten then.
+  defp look!(table, action) do
+    case Tenure.look(table, Cache.config(table).backend) do
+      {:ok, seen} -> seen
+      {:error, reason} -> fail!(action, reason)
+    end
+  rescue
+    error in ArgumentError ->
+      if Cache.gone?(table),
+        do: fail!(action, :store_stopped),
+        else: reraise(error, __STACKTRACE__)
+  end
+
+  # Reading what is remembered costs no look at the disk.
+  defp look_unless_known(table, type, ids) do
+    if Enum.any?(ids, &(Cache.fetch(table, {type, to_string(&1)}) == :unknown)),
+      do: look!(table, :get)
+  rescue
+    error in ArgumentError ->
+      if Cache.gone?(table), do: fail!(:get, :store_stopped), else: reraise(error, __STACKTRACE__)
+  end
+
+  # What the caller may have read before it saves.
+  defp remembered(table, %Changes{entries: entries}) do
+    known =
+      for {key, _value} <- entries,
+          entry = Cache.fetch(table, key),
+          entry != :unknown,
+          into: %{},
+          do: {key, entry}
+
+    {if(known != %{}, do: Cache.last_seen(table)), known}
+  rescue
+    error in ArgumentError ->
+      if Cache.gone?(table), do: fail!(:set, :store_stopped), else: reraise(error, __STACKTRACE__)
   end
 
   defp lock!(pid, key) do
@@ -243,9 +326,11 @@ defmodule BaileysEx.Auth.KeyStore do
     :exit, _reason -> fail!(:transaction, :store_stopped)
   end
 
-  defp commit(%Ref{table: table}, token, action, changes) do
+  # With the number that the changes were made under, and what they were made from.
+  defp commit(%Ref{table: table}, token, action, changes, basis) do
+    with {:error, reason} <- Cache.held(table), do: fail!(action, reason)
     changes = %{changes | entries: without_unknown_pre_keys(table, changes)}
-    if Changes.empty?(changes), do: :ok, else: try_commit(table, token, action, changes)
+    if Changes.empty?(changes), do: :ok, else: try_commit(table, token, action, changes, basis)
   rescue
     error in ArgumentError ->
       if Cache.gone?(table),
@@ -253,14 +338,29 @@ defmodule BaileysEx.Auth.KeyStore do
         else: reraise(error, __STACKTRACE__)
   end
 
-  defp try_commit(table, token, action, changes) do
+  defp try_commit(table, token, action, changes, {seen, reads}) do
     config = Cache.config(table)
-    commit = fn -> Committer.commit(config.committer, token, changes) end
+    commit = fn -> Committer.commit(config.committer, token, changes, seen) end
 
-    with {:error, reason} <- attempt(commit, config.tries, config.pause_ms) do
-      fail!(action, reason)
+    case attempt(commit, config.tries, config.pause_ms) do
+      :ok ->
+        :ok
+
+      {:error, {:changed_meanwhile, _module, _place} = reason} ->
+        now = look!(table, action)
+
+        # What somebody else has changed may be something else.
+        if now != seen and Enum.all?(reads, &still?(config.backend, &1)),
+          do: try_commit(table, token, action, changes, {now, reads}),
+          else: fail!(action, reason)
+
+      {:error, reason} ->
+        with %NotOwnerError{} <- reason, do: Tenure.lose(table, config.backend, reason)
+        fail!(action, reason)
     end
   end
+
+  defp still?(backend, {key, entry}), do: Backend.load(backend, key) == entry
 
   defp attempt(commit, tries, pause_ms) do
     with {:error, reason} when tries > 1 <- commit.() do

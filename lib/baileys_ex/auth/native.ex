@@ -27,6 +27,10 @@ defmodule BaileysEx.Auth.Native do
   def store_open(_path, _format), do: stub()
   def store_recover(_path, _format), do: stub()
   def store_checkpoint(_path, _format), do: stub()
+  def store_claim(_path, _format, _owner), do: stub()
+  def store_release(_path, _format, _id), do: stub()
+  def store_owner(_path, _format), do: stub()
+  def store_changes(_path, _format), do: stub()
   def store_snapshot(_path, _format, _target), do: stub()
   def store_journal(_path, _format), do: stub()
   def creds_peek(_path, _format), do: stub()
@@ -35,10 +39,10 @@ defmodule BaileysEx.Auth.Native do
 
   # Its keys (native/auth_nif/src/json.rs and etf.rs)
   def json_load(_path, _family, _id), do: stub()
-  def json_commit(_path, _changes), do: stub()
+  def json_commit(_path, _by, _changes), do: stub()
   def etf_load(_path, _family, _id), do: stub()
   def etf_check(_member, _binary), do: stub()
-  def etf_commit(_path, _changes), do: stub()
+  def etf_commit(_path, _by, _changes), do: stub()
 
   # Whole directories, in steps (native/auth_nif/src/migration.rs)
   def migration_begin(_source, _target, _from, _overwrite, _skip_corrupt), do: stub()

@@ -2,7 +2,14 @@ defmodule BaileysEx.Auth.NativeError do
   @moduledoc false
   # The errors of the NIF as callers of the library get them.
 
-  alias BaileysEx.Auth.{CorruptFileError, InvalidKeyError, InvalidTermError}
+  alias BaileysEx.Auth.{
+    CorruptFileError,
+    InvalidKeyError,
+    InvalidTermError,
+    LockedError,
+    NotOwnerError,
+    Owner
+  }
 
   @type reason() ::
           :not_found
@@ -15,6 +22,9 @@ defmodule BaileysEx.Auth.NativeError do
           | {:invalid_manifest, String.t()}
           | {:unsupported_journal, integer()}
           | {:recovery_required, Path.t()}
+          | {:busy, Path.t(), String.t() | nil}
+          | {:not_owner, Path.t(), tuple() | nil}
+          | {:changed, Path.t()}
 
   @doc "What `backend` answers for an error of the NIF."
   @spec to_public(reason(), module()) :: term()
@@ -59,6 +69,14 @@ defmodule BaileysEx.Auth.NativeError do
   def to_public({:recovery_required, path}, backend) do
     {:recovery_required, backend, path}
   end
+
+  def to_public({:busy, path, holder}, _backend), do: %LockedError{path: path, holder: holder}
+
+  def to_public({:not_owner, path, owner}, _backend) do
+    %NotOwnerError{place: path, owner: Owner.from_native(owner)}
+  end
+
+  def to_public({:changed, path}, backend), do: {:changed_meanwhile, backend, path}
 
   defp presence(""), do: nil
   defp presence(text), do: text

@@ -37,6 +37,8 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
 
   @behaviour BaileysEx.Auth.Persistence
 
+  use BaileysEx.Auth.Directory.Owned, format: :etf
+
   alias BaileysEx.Auth.{
     CorruptFileError,
     Directory,
@@ -176,14 +178,12 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   @doc "Saves and deletes (`nil`) several keys, durably, all or none of them, with one flush."
   @impl true
   @spec commit_keys(Path.t(), Persistence.changes()) :: :ok | {:error, term()}
-  def commit_keys(path, changes) do
+  def commit_keys(path, changes), do: commit_keys_by(path, nil, changes)
+
+  defp commit_keys_by(path, by, changes) do
     with {:ok, changes} <- Directory.flatten(changes) do
-      commit(
-        path,
-        for {family, id, value} <- changes do
-          {family, id, change(value)}
-        end
-      )
+      changes = for {family, id, value} <- changes, do: {family, id, change(value)}
+      commit(path, changes, by)
     end
   end
 
@@ -299,7 +299,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   defp change(nil), do: nil
   defp change(value), do: :erlang.term_to_binary(value)
 
-  defp commit(path, changes) do
-    Directory.commit(@backend, path, changes, &Native.etf_commit/2)
+  defp commit(path, changes, by \\ nil) do
+    Directory.commit(@backend, path, changes, &Native.etf_commit(&1, by, &2))
   end
 end

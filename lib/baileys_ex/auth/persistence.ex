@@ -19,6 +19,8 @@ defmodule BaileysEx.Auth.Persistence do
     * Deleting a key that is not there is `:ok`.
     * `commit_keys` saves and deletes (`nil`) several keys, all or none of them. A backend that
       cannot promise this leaves the callback out.
+    * `claim`, `release`, `owner`, `place`, `changes_seen` and `commit_keys_unless_changed` are for
+      backends that keep to one owner at a time; a backend without `claim` has no owners
     * `recover` is for backends where a crash can leave a commit half done on the disk, to be
       completed later.
 
@@ -26,7 +28,7 @@ defmodule BaileysEx.Auth.Persistence do
   anything that `to_string/1` takes, such as `"15559990002.0"` or `1`.
   """
 
-  alias BaileysEx.Auth.State
+  alias BaileysEx.Auth.{Owner, State}
 
   @typedoc """
   What the auth-state loaders of the built-in backends return.
@@ -104,7 +106,80 @@ defmodule BaileysEx.Auth.Persistence do
   """
   @callback recover(context :: term()) :: :ok | {:error, term()}
 
-  @optional_callbacks load_credentials: 0,
+  @doc "Claims what the context-free backend keeps, see `c:claim/2`."
+  @callback claim(Owner.t()) :: :ok | {:error, term()}
+
+  @doc """
+  Writes down, durably, that `owner` has what is kept under this context, with a counter that is one
+  more than that of the claim before. The newest claim wins.
+
+  From then on every write of this VM with this context, `save_credentials` too, checks that the claim
+  stands, as atomically as the write itself, and where it does not, writes nothing and answers
+  `{:error, %BaileysEx.Auth.NotOwnerError{}}`. Whoever has never claimed writes freely.
+  """
+  @callback claim(context :: term(), Owner.t()) :: :ok | {:error, term()}
+
+  @doc "Gives the claim of the context-free backend back, see `c:release/2`."
+  @callback release(Owner.t()) :: :ok | {:error, term()}
+
+  @doc "Gives a claim back. One that does not stand any more is left, and stays lost: `:ok` too."
+  @callback release(context :: term(), Owner.t()) :: :ok | {:error, term()}
+
+  @doc "The owner of the context-free backend, see `c:owner/1`."
+  @callback owner() :: {:ok, Owner.t() | nil} | {:error, term()}
+
+  @doc "Who has claimed what is kept under this context. Only reads."
+  @callback owner(context :: term()) :: {:ok, Owner.t() | nil} | {:error, term()}
+
+  @doc "What tells the context-free backend's place from others, see `c:place/1`."
+  @callback place() :: term() | nil
+
+  @doc """
+  A term that is the same for every context that leads to the same place, such as the paths of one
+  directory, and for no other; `nil` where nothing is there yet. Two stores of one VM cannot have one
+  place. Without this callback it is the context itself.
+  """
+  @callback place(context :: term()) :: term() | nil
+
+  @doc "As `c:changes_seen/1`, of the context-free backend."
+  @callback changes_seen() :: {:ok, non_neg_integer()} | {:error, term()}
+
+  @doc """
+  A number that has grown whenever somebody else than the store, in this VM or elsewhere, was seen to
+  have changed keys: what the store remembers may be out of date. It is asked at the start of each
+  transaction, so it must cost little. `{:error, %BaileysEx.Auth.NotOwnerError{}}` where the claim of
+  this VM does not stand any more.
+  """
+  @callback changes_seen(context :: term()) :: {:ok, non_neg_integer()} | {:error, term()}
+
+  @doc "As `c:commit_keys_unless_changed/3`, of the context-free backend."
+  @callback commit_keys_unless_changed(changes(), seen :: non_neg_integer() | nil) ::
+              :ok | {:error, term()}
+
+  @doc """
+  As `c:commit_keys/2`, by the store, whose own changes `c:changes_seen/1` does not count. With a
+  number only if that would still give it: otherwise nothing is written, and the answer is
+  `{:error, {:changed_meanwhile, module, place}}`.
+  """
+  @callback commit_keys_unless_changed(
+              context :: term(),
+              changes(),
+              seen :: non_neg_integer() | nil
+            ) :: :ok | {:error, term()}
+
+  @optional_callbacks claim: 1,
+                      claim: 2,
+                      release: 1,
+                      release: 2,
+                      owner: 0,
+                      owner: 1,
+                      place: 0,
+                      place: 1,
+                      changes_seen: 0,
+                      changes_seen: 1,
+                      commit_keys_unless_changed: 2,
+                      commit_keys_unless_changed: 3,
+                      load_credentials: 0,
                       load_credentials: 1,
                       save_credentials: 1,
                       save_credentials: 2,

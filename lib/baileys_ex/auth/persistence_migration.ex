@@ -36,7 +36,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * the errors of the backends, for the source as for the target
   """
 
-  alias BaileysEx.Auth.Directory.Owner
+  alias BaileysEx.Auth.Directory.{Busy, Owner}
 
   alias BaileysEx.Auth.{
     DamagedDirectoryError,
@@ -119,7 +119,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
         Owner.run(locks, fn call ->
           begin = fn -> Native.migration_begin(source, target, format, overwrite?, skip?) end
 
-          with {:ok, handle, total} <- call.(begin) do
+          with {:ok, handle, total} <- call.(fn -> Busy.wait(begin) end) do
             run(handle, call, total, on_progress, watched)
           end
         end)

@@ -27,6 +27,7 @@ defmodule BaileysEx.Auth.Telemetry do
   | `[:baileys_ex_auth, :checkpoint]` | `duration` (sum), `count` | `backend`, `path` |
   | `[:baileys_ex_auth, :recovery]` | `duration` (sum), `count`, `commits` found in the journal | `backend`, `path` |
   | `[:baileys_ex_auth, :migration, :step]` | `duration`, `files` of this step, `done`, `total` | `source_backend`, `target_backend`, `source_path`, `target_path` |
+  | `[:baileys_ex_auth, :owner, :claimed]`, `:lost` and `:released` in its place | none | `backend`, `owner` (a `BaileysEx.Auth.Owner`; of `:lost` the new one, or `nil`) |
   | `[:baileys_ex_auth, :lock, :wait]` | `duration` | `scope`, and for a directory's lock `backend`, `path` |
 
     * `backend` is the module, `path` the directory, absolute
@@ -51,7 +52,10 @@ defmodule BaileysEx.Auth.Telemetry do
     [:baileys_ex_auth, :checkpoint],
     [:baileys_ex_auth, :recovery],
     [:baileys_ex_auth, :migration, :step],
-    [:baileys_ex_auth, :lock, :wait]
+    [:baileys_ex_auth, :lock, :wait],
+    [:baileys_ex_auth, :owner, :claimed],
+    [:baileys_ex_auth, :owner, :lost],
+    [:baileys_ex_auth, :owner, :released]
   ]
 
   # A host application brings it, or nobody does.

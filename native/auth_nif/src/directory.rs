@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use auth_store::engine::{JOURNAL, JournalState, RealDisk};
+use auth_store::engine::{self, JournalState, Owner, RealDisk};
 use auth_store::layout::{self, CREDS, Entry, Format};
 use auth_store::store::Store;
 use rustler::types::atom::Atom;
@@ -16,28 +16,84 @@ mod atoms {
     rustler::atoms! { closed, creds, key, unknown, own, leftover, foreign }
 }
 
-/// Recovers the directory where needed. The caller holds its lock.
+/// Recovers the directory where needed. Takes its lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_open<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
     Ok(done(env, &store, store.open()))
 }
 
-/// Recovers the directory even after a failed write. The caller holds its lock.
+/// Recovers the directory even after a failed write. Takes its lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_recover<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
     Ok(done(env, &store, store.recover()))
 }
 
-/// Syncs the files and empties the journal. The caller holds the directory's lock.
+/// Syncs the files and empties the journal. Takes the directory's lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_checkpoint<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
     Ok(done(env, &store, store.checkpoint()))
 }
 
-/// A consistent copy. The caller holds the directory's lock.
+/// Claims the directory for `{id, node, os_process, host, since_ms}`: the newest claim wins.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_claim<'a>(
+    env: Env<'a>,
+    path: &str,
+    format: Atom,
+    owner: (String, String, String, String, i64),
+) -> NifResult<Term<'a>> {
+    let store = store(path, format_of(format)?);
+    let (id, node, os_process, host, since_ms) = owner;
+    let result = store.claim(Owner {
+        id,
+        counter: 0,
+        node,
+        os_process,
+        host,
+        since_ms,
+    });
+    Ok(done(env, &store, result))
+}
+
+/// Gives the claim of this id back, if it stands.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_release<'a>(env: Env<'a>, path: &str, format: Atom, id: &str) -> NifResult<Term<'a>> {
+    let store = store(path, format_of(format)?);
+    Ok(done(env, &store, store.release(id)))
+}
+
+/// `{:ok, {owner | nil, directory}} | {:error, reason}`: who has claimed the directory, and what
+/// tells it from others whatever its path is (`nil` where nobody has written yet). Only reads.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_owner<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    let store = store(path, format_of(format)?);
+    let found = store
+        .owner()
+        .and_then(|owner| Ok((owner, store.identity_of_lock()?)));
+    Ok(match found {
+        Ok((owner, directory)) => {
+            let owner = owner.as_ref().map(error::owner_tuple);
+            (rustler::types::atom::ok(), (owner, directory)).encode(env)
+        }
+        Err(error) => error::to_term(env, &error),
+    })
+}
+
+/// `{:ok, changes} | {:error, reason}`: a number that grows whenever it is noticed that somebody else
+/// than the keeper changed keys; an error where the claim of this VM does not stand any more. Only reads.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_changes<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    let store = store(path, format_of(format)?);
+    Ok(tagged(
+        env,
+        store.check_owned().and_then(|()| store.changes()),
+    ))
+}
+
+/// A consistent copy. Takes the directory's lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
@@ -98,7 +154,7 @@ fn layout_kinds<'a>(
             Entry::Creds => atoms::creds().encode(env),
             Entry::Key { family, id } => (atoms::key(), family, id).encode(env),
             Entry::Unknown => atoms::unknown().encode(env),
-            Entry::Foreign if name == JOURNAL || name == format.manifest_name() => {
+            Entry::Foreign if engine::is_own(name) || name == format.manifest_name() => {
                 atoms::own().encode(env)
             }
             Entry::Foreign if layout::is_leftover(name) => atoms::leftover().encode(env),

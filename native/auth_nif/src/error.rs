@@ -1,6 +1,7 @@
 //! Errors of the store as the tuples that `BaileysEx.Auth.Native` documents.
 
 use auth_store::Error;
+use auth_store::engine::Owner;
 use rustler::{Encoder, Env, Term};
 
 mod atoms {
@@ -15,6 +16,9 @@ mod atoms {
         unsupported_journal,
         recovery_required,
         io,
+        busy,
+        not_owner,
+        changed,
     }
 }
 
@@ -54,10 +58,34 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             .encode(env),
         Error::InvalidManifest(reason) => (atoms::invalid_manifest(), reason).encode(env),
         Error::UnsupportedJournal(version) => (atoms::unsupported_journal(), version).encode(env),
+        Error::Busy { path, holder } => {
+            (atoms::busy(), path.to_string_lossy().as_ref(), holder).encode(env)
+        }
+        Error::NotOwner { path, owner } => (
+            atoms::not_owner(),
+            path.to_string_lossy().as_ref(),
+            owner.as_deref().map(owner_tuple),
+        )
+            .encode(env),
+        Error::Changed { path } => (atoms::changed(), path.to_string_lossy().as_ref()).encode(env),
         Error::RecoveryRequired { path } => {
             (atoms::recovery_required(), path.to_string_lossy().as_ref()).encode(env)
         }
     }
+}
+
+type OwnerTuple<'a> = (&'a str, u64, &'a str, &'a str, &'a str, i64);
+
+/// `{id, counter, node, os_process, host, since_ms}`
+pub fn owner_tuple(owner: &Owner) -> OwnerTuple<'_> {
+    (
+        &owner.id,
+        owner.counter,
+        &owner.node,
+        &owner.os_process,
+        &owner.host,
+        owner.since_ms,
+    )
 }
 
 /// The name that Erlang's `file` module has for an error, `eio` where it has none.

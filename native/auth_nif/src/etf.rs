@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use auth_store::codec::{Problem, etf};
-use auth_store::engine::RealDisk;
+use auth_store::engine::{By, RealDisk};
 use auth_store::layout::Format;
 use auth_store::store::{KeyChange, Store};
 use auth_store::{Error, Result};
@@ -12,7 +12,7 @@ use rustler::types::atom::{self, Atom};
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
 use crate::answer::{done, unit};
-use crate::stores::{key, store};
+use crate::stores::{by_of, key, store};
 use crate::{error, term};
 
 mod atoms {
@@ -93,20 +93,26 @@ fn etf_check<'a>(env: Env<'a>, member: &str, bytes: Binary<'a>) -> Term<'a> {
     unit(env, check_can_be_loaded_again(member, bytes.as_slice()))
 }
 
-/// `changes` is `[{family, id | nil, binary | nil}]`, the binaries in external term format. The
-/// caller holds the lock.
+/// `changes` is `[{family, id | nil, binary | nil}]`, the binaries in external term format. `by` as in
+/// `by_of`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn etf_commit<'a>(
     env: Env<'a>,
     path: &str,
+    by: Term<'a>,
     changes: Vec<(String, Option<Binary<'a>>, Option<Binary<'a>>)>,
 ) -> NifResult<Term<'a>> {
     let store = store(path, Format::Etf);
-    Ok(done(env, &store, commit_etf_bytes(&store, &changes)))
+    Ok(done(
+        env,
+        &store,
+        commit_etf_bytes(&store, by_of(by)?, &changes),
+    ))
 }
 
 fn commit_etf_bytes(
     store: &Store<RealDisk>,
+    by: By,
     changes: &[(String, Option<Binary<'_>>, Option<Binary<'_>>)],
 ) -> Result<()> {
     let changes = changes
@@ -123,7 +129,7 @@ fn commit_etf_bytes(
         })
         .collect::<Result<Vec<_>>>()?;
     store.open()?;
-    store.commit(&changes)
+    store.commit_by(by, &changes)
 }
 
 /// What loading in another VM, which has none of these atoms yet, would refuse is refused here.

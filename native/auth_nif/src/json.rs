@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use auth_store::codec::json;
-use auth_store::engine::RealDisk;
+use auth_store::engine::{By, RealDisk};
 use auth_store::layout::Format;
 use auth_store::store::{KeyChange, Store};
 use auth_store::{Error, Result};
@@ -12,7 +12,7 @@ use rustler::types::atom::{self, Atom};
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
 use crate::answer::done;
-use crate::stores::{key, store};
+use crate::stores::{by_of, key, store};
 use crate::{error, term};
 
 mod atoms {
@@ -61,19 +61,25 @@ fn load_json_value(
         .map_err(|problem| Error::content(&store.path_of(key), problem))
 }
 
-/// `changes` is `[{family, id | nil, {:put, term} | :delete}]`. The caller holds the lock.
+/// `changes` is `[{family, id | nil, {:put, term} | :delete}]`. `by` as in `by_of`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn json_commit<'a>(
     env: Env<'a>,
     path: &str,
+    by: Term<'a>,
     changes: Vec<(String, Option<Binary<'a>>, Term<'a>)>,
 ) -> NifResult<Term<'a>> {
     let store = store(path, Format::Json);
-    Ok(done(env, &store, commit_json_values(&store, &changes)))
+    Ok(done(
+        env,
+        &store,
+        commit_json_values(&store, by_of(by)?, &changes),
+    ))
 }
 
 fn commit_json_values(
     store: &Store<RealDisk>,
+    by: By,
     changes: &[(String, Option<Binary<'_>>, Term<'_>)],
 ) -> Result<()> {
     store.open()?;
@@ -97,7 +103,7 @@ fn commit_json_values(
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    store.commit(&changes)
+    store.commit_by(by, &changes)
 }
 
 fn encode_json(

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use auth_store::engine::RealDisk;
+use auth_store::engine::{By, RealDisk};
 use auth_store::layout::{CREDS, Format};
 use auth_store::store::{Key, Store};
 use auth_store::{Error, Result};
@@ -13,7 +13,7 @@ use rustler::types::atom::{self, Atom};
 use rustler::{Encoder, Env, NifResult, Term};
 
 mod atoms {
-    rustler::atoms! { json, etf }
+    rustler::atoms! { json, etf, keeper }
 }
 
 type ByDirectory = HashMap<(PathBuf, Format), Arc<Store<RealDisk>>>;
@@ -77,6 +77,25 @@ fn directory_real_path(path: &str) -> Option<String> {
         .into_os_string()
         .into_string()
         .ok()
+}
+
+/// On whose behalf a commit is made: `nil` for anybody, `:keeper` for the store that remembers what is
+/// there, and the number of [`store_changes`](crate::directory) for that store, if nothing else has
+/// changed since.
+pub fn by_of(term: Term<'_>) -> NifResult<By> {
+    if let Ok(known) = term.decode::<u64>() {
+        let unless_changed = Some(known);
+        return Ok(By::Keeper { unless_changed });
+    }
+    let atom: Atom = term.decode()?;
+    if atom == atoms::keeper() {
+        let unless_changed = None;
+        Ok(By::Keeper { unless_changed })
+    } else if atom == atom::nil() {
+        Ok(By::Anybody)
+    } else {
+        Err(rustler::Error::BadArg)
+    }
 }
 
 pub fn format_of(atom: Atom) -> NifResult<Format> {

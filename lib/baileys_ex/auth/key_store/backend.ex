@@ -3,7 +3,15 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   # Calls a persistence module by the widest arity that it exports, and turns whatever goes wrong
   # in it into `{:error, reason}` with a reason that holds no value.
 
-  alias BaileysEx.Auth.{CorruptFileError, InvalidKeyError, InvalidTermError}
+  alias BaileysEx.Auth.{
+    CorruptFileError,
+    InvalidKeyError,
+    InvalidTermError,
+    LockedError,
+    NotOwnerError,
+    Owner
+  }
+
   alias BaileysEx.Signal.Store.Changes
 
   # Each callback's leading arguments, `[context]` or `[]`; `nil` for one that is not there.
@@ -15,6 +23,11 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     :delete_keys,
     :list_keys,
     :commit_keys,
+    :commit_keys_unless_changed,
+    :changes_seen,
+    :claim,
+    :release,
+    :place,
     :recover
   ]
   defstruct @enforce_keys
@@ -26,6 +39,11 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
           delete_keys: [term()],
           list_keys: [term()] | nil,
           commit_keys: [term()] | nil,
+          commit_keys_unless_changed: [term()] | nil,
+          changes_seen: [term()] | nil,
+          claim: [term()] | nil,
+          release: [term()] | nil,
+          place: [term()] | nil,
           recover: [term()] | nil
         }
 
@@ -45,6 +63,11 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
       # Without a context these would speak of another place than the keys that are saved with one.
       list_keys: if_exported(module, :list_keys, save, 0),
       commit_keys: if_exported(module, :commit_keys, save, 1),
+      commit_keys_unless_changed: if_exported(module, :commit_keys_unless_changed, save, 2),
+      changes_seen: if_exported(module, :changes_seen, save, 0),
+      claim: if_exported(module, :claim, save, 1),
+      release: if_exported(module, :release, save, 1),
+      place: if_exported(module, :place, save, 0),
       recover: if_exported(module, :recover, save, 0)
     }
   end
@@ -80,11 +103,55 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   @spec batch?(t()) :: boolean()
   def batch?(%__MODULE__{commit_keys: commit_keys}), do: not is_nil(commit_keys)
 
-  @spec commit(t(), Changes.entries()) :: :ok | {:error, term()}
-  def commit(backend, entries) do
+  @doc "With the number of `changes_seen/1`: only if nobody else has changed anything since."
+  @spec commit(t(), Changes.entries(), non_neg_integer() | nil) :: :ok | {:error, term()}
+  def commit(backend, entries, seen \\ nil)
+
+  def commit(%__MODULE__{commit_keys_unless_changed: nil} = backend, entries, _seen) do
     with other when other != :ok <- call(backend, :commit_keys, [Changes.to_data_set(entries)]) do
       failure(:commit_keys, other)
     end
+  end
+
+  def commit(backend, entries, seen) do
+    args = [Changes.to_data_set(entries), seen]
+
+    with other when other != :ok <- call(backend, :commit_keys_unless_changed, args) do
+      failure(:commit_keys_unless_changed, other)
+    end
+  end
+
+  @doc "`{:ok, nil}` where the backend cannot tell."
+  @spec changes_seen(t()) :: {:ok, non_neg_integer() | nil} | {:error, term()}
+  def changes_seen(%__MODULE__{changes_seen: nil}), do: {:ok, nil}
+
+  def changes_seen(backend) do
+    case call(backend, :changes_seen, []) do
+      {:ok, number} when is_integer(number) -> {:ok, number}
+      other -> failure(:changes_seen, other)
+    end
+  end
+
+  @spec claim(t(), Owner.t()) :: :ok | {:error, term()}
+  def claim(%__MODULE__{claim: nil}, _owner), do: :ok
+
+  def claim(backend, owner) do
+    with other when other != :ok <- call(backend, :claim, [owner]), do: failure(:claim, other)
+  end
+
+  @spec release(t(), Owner.t()) :: :ok | {:error, term()}
+  def release(%__MODULE__{release: nil}, _owner), do: :ok
+
+  def release(backend, owner) do
+    with other when other != :ok <- call(backend, :release, [owner]), do: failure(:release, other)
+  end
+
+  @doc "What two stores of one VM cannot both have; `nil` where the backend cannot tell, or has nothing yet."
+  @spec place_of(t()) :: term() | nil
+  def place_of(%__MODULE__{place: nil}), do: nil
+
+  def place_of(backend) do
+    with {:error, _reason} <- call(backend, :place, []), do: nil
   end
 
   @spec list(t()) :: {:ok, [Changes.key()]} | {:error, term()}
@@ -121,16 +188,19 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   # The directory is not this backend's to use as it is.
   @directory_problems [
     :recovery_required,
+    :changed_meanwhile,
     :unsupported_persistence_version,
     :unexpected_persistence_backend,
     :invalid_persistence_metadata,
     :unsupported_journal_version
   ]
 
+  # The lock has been waited for already.
+  @lasting [CorruptFileError, InvalidKeyError, InvalidTermError, LockedError, NotOwnerError]
+
   @doc "Whether the same call could succeed later. What cannot be stored or read never can."
   @spec transient?(reason :: term()) :: boolean()
-  def transient?(%module{}) when module in [CorruptFileError, InvalidKeyError, InvalidTermError],
-    do: false
+  def transient?(%module{}) when module in @lasting, do: false
 
   def transient?({reason, _module, _detail}) when reason in @directory_problems, do: false
   def transient?({:not_supported, _callback}), do: false

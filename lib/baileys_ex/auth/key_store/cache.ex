@@ -87,10 +87,50 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
   @spec gone?(table()) :: boolean()
   def gone?(table), do: :ets.info(table, :type) == :undefined
 
+  @doc "The number by which the backend tells whether somebody else has changed keys: another one than before drops everything."
+  @spec seen(table(), non_neg_integer() | nil) :: :ok
+  def seen(table, number) do
+    case :ets.lookup(table, :seen) do
+      [{:seen, ^number, nil, :pinned}] ->
+        :ok
+
+      before ->
+        # A loader that read before this goes on with a row that is not there any more.
+        if before != [], do: clear(table)
+        :ets.insert(table, {:seen, number, nil, :pinned})
+        :ok
+    end
+  end
+
+  @doc "The last number of `seen/2`."
+  @spec last_seen(table()) :: non_neg_integer() | nil
+  def last_seen(table) do
+    case :ets.lookup(table, :seen) do
+      [{:seen, number, nil, :pinned}] -> number
+      [] -> nil
+    end
+  end
+
+  @doc "Says for good that the claim of this store is lost. `false` where that was known."
+  @spec lose(table(), Exception.t()) :: boolean()
+  def lose(table, error) do
+    new? = :ets.insert_new(table, {:lost, error, nil, :pinned})
+    clear(table)
+    new?
+  end
+
+  @spec held(table()) :: :ok | {:error, Exception.t()}
+  def held(table) do
+    case :ets.lookup(table, :lost) do
+      [] -> :ok
+      [{:lost, error, nil, :pinned}] -> {:error, error}
+    end
+  end
+
   @doc "How many entries are here."
   @spec count(table()) :: non_neg_integer()
   def count(table) do
-    :ets.info(table, :size) - Enum.count([:config, :hand], &:ets.member(table, &1))
+    :ets.info(table, :size) - Enum.count([:config, :hand, :seen, :lost], &:ets.member(table, &1))
   end
 
   defp max_entries(table), do: :ets.lookup_element(table, :config, 3)

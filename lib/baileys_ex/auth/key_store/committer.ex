@@ -9,12 +9,17 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
 
   use GenServer
 
-  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Stepwise}
+  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Stepwise, Tenure}
   alias BaileysEx.Auth.Lock
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Signal.Store.Changes
 
-  @typep request() :: {GenServer.from(), Queue.token() | nil, (() -> Changes.t())}
+  # The last is the number of `Cache.seen/2` that the changes were made under, or `nil`.
+  # Ten thousand stores look twice a millisecond.
+  @look_ms 5_000
+
+  @typep request() ::
+           {GenServer.from(), Queue.token() | nil, (() -> Changes.t()), non_neg_integer() | nil}
 
   @doc "`lock` is held during each commit."
   @spec start_link(store :: pid(), Cache.table(), Backend.t(), lock :: term()) ::
@@ -27,9 +32,10 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
   Commits once, without retrying. With the token of the transaction's lock, which stays locked until
   the commit is over even if the caller dies; a caller that died before is not committed.
   """
-  @spec commit(pid(), Queue.token() | nil, Changes.t()) :: :ok | {:error, term()}
-  def commit(committer, token, changes) do
-    GenServer.call(committer, {:commit, token, Changes.hide(changes)}, :infinity)
+  @spec commit(pid(), Queue.token() | nil, Changes.t(), non_neg_integer() | nil) ::
+          :ok | {:error, term()}
+  def commit(committer, token, changes, seen) do
+    GenServer.call(committer, {:commit, token, Changes.hide(changes), seen}, :infinity)
   catch
     :exit, _reason -> {:error, :store_stopped}
   end
@@ -40,12 +46,13 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
     Process.flag(:trap_exit, true)
     # Messages hold keys: they stay out of crash dumps and process information.
     Process.flag(:sensitive, true)
+    if backend.changes_seen, do: Process.send_after(self(), :look, @look_ms)
     {:ok, %{store: store, cache: cache, backend: backend, lock: lock, requests: []}}
   end
 
   @impl true
-  def handle_call({:commit, token, changes}, from, state) do
-    continue(%{state | requests: [{from, token, changes} | state.requests]})
+  def handle_call({:commit, token, changes, seen}, from, state) do
+    continue(%{state | requests: [{from, token, changes, seen} | state.requests]})
   end
 
   def handle_call(_request, from, state) do
@@ -64,6 +71,16 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
     end
   end
 
+  # Who only reads what is remembered would never learn of another owner.
+  def handle_info(:look, state) do
+    Tenure.look(state.cache, state.backend)
+    Process.send_after(self(), :look, @look_ms)
+    continue(state)
+  rescue
+    # The store is gone.
+    ArgumentError -> continue(state)
+  end
+
   def handle_info(_message, state), do: continue(state)
 
   # The timeout comes when the mailbox is empty: whoever is there by then takes part.
@@ -71,12 +88,13 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
   defp continue(state), do: {:noreply, state, 0}
 
   defp write(requests, state) do
-    tokens = for {_from, token, _changes} when token != nil <- requests, do: token
+    tokens = for {_from, token, _changes, _seen} when token != nil <- requests, do: token
 
     with {:ok, pinned} <- pin(state.store, tokens) do
       held = MapSet.new(pinned)
-      live = Enum.filter(requests, fn {_from, token, _} -> token == nil or token in held end)
-      results = commit_all(Enum.map(live, fn {_from, _token, changes} -> changes.() end), state)
+      live = Enum.filter(requests, fn {_from, token, _, _} -> token == nil or token in held end)
+      batch = Enum.map(live, fn {_from, _token, changes, seen} -> {changes.(), seen} end)
+      results = commit_all(batch, state)
       send(state.store, {:unpin, pinned})
       answer(live, results)
     end
@@ -106,39 +124,57 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
   defp answer(requests, results) do
     requests
     |> Enum.zip(results)
-    |> Enum.each(fn {{from, _token, _changes}, result} -> GenServer.reply(from, result) end)
+    |> Enum.each(fn {{from, _token, _changes, _seen}, result} -> GenServer.reply(from, result) end)
   end
 
   defp commit_all([_, _ | _] = batch, %{backend: backend} = state) do
-    alone = fn -> Enum.map(batch, &commit(&1, state)) end
+    alone = fn -> Enum.map(batch, fn {changes, seen} -> commit(changes, seen, state) end) end
 
-    if Backend.batch?(backend) do
-      case commit(Enum.reduce(batch, &Changes.merge(&2, &1)), state) do
-        :ok -> Enum.map(batch, fn _ -> :ok end)
-        {:error, _reason} -> alone.()
-      end
-    else
-      alone.()
+    # Those that were made under another number have to be told apart.
+    case batch
+         |> Enum.map(fn {_changes, seen} -> seen end)
+         |> Enum.reject(&is_nil/1)
+         |> Enum.uniq() do
+      [_, _ | _] ->
+        alone.()
+
+      seen ->
+        if Backend.batch?(backend),
+          do: together(batch, List.first(seen), alone, state),
+          else: alone.()
     end
   end
 
-  defp commit_all(one_or_none, state), do: Enum.map(one_or_none, &commit(&1, state))
+  defp commit_all(one_or_none, state) do
+    Enum.map(one_or_none, fn {changes, seen} -> commit(changes, seen, state) end)
+  end
 
-  defp commit(%Changes{clear?: false, entries: entries}, state), do: save(entries, state)
+  defp together(batch, seen, alone, state) do
+    merged =
+      batch |> Enum.map(fn {changes, _seen} -> changes end) |> Enum.reduce(&Changes.merge(&2, &1))
 
-  defp commit(%Changes{clear?: true, entries: entries}, %{cache: cache} = state) do
+    case commit(merged, seen, state) do
+      :ok -> Enum.map(batch, fn _ -> :ok end)
+      {:error, _reason} -> alone.()
+    end
+  end
+
+  defp commit(%Changes{clear?: false, entries: entries}, seen, state),
+    do: save(entries, seen, state)
+
+  defp commit(%Changes{clear?: true, entries: entries}, _seen, %{cache: cache} = state) do
     with {:ok, keys} <- Backend.list(state.backend),
-         :ok <- save(Map.merge(Map.new(keys, &{&1, nil}), entries), state) do
+         :ok <- save(Map.merge(Map.new(keys, &{&1, nil}), entries), nil, state) do
       Cache.clear(cache)
       Cache.put(cache, entries)
     end
   end
 
-  defp save(entries, _state) when entries == %{}, do: :ok
+  defp save(entries, _seen, _state) when entries == %{}, do: :ok
 
-  defp save(entries, %{cache: cache, backend: backend}) do
+  defp save(entries, seen, %{cache: cache, backend: backend}) do
     if Backend.batch?(backend) do
-      case Backend.commit(backend, entries) do
+      case Backend.commit(backend, entries, seen) do
         :ok -> Cache.put(cache, entries)
         {:error, reason} -> forget(cache, entries, reason)
       end

@@ -6,7 +6,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
   use GenServer
 
   alias BaileysEx.Auth.KeyStore
-  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer}
+  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer, Tenure}
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Signal.Store.Running
 
@@ -15,6 +15,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
 
   @type config() :: %{
           backend: Backend.t(),
+          tenure: Tenure.t(),
           lock: term(),
           tries: pos_integer(),
           pause_ms: non_neg_integer(),
@@ -37,7 +38,8 @@ defmodule BaileysEx.Auth.KeyStore.Server do
       pause_ms: config.pause_ms
     })
 
-    {:ok, %{table: cache, committer: committer, locks: Queue.new()}}
+    :ok = Tenure.occupy(config.tenure)
+    {:ok, %{table: cache, committer: committer, tenure: config.tenure, locks: Queue.new()}}
   end
 
   @impl true
@@ -90,10 +92,11 @@ defmodule BaileysEx.Auth.KeyStore.Server do
 
   # Lets a commit that is being written end, and no other begin.
   @impl true
-  def terminate(_reason, %{committer: committer}) do
+  def terminate(_reason, %{committer: committer, tenure: tenure}) do
     monitor = Process.monitor(committer)
     Process.exit(committer, :shutdown)
     await_end(monitor)
+    Tenure.finish(tenure)
   end
 
   defp await_end(monitor) do

@@ -43,7 +43,13 @@ defmodule BaileysEx.Auth.Lock.Server do
   def idle?(server \\ __MODULE__), do: GenServer.call(server, :idle?)
 
   @impl true
-  def init([]), do: {:ok, Queue.new()}
+  def init([]) do
+    # The named one, of the node.
+    if Process.info(self(), :registered_name) == {:registered_name, __MODULE__},
+      do: :ets.new(__MODULE__.Places, [:named_table, :public, read_concurrency: true])
+
+    {:ok, Queue.new()}
+  end
 
   @impl true
   def handle_call({:acquire, resource}, from, queue) do

@@ -4,7 +4,7 @@ defmodule BaileysEx.Signal.Store.View do
   # with that process, and the processes that the callback starts may use it too.
   #
   # Rows: `{{type, id}, :read | :written, {:ok, value} | :absent}`, and `:cleared` once everything
-  # that is outside no longer counts.
+  # that is outside no longer counts; `{{:was, {type, id}}, :was, …}` for what was read.
 
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.Changes
@@ -63,6 +63,12 @@ defmodule BaileysEx.Signal.Store.View do
     )
   end
 
+  @doc "What was read from outside, as it was then."
+  @spec reads(t()) :: %{optional(Changes.key()) => {:ok, Store.data_value()} | :absent}
+  def reads(view) do
+    Map.new(:ets.select(view, [{{{:was, :"$1"}, :was, :"$2"}, [], [{{:"$1", :"$2"}}]}]))
+  end
+
   defp clear(view) do
     :ets.delete_all_objects(view)
     :ets.insert(view, {:cleared})
@@ -82,7 +88,12 @@ defmodule BaileysEx.Signal.Store.View do
   defp read(view, type, ids, outside) do
     entries = outside.(ids)
     read = Map.new(ids, &{&1, entry(entries[&1])})
-    rows = for {id, entry} <- read, do: {{type, id}, :read, entry}
+    # The second row stays when the entry is written.
+    rows =
+      for {id, entry} <- read,
+          row <- [{{type, id}, :read, entry}, {{:was, {type, id}}, :was, entry}],
+          do: row
+
     # One that another process of this transaction has written meanwhile stays.
     alive!(fn -> Enum.each(rows, &:ets.insert_new(view, &1)) end)
     read

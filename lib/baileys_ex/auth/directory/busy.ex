@@ -1,0 +1,50 @@
+defmodule BaileysEx.Auth.Directory.Busy do
+  @moduledoc false
+  # Waits for a directory that another process of the operating system has locked: the NIF only
+  # tries, so that no scheduler is held.
+
+  # Commits take a millisecond, a migration of a hundred thousand keys some seconds.
+  @limit_ms 15_000
+  @first_pause_ms 1
+  @longest_pause_ms 20
+
+  @doc "What `try` answers when it is no longer busy, or the last answer when `limit_ms` have passed."
+  @spec wait((() -> answer), non_neg_integer()) :: answer when answer: term()
+  def wait(try, limit_ms \\ @limit_ms) do
+    case try.() do
+      {:error, reason} = answer ->
+        if busy?(reason),
+          do: wait(try, answer, now() + limit_ms, @first_pause_ms),
+          else: answer
+
+      answer ->
+        answer
+    end
+  end
+
+  defp wait(try, answer, deadline, pause) do
+    if now() >= deadline do
+      answer
+    else
+      # Two that wait for each other's pauses would meet for ever.
+      Process.sleep(:rand.uniform(pause))
+
+      case try.() do
+        {:error, reason} = answer ->
+          if busy?(reason),
+            do: wait(try, answer, deadline, min(pause * 2, @longest_pause_ms)),
+            else: answer
+
+        answer ->
+          answer
+      end
+    end
+  end
+
+  defp busy?({:busy, _path, _holder}), do: true
+  # Of a migration.
+  defp busy?({side, {:busy, _path, _holder}}) when side in [:source, :target], do: true
+  defp busy?(_reason), do: false
+
+  defp now, do: System.monotonic_time(:millisecond)
+end
