@@ -81,6 +81,7 @@ defmodule BaileysEx.Auth.MixProject do
         BaileysEx.Auth.FilePersistence,
         BaileysEx.Auth.PersistenceMigration,
         BaileysEx.Auth.Persistence,
+        BaileysEx.Auth.Owner,
         BaileysEx.Auth.Lock
       ],
       "Key store": [

@@ -117,7 +117,10 @@ defmodule BaileysEx.Guides.ErrorsTest do
       {:unsupported_version, 9},
       {:invalid_manifest, "is cut short"},
       {:unsupported_journal, 9},
-      {:recovery_required, "path"}
+      {:recovery_required, "path"},
+      {:busy, "path", "process 1 on host"},
+      {:not_owner, "path", nil},
+      {:changed, "path"}
     ]
   end
 

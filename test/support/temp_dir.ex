@@ -9,7 +9,22 @@ defmodule BaileysEx.Auth.TempDir do
       )
 
     File.mkdir_p!(path)
-    ExUnit.Callbacks.on_exit(fn -> File.rm_rf!(path) end)
+    ExUnit.Callbacks.on_exit(fn -> remove(path, 50) end)
     {:ok, tmp: path}
+  end
+
+  # A store that the test has linked gives its directory back while the test's process has ended.
+  defp remove(path, tries) do
+    case File.rm_rf(path) do
+      {:ok, _removed} ->
+        :ok
+
+      {:error, _posix, _file} when tries > 0 ->
+        Process.sleep(20)
+        remove(path, tries - 1)
+
+      {:error, posix, file} ->
+        raise File.Error, reason: posix, action: "remove", path: file
+    end
   end
 end

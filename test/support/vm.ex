@@ -51,8 +51,11 @@ defmodule BaileysEx.Test.Vm do
   @doc "`kill -9`: it gets no chance to do anything more."
   @spec kill(t()) :: :ok
   def kill(vm) do
-    {:os_pid, os_pid} = Port.info(vm, :os_pid)
-    {_output, 0} = System.cmd("kill", ["-9", "#{os_pid}"])
+    # It may have ended by itself.
+    with {:os_pid, os_pid} <- Port.info(vm, :os_pid) do
+      System.cmd("kill", ["-9", "#{os_pid}"], stderr_to_stdout: true)
+    end
+
     :ok
   end
 

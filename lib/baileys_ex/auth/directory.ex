@@ -10,10 +10,12 @@ defmodule BaileysEx.Auth.Directory do
   alias BaileysEx.Auth
 
   alias BaileysEx.Auth.{
+    Claims,
     InvalidKeyError,
     InvalidTermError,
     Native,
     NativeError,
+    NotOwnerError,
     Persistence,
     State,
     Telemetry
@@ -97,8 +99,17 @@ defmodule BaileysEx.Auth.Directory do
 
     with :ok <- text_types(for {family, id, _change} <- changes, do: {family, id}) do
       Telemetry.span([:commit], describe, fn -> locked(backend, path, &nif.(&1, changes)) end)
+      |> tell_store(backend, path)
     end
   end
+
+  # The store that works on the directory may have nothing to write, and remembers what it read.
+  defp tell_store({:error, %NotOwnerError{} = error} = result, backend, path) do
+    Claims.lost(place(backend, path), error)
+    result
+  end
+
+  defp tell_store(result, _backend, _path), do: result
 
   @doc "Runs a NIF that needs the directory for itself."
   @spec locked(backend(), Path.t(), (Path.t() -> term())) ::

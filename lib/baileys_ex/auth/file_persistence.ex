@@ -35,8 +35,12 @@ defmodule BaileysEx.Auth.FilePersistence do
     * `{:error, {:recovery_required, module, path}}`: an earlier write failed half-way; see
       `recover/1`
 
-  Locks are `:global.trans/3` within one cluster of connected BEAM nodes. Let one program own a
-  directory at a time: Node does not know these locks.
+  Writers of one directory exclude each other, in one VM, in a cluster and between VMs that are not
+  connected, by a lock of the operating system on the file `.baileys_ex.lock` in it; who waits for more
+  than 15 seconds is told `{:error, %BaileysEx.Auth.LockedError{}}`. Where this VM has claimed the
+  directory, as a `BaileysEx.Auth.KeyStore` does, and somebody else has claimed it since, writes answer
+  `{:error, %BaileysEx.Auth.NotOwnerError{}}`.
+  Node.js knows nothing of the lock: stop it first.
   """
 
   @behaviour BaileysEx.Auth.Persistence

@@ -18,7 +18,7 @@ defmodule BaileysEx.Auth.Lock do
   lock; where the caller holds it already, in the caller.
 
   What it does not do: order callers of *different* nodes, exclude nodes that are not connected
-  (each side of a partition goes on), detect a deadlock of two processes that each wait for what
+  (each side of a partition goes on; the file backends have a lock of the operating system for that), detect a deadlock of two processes that each wait for what
   the other holds, or stop the function when the lock server is killed (callers that use `run/2`
   are then still excluded by `:global`).
   """

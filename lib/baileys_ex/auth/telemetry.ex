@@ -27,8 +27,10 @@ defmodule BaileysEx.Auth.Telemetry do
   | `[:baileys_ex_auth, :checkpoint]` | `duration` (sum), `count` | `backend`, `path` |
   | `[:baileys_ex_auth, :recovery]` | `duration` (sum), `count`, `commits` found in the journal | `backend`, `path` |
   | `[:baileys_ex_auth, :migration, :step]` | `duration`, `files` of this step, `done`, `total` | `source_backend`, `target_backend`, `source_path`, `target_path` |
-  | `[:baileys_ex_auth, :owner, :claimed]`, `:lost` and `:released` in its place | none | `backend`, `owner` (a `BaileysEx.Auth.Owner`; of `:lost` the new one, or `nil`) |
   | `[:baileys_ex_auth, :lock, :wait]` | `duration` | `scope`, and for a directory's lock `backend`, `path` |
+  | `[:baileys_ex_auth, :owner, :claimed]` | none | `backend`, `owner` |
+  | `[:baileys_ex_auth, :owner, :lost]` | none | `backend`, `owner` (the new one, or `nil`) |
+  | `[:baileys_ex_auth, :owner, :released]` | none | `backend`, `owner` |
 
     * `backend` is the module, `path` the directory, absolute
     * `type` is the family of the key as a string, `"creds"` for the credentials; `types` is a list
@@ -39,6 +41,7 @@ defmodule BaileysEx.Auth.Telemetry do
     * `recovery` is what the first touch of a directory, or a commit after another VM of the cluster
       was killed, did to complete what was interrupted: a directory whose journal holds anything is
       recovered, whether or not its VM came to a clean end
+    * `owner` is a `BaileysEx.Auth.Owner`
     * `scope` is `:cluster` for a lock among all connected nodes, `:node` for one of this node, and
       `:transaction` for the key of a store's transaction
 

@@ -27,7 +27,7 @@ defmodule BaileysEx.Auth.CLI.Snapshot do
       * 1 - it could not be made, and the target is as it was
       * 2 - wrong usage
 
-    Run it where the directory's owner is: the lock holds within one cluster of connected nodes.
+    The directory may be in use: its lock keeps the owner from writing meanwhile.
     A running application calls `snapshot/2` of its backend.
     """
   end

@@ -38,7 +38,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
       pause_ms: config.pause_ms
     })
 
-    :ok = Tenure.occupy(config.tenure)
+    :ok = Tenure.occupy(config.tenure, cache)
     {:ok, %{table: cache, committer: committer, tenure: config.tenure, locks: Queue.new()}}
   end
 

@@ -5,12 +5,8 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
 
   require Logger
 
-  alias BaileysEx.Auth.{NotOwnerError, Owner, Telemetry}
+  alias BaileysEx.Auth.{Claims, NotOwnerError, Owner, Telemetry}
   alias BaileysEx.Auth.KeyStore.{Backend, Cache}
-  alias BaileysEx.Auth.Lock
-
-  # Which process has which place in this VM. Owned by the lock server, which outlives all stores.
-  @places BaileysEx.Auth.Lock.Server.Places
 
   @type t() :: %{backend: Backend.t(), owner: Owner.t(), place: term() | nil}
 
@@ -20,7 +16,7 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
   """
   @spec begin(Backend.t()) :: {:ok, t()} | {:error, term()}
   def begin(backend) do
-    with :ok <- vacant(Backend.place_of(backend)),
+    with :ok <- Claims.vacant(Backend.place_of(backend)),
          :ok <- Backend.recover(backend),
          owner = Owner.new(),
          :ok <- Backend.claim(backend, owner) do
@@ -29,21 +25,16 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
     end
   end
 
-  @doc "From here on the calling process, a store, has the place."
-  @spec occupy(t()) :: :ok | {:error, {:already_started, pid()}}
-  def occupy(%{place: nil}), do: :ok
-
-  def occupy(%{place: place}) do
-    with :ok <- vacant(place) do
-      :ets.insert(places(), {place, self()})
-      :ok
-    end
+  @doc "From here on the calling process, a store with this table, has the place."
+  @spec occupy(t(), Cache.table()) :: :ok
+  def occupy(%{place: place, backend: backend}, table) do
+    Claims.occupy(place, &told(table, backend, &1))
   end
 
   @doc "Ends it. What cannot be given back now, the next claim takes."
   @spec finish(t()) :: :ok
   def finish(%{backend: backend, owner: owner, place: place}) do
-    if place, do: :ets.delete_object(places(), {place, self()})
+    Claims.vacate(place)
 
     with :ok <- Backend.release(backend, owner) do
       Telemetry.execute([:owner, :released], %{}, metadata(backend, owner))
@@ -87,18 +78,11 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
     :ok
   end
 
-  defp vacant(nil), do: :ok
-
-  defp vacant(place) do
-    case :ets.lookup(places(), place) do
-      [{_place, pid}] -> if Process.alive?(pid), do: {:error, {:already_started, pid}}, else: :ok
-      [] -> :ok
-    end
-  end
-
-  defp places do
-    if :ets.whereis(@places) == :undefined, do: Lock.Server.ensure_started()
-    @places
+  # Where the store has ended meanwhile, nobody needs to be told.
+  defp told(table, backend, error) do
+    lose(table, backend, error)
+  rescue
+    ArgumentError -> :ok
   end
 
   defp metadata(backend, owner), do: %{backend: backend.module, owner: owner}

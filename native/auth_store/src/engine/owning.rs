@@ -148,10 +148,13 @@ impl<D: Disk> Directory<D> {
             return Ok(());
         }
         match Lock::take(&self.disk, &self.path)? {
-            Some(_) | None => Err(Error::Busy {
+            // It could not be written to a moment ago.
+            Some(_) => Err(Error::Busy {
                 path: self.path.clone(),
                 holder: None,
             }),
+            // Such as a link that leads nowhere.
+            None => Err(Error::io(&self.path, std::io::ErrorKind::NotFound.into())),
         }
     }
 

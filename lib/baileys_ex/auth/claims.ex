@@ -1,0 +1,52 @@
+defmodule BaileysEx.Auth.Claims do
+  @moduledoc false
+  # Which store of this VM has which place: a place is what `c:BaileysEx.Auth.Persistence.place/1`
+  # gives. The table is the lock server's, which outlives all stores.
+
+  alias BaileysEx.Auth.Lock.Server
+  alias BaileysEx.Auth.NotOwnerError
+
+  @table BaileysEx.Auth.Lock.Server.Places
+
+  @doc "`{:error, {:already_started, pid}}` where a living store has the place."
+  @spec vacant(place :: term()) :: :ok | {:error, {:already_started, pid()}}
+  def vacant(nil), do: :ok
+
+  def vacant(place) do
+    case :ets.lookup(table(), place) do
+      [{_place, pid, _lost}] ->
+        if Process.alive?(pid), do: {:error, {:already_started, pid}}, else: :ok
+
+      [] ->
+        :ok
+    end
+  end
+
+  @doc "From here on the calling process has the place. `lost` is called when a write finds that it has not."
+  @spec occupy(place :: term(), (NotOwnerError.t() -> term())) :: :ok
+  def occupy(nil, _lost), do: :ok
+
+  def occupy(place, lost) do
+    :ets.insert(table(), {place, self(), lost})
+    :ok
+  end
+
+  @doc "Ends it, if the calling process has the place."
+  @spec vacate(place :: term()) :: :ok
+  def vacate(place) do
+    :ets.match_delete(table(), {place, self(), :_})
+    :ok
+  end
+
+  @doc "Tells the store that has the place of this VM, if one has, what another write there was told."
+  @spec lost(place :: term(), NotOwnerError.t()) :: :ok
+  def lost(place, error) do
+    for {_place, _pid, lost} <- :ets.lookup(table(), place), do: lost.(error)
+    :ok
+  end
+
+  defp table do
+    if :ets.whereis(@table) == :undefined, do: Server.ensure_started()
+    @table
+  end
+end
