@@ -100,6 +100,8 @@ defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
         end
 
         if fate != :new_dies, do: Vm.kill(new)
+        # This VM has the directory open, and was not told of the deaths.
+        :ok = backend.recover(path)
         {:ok, value} = load(backend, path, "a")
         assert "new:" <> _ = value
         assert whole?(backend, path)
