@@ -19,6 +19,7 @@ defmodule BaileysEx.Hostile.FreshVmTest do
       # The fixture itself: a load changes nothing.
       path = Fixtures.path(form)
       terms = Fixtures.load_all!(backend, path)
+      refute File.exists?(Path.join(path, ".baileys_ex.lock"))
 
       firsts =
         terms |> Map.keys() |> Enum.sort() |> Enum.uniq_by(&with({type, _} <- &1, do: type))

@@ -157,7 +157,7 @@ impl<D: Disk> Directory<D> {
         match self.status.load(Ordering::Acquire) {
             OPEN => Ok(()),
             LATCHED => Err(self.recovery_required()),
-            _ => self.exclusive(|writer| self.settle(writer)),
+            _ => self.run(Self::take_existing_lock, |writer| self.settle(writer)),
         }
     }
 
@@ -299,8 +299,16 @@ impl<D: Disk> Directory<D> {
 
     /// Runs one writing operation under the lock, and keeps what its failure says of the directory.
     pub(super) fn exclusive<T>(&self, run: impl FnOnce(&mut Writer) -> Outcome<T>) -> Result<T> {
+        self.run(Self::take_lock, run)
+    }
+
+    fn run<T>(
+        &self,
+        lock: impl FnOnce(&Self, &mut Writer) -> Result<()>,
+        run: impl FnOnce(&mut Writer) -> Outcome<T>,
+    ) -> Result<T> {
         let mut writer = self.writer();
-        let outcome = match self.take_lock(&mut writer) {
+        let outcome = match lock(self, &mut writer) {
             Ok(()) => run(&mut writer),
             Err(error) => Err(error.into()),
         };

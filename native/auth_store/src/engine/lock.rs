@@ -49,9 +49,22 @@ impl<D: Disk> Lock<D> {
     /// Locks a directory; `None` where there is no such directory. [`Error::Busy`] while another one
     /// holds the lock.
     pub fn take(disk: &D, directory: &Path) -> Result<Option<Self>> {
+        Self::take_by(disk, directory, D::open_or_create)
+    }
+
+    /// As [`take`](Self::take), but `None` too where nobody has ever locked the directory.
+    pub(crate) fn take_existing(disk: &D, directory: &Path) -> Result<Option<Self>> {
+        Self::take_by(disk, directory, D::open_write)
+    }
+
+    fn take_by(
+        disk: &D,
+        directory: &Path,
+        open: impl Fn(&D, &Path) -> io::Result<D::File>,
+    ) -> Result<Option<Self>> {
         let path = directory.join(LOCK);
         for _ in 0..ATTEMPTS {
-            let Some(file) = found(disk.open_or_create(&path)).at(&path)? else {
+            let Some(file) = found(open(disk, &path)).at(&path)? else {
                 return Ok(None);
             };
             if !disk.try_lock(&file).at(&path)? {

@@ -115,11 +115,25 @@ impl<D: Disk> Directory<D> {
 
     /// Locks the directory for one operation, unless it is locked already.
     pub(super) fn take_lock(&self, writer: &mut Writer) -> Result<()> {
+        self.take_lock_by(writer, Lock::take)
+    }
+
+    /// As [`take_lock`](Self::take_lock), for what writes only if it must: a directory that nobody has
+    /// written to is left without a lock.
+    pub(super) fn take_existing_lock(&self, writer: &mut Writer) -> Result<()> {
+        self.take_lock_by(writer, Lock::take_existing)
+    }
+
+    fn take_lock_by(
+        &self,
+        writer: &mut Writer,
+        take: impl Fn(&D, &std::path::Path) -> Result<Option<Lock<D>>>,
+    ) -> Result<()> {
         let mut slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_some() {
             return Ok(());
         }
-        match Lock::take(&self.disk, &self.path) {
+        match take(&self.disk, &self.path) {
             Ok(lock) => *slot = lock,
             // Nobody who cannot write needs to keep others from it: reads are served.
             Err(error) if lock::is_read_only(&error) => return Ok(()),

@@ -54,7 +54,17 @@ impl<D: Disk> Directory<D> {
         let mut changes = Changes::default();
         let loaded = journal.load(&mut |change| changes.add(change))?;
         // Only now: a journal of a later version forbids to touch anything.
-        let exists = self.sweep(self.is_locked())?;
+        let exists = match self.sweep(self.is_locked())? {
+            Found::Nothing => false,
+            Found::Directory => true,
+            Found::Leftovers => {
+                self.take_lock(writer)?;
+                if self.is_locked() {
+                    return self.settle(writer);
+                }
+                true
+            }
+        };
         if !exists && restore(&self.disk, &self.path)? {
             self.take_lock(writer)?;
             return self.settle(writer);
@@ -82,6 +92,10 @@ impl<D: Disk> Directory<D> {
         } else if settled && !self.is_latched() {
             self.accept()?;
             old
+        } else if !self.is_locked() {
+            self.take_lock(writer)?;
+            self.require_lock()?;
+            return self.settle(writer);
         } else {
             let position = self.apply_durably(old.as_ref(), &changes.list())?;
             writer.happened.recoveries += 1;
@@ -107,22 +121,35 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Removes unfinished files of ours, if this is locked: others may not be dead. Says whether there is
-    /// a directory.
-    fn sweep(&self, locked: bool) -> Result<bool> {
+    /// Removes unfinished files of ours, if this is locked: else their makers may be alive.
+    fn sweep(&self, locked: bool) -> Result<Found> {
         let mut leftovers = Vec::new();
         let listed = found(self.disk.entries(&self.path, &mut |name, kind| {
-            if locked && kind == Kind::File && names::is_own_temp(name) {
+            if kind == Kind::File && names::is_own_temp(name) {
                 leftovers.push(self.path.join(name));
             }
         }))
         .at(&self.path)?;
+        if listed.is_none() {
+            return Ok(Found::Nothing);
+        }
+        if !locked && !leftovers.is_empty() {
+            return Ok(Found::Leftovers);
+        }
         for path in leftovers {
             // They are never read, so one that stays does no harm.
             let _ = self.disk.remove_file(&path);
         }
-        Ok(listed.is_some())
+        Ok(Found::Directory)
     }
+}
+
+/// What a look at a directory shows before it is settled.
+enum Found {
+    Nothing,
+    Directory,
+    /// Unfinished files, and nobody who may remove them.
+    Leftovers,
 }
 
 /// What a journal comes to: the last change of each file.
