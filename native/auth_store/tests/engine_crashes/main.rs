@@ -5,6 +5,7 @@
 mod errors;
 mod explorer;
 mod images;
+mod interleaved;
 mod owners;
 mod script;
 mod sim;
