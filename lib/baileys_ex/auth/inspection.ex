@@ -15,6 +15,7 @@ defmodule BaileysEx.Auth.Inspection do
     Native,
     NativeError,
     NativeFilePersistence,
+    Owner,
     State,
     Verification
   }
@@ -60,6 +61,7 @@ defmodule BaileysEx.Auth.Inspection do
     * `:unknown`: names with a key's extension and no known family; they are kept, and migrated
     * `:leftovers`: names of interrupted writes, ours or Baileys'; they are never read
     * `:foreign`: other names that are no keys
+    * `:owner`: the `BaileysEx.Auth.Owner` whose store has claimed the directory, or `nil`
     * `:permissions`: what others than the owner can access, `.` being the directory itself; files
       should have mode 0600 and the directory 0700
   """
@@ -82,7 +84,8 @@ defmodule BaileysEx.Auth.Inspection do
           leftovers: [String.t()],
           foreign: [String.t()],
           permissions: [%{name: String.t(), mode: non_neg_integer()}],
-          journal: journal()
+          journal: journal(),
+          owner: Owner.t() | nil
         }
 
   @type option() :: {:backend, module()} | Verification.option()
@@ -109,6 +112,7 @@ defmodule BaileysEx.Auth.Inspection do
          format = Map.fetch!(@formats, module),
          {:ok, census} <- Census.take(path, names, format),
          {:ok, journal} <- journal(module, format, path),
+         {:ok, owner} <- module.owner(path),
          {:ok, survey} <- Verification.survey({module, format}, path, opts) do
       {credentials, state} = credentials(path, format)
 
@@ -130,7 +134,8 @@ defmodule BaileysEx.Auth.Inspection do
          leftovers: census.leftovers,
          foreign: census.foreign,
          permissions: census.permissions,
-         journal: journal
+         journal: journal,
+         owner: owner
        }}
     end
   end

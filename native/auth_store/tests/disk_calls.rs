@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use auth_store::engine::{Disk, Kind, Metadata, RealDisk, SyncPoint};
+use auth_store::engine::{Disk, Kind, Metadata, Owner, RealDisk, SyncPoint};
 use auth_store::layout::Format;
 use auth_store::store::{Key, KeyChange, Store};
 
@@ -266,6 +266,26 @@ fn a_native_deletion_is_one_flush_and_of_nothing_none() {
     assert_eq!(account.commit(0..3, None), expected);
     let nothing = locked([("open", 1), ("read", 2), ("stat", 4)]);
     assert_eq!(account.commit(0..3, None), nothing);
+}
+
+#[test]
+fn under_a_claim_a_commit_reads_the_record_of_the_owner_and_no_more() {
+    for format in [Format::Etf, Format::Json] {
+        let account = account(format, 1);
+        let without = account.save(0..1);
+        account
+            .store
+            .claim(Owner {
+                id: "1".to_owned(),
+                ..Owner::default()
+            })
+            .unwrap();
+        let mut with = account.save(0..1);
+        for call in ["open", "stat", "read"] {
+            *with.get_mut(call).unwrap() -= 1;
+        }
+        assert_eq!(with, without);
+    }
 }
 
 #[test]

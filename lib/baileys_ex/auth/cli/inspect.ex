@@ -59,7 +59,8 @@ defmodule BaileysEx.Auth.CLI.Inspect do
       report
       | backend: Backends.name(report.backend),
         damaged: Failure.files(report.damaged),
-        permissions: permissions
+        permissions: permissions,
+        owner: report.owner && Map.from_struct(report.owner)
     }
   end
 
@@ -93,6 +94,7 @@ defmodule BaileysEx.Auth.CLI.Inspect do
       {"newest change", report.newest_change && DateTime.to_string(report.newest_change)},
       {"pre-keys", report.credentials == :present && pre_keys(report.pre_keys)},
       {"journal", journal(report.journal)},
+      {"owner", report.owner && Terminal.safe(to_string(report.owner))},
       {"damaged", damaged(length(report.damaged), terminal)}
     ]
     |> Enum.map(fn {name, value} -> {name, value || nil} end)
