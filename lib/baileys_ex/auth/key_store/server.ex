@@ -39,6 +39,8 @@ defmodule BaileysEx.Auth.KeyStore.Server do
     })
 
     :ok = Tenure.occupy(config.tenure, cache)
+    # Whatever is remembered from here on is compared with how things are now.
+    Tenure.look(cache, config.backend)
     {:ok, %{table: cache, committer: committer, tenure: config.tenure, locks: Queue.new()}}
   end
 
