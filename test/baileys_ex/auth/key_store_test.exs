@@ -97,7 +97,8 @@ defmodule BaileysEx.Auth.KeyStoreTest do
     end
 
     test "the default backend is the native one" do
-      ref = KeyStore.wrap(start_supervised!(KeyStore))
+      {:ok, tmp: tmp} = BaileysEx.Auth.TempDir.setup_temp_dir(%{})
+      ref = KeyStore.wrap(start_supervised!({KeyStore, persistence_context: tmp}))
       assert Cache.config(ref.table).backend.module == BaileysEx.Auth.NativeFilePersistence
     end
   end

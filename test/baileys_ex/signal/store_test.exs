@@ -1,6 +1,8 @@
 defmodule BaileysEx.Signal.StoreTest do
   use ExUnit.Case, async: true
 
+  import BaileysEx.Auth.TempDir
+
   alias BaileysEx.Auth.{KeyStore, Lock}
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.Memory
@@ -235,14 +237,18 @@ defmodule BaileysEx.Signal.StoreTest do
     end
 
     test "recognises a key store by its pid or name alone" do
-      {:ok, pid} = KeyStore.start_link(name: __MODULE__.NamedKeys)
+      {:ok, tmp: tmp} = setup_temp_dir(%{})
+
+      {:ok, pid} = KeyStore.start_link(name: __MODULE__.NamedKeys, persistence_context: tmp)
+
       store = %Store{module: KeyStore, ref: KeyStore.wrap(pid)}
       for running <- [pid, __MODULE__.NamedKeys], do: assert(Store.wrap_running(running) == store)
     end
 
     test "refuses a store of another module, which lives on with its keys" do
       {:ok, memory} = Memory.start_link()
-      {:ok, keys} = KeyStore.start_link()
+      {:ok, tmp: tmp} = setup_temp_dir(%{})
+      {:ok, keys} = KeyStore.start_link(persistence_context: tmp)
       Store.set(Store.wrap_running(memory), %{session: %{"a" => 1}})
 
       for {wrap, expected} <- [
