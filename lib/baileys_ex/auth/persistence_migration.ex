@@ -64,6 +64,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       families that this library does not know under `:unknown`
     * `:credentials?`: whether the source had credentials
     * `:skipped`: files left out because of `on_corrupt: :skip`
+    * `:dropped`: files of sender keys of which elements that hold no key were left out (`null`, `{}`,
+      a skipped key without its seed), and how many; the rest of the file was carried over
     * `:ignored`: names in the source that are no keys, such as leftovers of interrupted writes
   """
   @type summary() :: %{
@@ -75,6 +77,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           families: %{optional(atom() | String.t()) => pos_integer()},
           credentials?: boolean(),
           skipped: [BaileysEx.Auth.CorruptFileError.t()],
+          dropped: [%{file: String.t(), elements: pos_integer()}],
           ignored: [String.t()],
           bytes_read: non_neg_integer(),
           bytes_written: non_neg_integer()
@@ -164,7 +167,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   end
 
   defp summary(carried, {source_module, _}, {target_module, _}, source, target) do
-    {credentials?, counts, skipped, ignored, bytes_read, bytes_written} = carried
+    {credentials?, counts, skipped, ignored, bytes_read, bytes_written, notes} = carried
+    {dropped} = notes
 
     %{
       source_backend: source_module,
@@ -175,6 +179,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       families: Verification.families(counts),
       credentials?: credentials?,
       skipped: DamagedDirectoryError.files(skipped),
+      dropped: for({file, elements} <- dropped, do: %{file: file, elements: elements}),
       ignored: ignored,
       bytes_read: bytes_read,
       bytes_written: bytes_written

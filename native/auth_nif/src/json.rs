@@ -88,6 +88,7 @@ fn commit_json_values(
     let context = json::EncodeContext {
         local_identity: local_identity.as_deref(),
         now_ms: now_ms(),
+        ..Default::default()
     };
     let encoded = changes
         .iter()

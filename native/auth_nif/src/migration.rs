@@ -220,7 +220,8 @@ fn dialect_terms(dialects: &BTreeMap<Dialect, u64>) -> Vec<(Atom, u64)> {
         .collect()
 }
 
-/// `{has_creds, [{family, count}], skipped, ignored, bytes_read, bytes_written}`
+/// `{has_creds, [{family, count}], skipped, ignored, bytes_read, bytes_written, notes}`; the notes are
+/// `{[{file, dropped}]}`
 fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
     let keys: Vec<(String, u64)> = summary.tally.keys.into_iter().collect();
     (
@@ -230,6 +231,7 @@ fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
         summary.ignored,
         summary.bytes_read,
         summary.bytes_written,
+        (summary.dropped,),
     )
         .encode(env)
 }

@@ -69,6 +69,8 @@ pub struct Summary {
     pub bytes_read: u64,
     pub bytes_written: u64,
     pub skipped: Vec<Damage>,
+    /// Files of which elements that held nothing were left out, and how many.
+    pub dropped: Vec<(String, u64)>,
     pub ignored: Vec<String>,
 }
 
@@ -183,6 +185,7 @@ impl<D: Disk + Clone> Migration<D> {
         Ok(Summary {
             bytes_read: self.survey.bytes(),
             skipped: damaged,
+            dropped: std::mem::take(&mut self.survey.dropped),
             ignored: std::mem::take(&mut self.survey.ignored),
             ..self.writer.summary
         })
@@ -257,6 +260,7 @@ impl Writer {
                 &json::EncodeContext {
                     local_identity: identity,
                     now_ms: self.now_ms,
+                    ..Default::default()
                 },
             ),
         };

@@ -88,6 +88,8 @@ pub struct Survey<D: Disk> {
     bytes: u64,
     local_identity: Option<Vec<u8>>,
     pub damaged: Vec<Damage>,
+    /// Files of which elements that held nothing were left out, and how many.
+    pub dropped: Vec<(String, u64)>,
     /// How many JSON files are in which dialect, of those that tell.
     pub dialects: BTreeMap<json::Dialect, u64>,
     /// Files that are no keys: hidden, temporary, of another extension.
@@ -139,6 +141,7 @@ impl<D: Disk> Survey<D> {
             bytes: 0,
             local_identity: None,
             damaged: Vec::new(),
+            dropped: Vec::new(),
             dialects: BTreeMap::new(),
             ignored,
         })
@@ -198,11 +201,18 @@ impl<D: Disk> Survey<D> {
             }) => return Err(damage(member, problem, true)),
             Err(error) => return Err(damage(String::new(), error.to_string(), false)),
         };
-        let (value, dialect) = self
+        let json::Told {
+            value,
+            dialect,
+            dropped,
+        } = self
             .decode(name, &bytes)
             .map_err(|problem| damage(problem.member, problem.problem, true))?;
         if let Some(dialect) = dialect {
             *self.dialects.entry(dialect).or_default() += 1;
+        }
+        if dropped > 0 {
+            self.dropped.push((name.to_owned(), dropped));
         }
         self.bytes += bytes.len() as u64;
         if is_creds {
@@ -211,7 +221,7 @@ impl<D: Disk> Survey<D> {
         Ok(Some(value))
     }
 
-    fn decode(&self, name: &str, bytes: &[u8]) -> Result<(Value, Option<json::Dialect>), Problem> {
+    fn decode(&self, name: &str, bytes: &[u8]) -> Result<json::Told, Problem> {
         let family = self.family_of(name);
         match self.store.format() {
             Format::Json => {
@@ -220,9 +230,11 @@ impl<D: Disk> Survey<D> {
                 };
                 json::decode_telling(&family, bytes, &context)
             }
-            Format::Etf => self
-                .decode_native(&family, bytes)
-                .map(|value| (value, None)),
+            Format::Etf => self.decode_native(&family, bytes).map(|value| json::Told {
+                value,
+                dialect: None,
+                dropped: 0,
+            }),
         }
     }
 

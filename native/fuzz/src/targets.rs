@@ -49,6 +49,7 @@ pub fn json(data: &[u8]) {
     let writing = EncodeContext {
         local_identity: reading.local_identity,
         now_ms: 1,
+        ..Default::default()
     };
     let _ = json::local_identity(text);
     let Ok(value) = json::decode(family, text, &reading) else {

@@ -126,6 +126,11 @@ defmodule BaileysEx.Auth.CLI.Migrate do
         "left out, cannot be read",
         Enum.map(summary.skipped, &Failure.file/1)
       ),
+      Layout.list(
+        terminal,
+        "useless elements left out of",
+        for(%{file: file, elements: n} <- summary.dropped, do: "#{file}: #{n} without a key")
+      ),
       Layout.list(terminal, "no keys, not migrated", summary.ignored)
     ]
   end

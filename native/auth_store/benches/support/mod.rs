@@ -71,6 +71,7 @@ impl Sample {
             let context = EncodeContext {
                 local_identity: Some(&identity),
                 now_ms: NOW_MS,
+                ..Default::default()
             };
             json = json::encode(family, &value, &context).expect("a session");
         }
@@ -98,6 +99,7 @@ impl Sample {
                 let context = EncodeContext {
                     local_identity: Some(&self.identity),
                     now_ms: NOW_MS,
+                    ..Default::default()
                 };
                 json::encode(family, &self.value, &context)
                     .expect("writable")

@@ -28,6 +28,8 @@ struct Inner {
     problem: Cow<'static, str>,
     /// From the inside out.
     path: Vec<Cow<'static, str>>,
+    /// Nothing is there, rather than something wrong.
+    is_absence: bool,
 }
 
 impl Fault {
@@ -35,7 +37,22 @@ impl Fault {
         Fault(Box::new(Inner {
             problem: problem.into(),
             path: Vec::new(),
+            is_absence: false,
         }))
+    }
+
+    pub(super) fn missing() -> Fault {
+        Fault::new("is missing").absence()
+    }
+
+    /// What was needed is empty: an element of a list that has this fault holds nothing.
+    pub(super) fn absence(mut self) -> Fault {
+        self.0.is_absence = true;
+        self
+    }
+
+    pub(super) fn is_absence(&self) -> bool {
+        self.0.is_absence
     }
 
     pub(super) fn expected(what: &str, found: &str) -> Fault {
@@ -65,7 +82,7 @@ impl Fault {
     }
 
     pub(super) fn into_problem(self, root: &str) -> Problem {
-        let Inner { problem, path } = *self.0;
+        let Inner { problem, path, .. } = *self.0;
         let mut member = String::new();
         if !path.is_empty() {
             member.push_str(root);

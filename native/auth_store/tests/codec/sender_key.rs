@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use auth_store::Value;
+use auth_store::codec::json::{self, DecodeContext, EncodeContext, SenderKeyForm};
 
 use crate::support::*;
 
@@ -15,6 +16,15 @@ fn inside() -> Json {
         .decode(json["data"].as_str().expect("base64"))
         .expect("base64");
     serde_json::from_slice(&bytes).expect("JSON inside")
+}
+
+fn wrapped(states: &Json) -> Json {
+    use base64::Engine;
+    buffer(&base64::engine::general_purpose::STANDARD.encode(states.to_string()))
+}
+
+fn context() -> DecodeContext<'static> {
+    DecodeContext::default()
 }
 
 /// Bytes as plain base64, as 6.7.7 has them.
@@ -59,12 +69,133 @@ fn keys_that_an_old_baileys_lost_are_dropped_and_the_others_kept() {
         &["sender_key_states", "0", "sender_message_keys"],
     );
     assert!(*keys == Value::List(vec![]));
-    // Half a key is no lost key.
-    old[0]["senderMessageKeys"] = json!([{"iteration": 5}]);
+}
+
+/// What Baileys goes over, element by element.
+#[test]
+fn a_useless_element_costs_itself_and_is_counted() {
+    let expected = native(GROUP);
+    let mut states = inside();
+    let skipped = states[0]["senderMessageKeys"].as_array_mut().expect("keys");
+    for useless in [
+        json!(null),
+        json!({}),
+        json!({"iteration": 5}),
+        json!({"iteration": 6, "seed": {}}),
+        json!({"iteration": 7, "seed": buffer("")}),
+        json!({"iteration": 8, "seed": null}),
+        json!("AQID"),
+    ] {
+        skipped.insert(1, useless);
+    }
+    let good = states[0].clone();
+    let list = states.as_array_mut().expect("states");
+    for useless in [
+        json!(null),
+        json!({}),
+        json!([]),
+        json!({"senderKeyId": null, "senderMessageKeys": []}),
+    ] {
+        list.insert(0, useless);
+    }
+    for member in ["senderKeyId", "senderChainKey", "senderSigningKey"] {
+        let mut keyless = good.clone();
+        keyless.as_object_mut().expect("a state").remove(member);
+        keyless["senderMessageKeys"] = json!([]);
+        list.push(keyless);
+    }
+    let file = states.to_string();
+    let told = json::decode_telling("sender-key", file.as_bytes(), &context()).expect("a key");
+    assert_same(&told.value, &expected, "the good state");
+    assert_eq!(told.dropped, 7 + 4 + 3);
+    assert_same(&read("sender-key", &wrapped(&states)), &expected, "inside");
+}
+
+/// A key of which a part is there is damage, and no useless element.
+#[test]
+fn a_damaged_element_is_refused_with_its_place() {
+    let mut states = inside();
+    states[0]["senderMessageKeys"][0]["seed"] = buffer("AQID");
     assert_eq!(
-        refused("sender-key", &old),
-        "sender-key.sender_key_states[].sender_message_keys[].seed: is missing"
+        refused("sender-key", &states),
+        "sender-key.sender_key_states[].sender_message_keys[].seed: \
+         must be 32 bytes long, but is 3"
     );
+    let mut states = inside();
+    states[0]["senderChainKey"]["seed"] = json!(5);
+    assert!(refused("sender-key", &states).ends_with("expected bytes, found a number"));
+}
+
+/// protobuf.js leaves empty lists out.
+#[test]
+fn without_a_list_of_skipped_keys_there_are_none() {
+    let mut states = inside();
+    for state in states.as_array_mut().expect("states") {
+        let state = state.as_object_mut().expect("a state");
+        state.remove("senderMessageKeys");
+    }
+    for json in [states.clone(), wrapped(&states)] {
+        let mut value = read("sender-key", &json);
+        let keys = member(
+            &mut value,
+            &["sender_key_states", "0", "sender_message_keys"],
+        );
+        assert!(*keys == Value::List(vec![]));
+        let again = decode("sender-key", &encode("sender-key", &value).expect("JSON"));
+        assert_same(&again.expect("what was written"), &value, "saved again");
+    }
+}
+
+#[test]
+fn the_form_of_a_file_is_told_by_its_content() {
+    let states = inside();
+    let mut texts = states.clone();
+    plain(&mut texts);
+    let class = json!({"MAX_STATES": 5, "senderKeyStates": []});
+    let explicit = json!({"sender_key_states": [{"x": buffer("AA==")}]});
+    for (json, form) in [
+        (wrapped(&states), Some(SenderKeyForm::Buffer)),
+        (states, Some(SenderKeyForm::List)),
+        (json!([]), Some(SenderKeyForm::List)),
+        (class, Some(SenderKeyForm::List)),
+        (texts, Some(SenderKeyForm::TextList)),
+        (explicit, None),
+        (json!({}), None),
+        (json!(null), None),
+    ] {
+        let file = format!("\u{feff} {json}");
+        assert_eq!(SenderKeyForm::of(file.as_bytes()), form, "{json}");
+    }
+}
+
+#[test]
+fn a_list_is_written_in_its_own_spelling() {
+    let mut tagged = inside();
+    let mut texts = tagged.clone();
+    plain(&mut texts);
+    for (json, form) in [
+        (&mut tagged, SenderKeyForm::List),
+        (&mut texts, SenderKeyForm::TextList),
+    ] {
+        let value = read("sender-key", json);
+        let context = EncodeContext {
+            sender_keys: form,
+            ..EncodeContext::default()
+        };
+        let bytes = json::encode("sender-key", &value, &context).expect("JSON");
+        assert_eq!(SenderKeyForm::of(&bytes), Some(form));
+        assert_same(
+            &decode("sender-key", &bytes).expect("a key"),
+            &value,
+            "again",
+        );
+        let again: Json = serde_json::from_slice(&bytes).expect("JSON");
+        assert!(again[0]["senderSigningKey"].get("private").is_none());
+        assert_eq!(
+            again[0]["senderChainKey"]["seed"].is_string(),
+            form == SenderKeyForm::TextList
+        );
+    }
 }
 
 #[test]
@@ -122,7 +253,16 @@ fn a_record_of_no_states_is_whole() {
         ),
         (atom("sender_key_states"), Value::List(vec![])),
     ]);
-    for json in [json!([]), buffer("W10="), json!({"sender_key_states": []})] {
+    for json in [
+        json!([]),
+        buffer("W10="),
+        json!({"sender_key_states": []}),
+        // Left by 4.4 and 5.0 where a first save was cut.
+        json!({"MAX_STATES": 5, "senderKeyStates": []}),
+        json!(null),
+        json!({}),
+        json!([null, {}]),
+    ] {
         assert_same(&read("sender-key", &json), &empty, &json.to_string());
     }
     assert_eq!(written("sender-key", &empty), buffer("W10="));
@@ -176,8 +316,11 @@ fn what_is_inside_the_bytes_is_checked_too() {
         refused("sender-key", &buffer("W3s=")),
         "is cut off: the JSON ends too early"
     );
-    assert!(refused("sender-key", &buffer("e30=")).ends_with("expected a list, found an object"));
-    assert!(refused("sender-key", &json!({})).starts_with("expected bytes"));
+    assert!(
+        refused("sender-key", &buffer("eyJhIjoxfQ=="))
+            .ends_with("expected a list, found an object")
+    );
+    assert!(refused("sender-key", &json!({"a": 1})).starts_with("expected bytes"));
     assert!(refused("sender-key", &json!(5)).starts_with("expected bytes"));
 }
 

@@ -158,6 +158,7 @@ fn the_local_identity_is_the_file_s_own_else_the_account_s_else_unknown() {
         let ctx = EncodeContext {
             local_identity: identity,
             now_ms: NOW_MS,
+            ..Default::default()
         };
         let bytes = json::encode("session", value, &ctx).expect("a session");
         serde_json::from_slice(&bytes).expect("JSON")

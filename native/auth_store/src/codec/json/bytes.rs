@@ -24,6 +24,7 @@ pub(super) fn read(json: &Json<'_>) -> Outcome<Vec<u8>> {
         Json::Text(text) => from_base64(text),
         Json::Object(pairs) => match tagged(json) {
             Some(bytes) => bytes,
+            None if pairs.is_empty() => Err(Fault::expected("bytes", "another object").absence()),
             None => indexed(pairs).ok_or_else(|| Fault::expected("bytes", "another object")),
         },
         other => Err(Fault::expected("bytes", other.kind())),

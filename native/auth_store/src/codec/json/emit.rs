@@ -13,6 +13,10 @@ pub(super) struct Writer<'c> {
     out: Vec<u8>,
     /// Checks what the tables know and leaves out the rest: what is written is no file.
     pub(super) known_only: bool,
+    /// Bytes are base64 where they would be an object.
+    pub(super) bytes_as_text: bool,
+    /// Bytes that are nil are left out where they would be empty.
+    pub(super) leaves_out_nil: bool,
     /// How many brackets are open.
     pub(super) depth: usize,
 }
@@ -23,6 +27,8 @@ impl<'c> Writer<'c> {
             context,
             out: Vec::new(),
             known_only: false,
+            bytes_as_text: false,
+            leaves_out_nil: false,
             depth: 0,
         }
     }
@@ -40,6 +46,11 @@ impl<'c> Writer<'c> {
             known_only: self.known_only,
             ..Writer::new(self.context)
         }
+    }
+
+    /// What another writer wrote, as it is.
+    pub(super) fn append(&mut self, other: Writer<'_>) {
+        self.out.extend_from_slice(&other.out);
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! The account's identity key out of its creds, which every load of a session asks for.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -50,6 +51,7 @@ fn public_key(json: &Json<'_>) -> Outcome<Vec<u8>> {
     let reader = Reader {
         dialect,
         local_identity: None,
+        dropped: Cell::default(),
     };
     let pair = reader
         .record(&KEY_PAIR, pair)

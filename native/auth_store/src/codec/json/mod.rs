@@ -36,6 +36,8 @@ mod surrogates;
 mod tree;
 mod write;
 
+use std::cell::Cell;
+
 use crate::Value;
 
 use super::Problem;
@@ -47,6 +49,7 @@ use tree::Json;
 
 pub use local_identity::local_identity;
 pub use read::Dialect;
+pub use sender_key::SenderKeyForm;
 
 /// The struct that credentials are at run time.
 pub const STATE_MODULE: &str = "Elixir.BaileysEx.Auth.State";
@@ -65,6 +68,8 @@ pub struct EncodeContext<'a> {
     pub local_identity: Option<&'a [u8]>,
     /// The time of writing in milliseconds, for sessions that do not know when they were used.
     pub now_ms: i64,
+    /// What the readers of the file can read.
+    pub sender_keys: SenderKeyForm,
 }
 
 /// Reads a file of a family of keys, or `"creds"`. A family that Baileys does not have is free-form.
@@ -72,20 +77,29 @@ pub struct EncodeContext<'a> {
 /// A [`Problem`] says what is missing, of another type or length than it must be, not JSON, cut
 /// off, nested too deep, or, in the legacy dialect, an atom or module that no table knows.
 pub fn decode(family: &str, bytes: &[u8], ctx: &DecodeContext) -> Result<Value, Problem> {
-    decode_telling(family, bytes, ctx).map(|(value, _)| value)
+    decode_telling(family, bytes, ctx).map(|told| told.value)
 }
 
-/// As [`decode`], with the dialect; `None` where the file's content is the same in Baileys' and the
-/// explicit one.
-pub fn decode_telling(
-    family: &str,
-    bytes: &[u8],
-    ctx: &DecodeContext,
-) -> Result<(Value, Option<Dialect>), Problem> {
+/// What a file holds, and what is to be said about it.
+pub struct Told {
+    pub value: Value,
+    /// `None` where the content is the same in Baileys' and the explicit dialect.
+    pub dialect: Option<Dialect>,
+    /// How many elements of lists held nothing and were left out.
+    pub dropped: u64,
+}
+
+/// As [`decode`], with what is to be said about the file.
+pub fn decode_telling(family: &str, bytes: &[u8], ctx: &DecodeContext) -> Result<Told, Problem> {
     let table = schema::family(family);
     let decode = |bytes: &[u8]| {
         let json = tree::parse(bytes)?;
-        Ok((read(table, &json, ctx)?, telling_dialect(table, &json)))
+        let (value, dropped) = read(table, &json, ctx)?;
+        Ok(Told {
+            value,
+            dialect: telling_dialect(table, &json),
+            dropped,
+        })
     };
     or_mended(bytes, decode).map_err(|fault| fault.into_problem(family))
 }
@@ -129,16 +143,19 @@ fn write(writer: &mut Writer<'_>, family: &str, value: &Value) -> Result<(), Pro
     written.map_err(|fault| fault.into_problem(family))
 }
 
-fn read(family: &'static Family, json: &Json<'_>, ctx: &DecodeContext) -> Outcome<Value> {
+/// The value, and how many elements held nothing.
+fn read(family: &'static Family, json: &Json<'_>, ctx: &DecodeContext) -> Outcome<(Value, u64)> {
     let reader = Reader {
         dialect: dialect(family, json),
         local_identity: ctx.local_identity,
+        dropped: Cell::default(),
     };
-    match &family.content {
+    let value = match &family.content {
         Content::Plain(kind) => reader.kind(kind, json),
         Content::Session => session::read(&reader, json),
         Content::SenderKey => sender_key::read(&reader, json),
-    }
+    }?;
+    Ok((value, reader.dropped.get()))
 }
 
 fn dialect(family: &Family, json: &Json<'_>) -> Dialect {

@@ -1,6 +1,7 @@
 //! The tables walked from JSON to a run-time term.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use crate::Value;
 
@@ -29,6 +30,8 @@ const MAX_MEMBERS: usize = 24;
 pub(super) struct Reader<'c> {
     pub(super) dialect: Dialect,
     pub(super) local_identity: Option<&'c [u8]>,
+    /// How many elements held nothing and were left out.
+    pub(super) dropped: Cell<u64>,
 }
 
 impl Reader<'_> {
@@ -90,10 +93,16 @@ impl Reader<'_> {
             Kind::BytesOr(_, inner) => self.kind(inner, json),
             Kind::RecordOrBytes(_) if is_bare(json) => self.bytes(json).map(Value::Binary),
             Kind::RecordOrBytes(record) => self.record(record, json),
+            Kind::SenderKeyStates => sender_key::read_states(self, json),
             Kind::SenderMessageKeys => sender_key::read_message_keys(self, json),
             Kind::Free => self.free(json),
             Kind::FreeNamed(names) => self.free(json).map(|value| free_form::rename(value, names)),
         }
+    }
+
+    /// An element that holds nothing is left out, and counted.
+    pub(super) fn drop_element(&self) {
+        self.dropped.set(self.dropped.get() + 1);
     }
 
     pub(super) fn record(&self, record: &'static Record, json: &Json<'_>) -> Outcome<Value> {
@@ -172,8 +181,12 @@ impl Reader<'_> {
             return self.local_identity(&member.kind, json).map(Some);
         }
         let json = match (json, &member.presence) {
+            (Some(Json::Null), Presence::Required) if !may_be_null(&member.kind) => {
+                let null = self.kind(&member.kind, &Json::Null);
+                return null.map(Some).map_err(Fault::absence);
+            }
             (Some(json), Presence::Required) => json,
-            (None, Presence::Required) => return Err(Fault::new("is missing")),
+            (None, Presence::Required) => return Err(Fault::missing()),
             (Some(Json::Null) | None, presence) => {
                 return Ok(match presence {
                     _ if member.key.is_empty() => None,
@@ -320,6 +333,11 @@ impl Reader<'_> {
     }
 }
 
+/// Where null says something.
+fn may_be_null(kind: &Kind) -> bool {
+    matches!(kind, Kind::Closed | Kind::Free | Kind::FreeNamed(_))
+}
+
 fn unknown_member(record: &Record, name: Name<'_>, json: &Json<'_>) -> Outcome<(Value, Value)> {
     let (Name::Plain(name) | Name::Atom(name) | Name::Text(name)) = name;
     let value = free_form::read(json, Style::Verbatim).map_err(|fault| match record.unknown {
@@ -402,9 +420,14 @@ pub(super) fn check_length(bytes: &[u8], lengths: &[usize]) -> Outcome<()> {
         return Ok(());
     }
     let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
-    Err(Fault::new(format!(
+    let fault = Fault::new(format!(
         "must be {} bytes long, but is {}",
         lengths.join(" or "),
         bytes.len()
-    )))
+    ));
+    Err(if bytes.is_empty() {
+        fault.absence()
+    } else {
+        fault
+    })
 }

@@ -16,7 +16,7 @@ mod keys;
 
 pub(super) use creds::STATE;
 pub(super) use keys::{
-    KEY_PAIR, SENDER_KEY_RECORD, SENDER_KEY_STATES, SENDER_MESSAGE_KEY, SESSION_RECORD,
+    KEY_PAIR, SENDER_KEY_RECORD, SENDER_KEY_STATE, SENDER_MESSAGE_KEY, SESSION_RECORD,
 };
 
 /// A table of members.
@@ -98,6 +98,8 @@ pub(super) enum Kind {
     /// A record, or the bytes of its first member bare, as baileys_ex has them: Baileys can only use
     /// the record, and so it is written.
     RecordOrBytes(&'static Record),
+    /// Elements that hold no key are left out.
+    SenderKeyStates,
     SenderMessageKeys,
     /// Anything JSON can hold.
     Free,
@@ -292,6 +294,7 @@ fn collect_kind(kind: &'static Kind, atoms: &mut HashSet<&'static str>) {
         }
         Kind::Record(record) | Kind::RecordOrBytes(record) => collect_record(record, atoms),
         Kind::FreeNamed(names) => atoms.extend(names.iter().map(|(_, atom)| *atom)),
+        Kind::SenderKeyStates => collect_record(&keys::SENDER_KEY_STATE, atoms),
         Kind::SenderMessageKeys => collect_record(&keys::SENDER_MESSAGE_KEY, atoms),
         Kind::Code(codes) => atoms.extend(codes.iter().map(|(_, name)| *name)),
         Kind::Word(words) => atoms.extend(words.iter()),

@@ -90,6 +90,7 @@ impl Writer<'_> {
                 Value::Binary(bytes) => self.bytes(bytes, Form::Own, lengths),
                 other => self.kind(inner, other),
             },
+            Kind::SenderKeyStates => sender_key::write_states(self, value),
             Kind::SenderMessageKeys => sender_key::write_message_keys(self, value),
             Kind::RecordOrBytes(record) => match value {
                 Value::Binary(_) => self.record(record, &first_member(record, value)),
@@ -176,6 +177,7 @@ impl Writer<'_> {
     fn is_left_out(&self, kind: &Kind, value: &Value) -> bool {
         match (kind, value) {
             (Kind::TextOrNil | Kind::Word(_), Value::Binary(text)) => text.is_empty(),
+            (Kind::BytesOrNil(_), Value::Nil) => self.leaves_out_nil,
             (Kind::LocalIdentity, Value::Binary(identity)) => {
                 self.context.local_identity == Some(identity)
             }
@@ -203,7 +205,8 @@ impl Writer<'_> {
     fn bytes(&mut self, bytes: &[u8], form: Form, lengths: &[usize]) -> Outcome<()> {
         check_length(bytes, lengths)?;
         match form {
-            Form::Own => self.tagged(bytes)?,
+            Form::Own if !self.bytes_as_text => self.tagged(bytes)?,
+            Form::Own => self.base64(bytes),
             Form::Text => self.base64(bytes),
         }
         Ok(())

@@ -85,6 +85,7 @@ pub fn encode(family: &str, value: &Value) -> Result<Vec<u8>, auth_store::codec:
         &EncodeContext {
             local_identity: Some(&identity),
             now_ms: NOW_MS,
+            ..Default::default()
         },
     )
 }

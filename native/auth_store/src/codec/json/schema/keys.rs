@@ -120,17 +120,11 @@ static PENDING_PRE_KEY: Record = map(&[
 pub(in super::super) static SENDER_KEY_RECORD: Record = Record {
     module: Some("Elixir.BaileysEx.Signal.Group.SenderKeyRecord"),
     also: None,
-    members: &[required(
-        "",
-        "sender_key_states",
-        Kind::List(&Kind::Record(&SENDER_KEY_STATE)),
-    )],
+    members: &[required("", "sender_key_states", Kind::SenderKeyStates)],
     unknown: Unknown::Nowhere,
 };
 
-pub(in super::super) static SENDER_KEY_STATES: Kind = Kind::List(&Kind::Record(&SENDER_KEY_STATE));
-
-static SENDER_KEY_STATE: Record = structure(
+pub(in super::super) static SENDER_KEY_STATE: Record = structure(
     "Elixir.BaileysEx.Signal.Group.SenderKeyState",
     &[
         required("senderKeyId", "sender_key_id", Kind::Int),
@@ -144,10 +138,12 @@ static SENDER_KEY_STATE: Record = structure(
             "sender_signing_key",
             Kind::Record(&SENDER_SIGNING_KEY),
         ),
-        required(
+        // Left out by protobuf.js where it is empty: Baileys before 6.7.19.
+        member(
             "senderMessageKeys",
             "sender_message_keys",
             Kind::SenderMessageKeys,
+            Presence::Default(|| Value::List(Vec::new())),
         ),
     ],
 );
