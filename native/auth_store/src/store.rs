@@ -151,6 +151,7 @@ impl<D: Disk> Store<D> {
     pub fn load(&self, key: Key<'_>) -> Result<Vec<u8>> {
         if let Some(name) = self.file_of(key)?
             && let Some(bytes) = self.directory.read(&name)?
+            && !self.is_deleted(key, &bytes)
         {
             return Ok(bytes);
         }
@@ -159,6 +160,11 @@ impl<D: Disk> Store<D> {
             self.refuse_other_backend()?;
         }
         Err(Error::NotFound)
+    }
+
+    /// A key whose file holds `null` has been deleted; credentials never are.
+    fn is_deleted(&self, key: Key<'_>, bytes: &[u8]) -> bool {
+        key != Key::Creds && self.format == Format::Json && json::is_null(bytes)
     }
 
     /// Refuses a directory of the other backend before anything in it is settled: its journal is not

@@ -201,6 +201,9 @@ impl<D: Disk> Survey<D> {
             }) => return Err(damage(member, problem, true)),
             Err(error) => return Err(damage(String::new(), error.to_string(), false)),
         };
+        if !is_creds && self.store.format() == Format::Json && json::is_null(&bytes) {
+            return Ok(None);
+        }
         let json::Told {
             value,
             dialect,

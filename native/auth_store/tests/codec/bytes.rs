@@ -59,7 +59,11 @@ fn anything_else_is_refused_and_named() {
     let wrong = [
         (json!(null), "found null"),
         (json!(7), "found a number"),
-        (json!([1, 2]), "found a list"),
+        (json!([1, 2]), "must be 32 bytes long, but is 2"),
+        (json!([1, 256]), "is not a list of bytes"),
+        (json!({"data": "?"}), "is not base64"),
+        (json!({"$binary": "AQID", "x": 1}), "found another object"),
+        (json!("0102"), "must be 32 bytes long, but is 3"),
         (json!({}), "found another object"),
         (json!("not base64!"), "is not base64"),
         (buffer("IPSM====RzJl"), "is not base64"),
@@ -94,4 +98,29 @@ fn anything_else_is_refused_and_named() {
         message,
         "pre-key.public: must be 32 or 33 bytes long, but is 3"
     );
+}
+
+#[test]
+fn spellings_of_other_stores_are_read_where_bytes_are_expected() {
+    let bytes: Vec<u8> = (0..32).collect();
+    let base64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    for spelling in [
+        json!(bytes),
+        json!({"data": base64}),
+        json!({"data": bytes}),
+        json!({"$binary": {"base64": base64, "subType": "00"}}),
+        json!({"$binary": base64, "$type": "00"}),
+        json!(hex),
+        json!(hex.to_uppercase()),
+    ] {
+        let value = read("pre-key", &pre_key(spelling.clone()));
+        assert!(
+            value.get("private") == Some(&Value::Binary(bytes.clone())),
+            "{spelling}"
+        );
+        assert_eq!(written("pre-key", &value)["private"], buffer(base64));
+    }
+    let one = json!(bytes);
+    assert!(read("identity-key", &one) == Value::Binary(bytes));
 }

@@ -154,7 +154,7 @@ fn wrong_types_and_lengths_are_refused_and_named() {
     let wrong = [
         (
             "registrationId",
-            json!("253"),
+            json!("0253"),
             "registration_id: expected an integer",
         ),
         (
@@ -167,43 +167,17 @@ fn wrong_types_and_lengths_are_refused_and_named() {
             json!(5),
             "adv_secret_key: expected a string",
         ),
-        (
-            "registered",
-            json!("true"),
-            "registered: expected a boolean",
-        ),
         ("me", json!("me"), "me: expected an object"),
         ("me", json!({"id": 1}), "me.id: expected a string"),
-        (
-            "signalIdentities",
-            json!({}),
-            "signal_identities: expected a list",
-        ),
         (
             "account",
             json!({"details": 5}),
             "account.details: expected bytes",
         ),
-        ("routingInfo", json!(["x"]), "routing_info: expected bytes"),
         (
-            "signalIdentities",
-            json!([{"identifier": {"name": "x", "deviceId": 0}, "identifierKey": "AQID"}]),
-            "signal_identities[].identifier_key: must be 32 or 33 bytes long, but is 3",
-        ),
-        (
-            "processedHistoryMessages",
-            json!([{"key": {"id": 5}}]),
-            "processed_history_messages[].key.id: expected a string",
-        ),
-        (
-            "processedHistoryMessages",
-            json!([{"key": {}, "messageTimestamp": "soon"}]),
-            "processed_history_messages[].message_timestamp: expected a decimal number",
-        ),
-        (
-            "additionalData",
-            json!({"a": {"b": [{"type": "Buffer", "data": "?"}]}}),
-            "additional_data.a.b[]: is not base64",
+            "nextPreKeyId",
+            json!("many"),
+            "next_pre_key_id: expected an integer",
         ),
     ];
     for (name, json, problem) in wrong {
@@ -221,6 +195,107 @@ fn wrong_types_and_lengths_are_refused_and_named() {
         refused("creds", &creds),
         "creds.signed_pre_key.signature: must be 64 bytes long, but is 32"
     );
+}
+
+/// Baileys reads each of these.
+#[test]
+fn what_cryptography_does_not_need_is_carried_as_it_was_found() {
+    let strange = [
+        json!(12_345_678),
+        json!("text"),
+        json!(1.5),
+        json!(true),
+        json!([]),
+        json!([{"x": null}, "y", 7]),
+        json!({"x": [1, 2, {"type": "Buffer", "data": "AQID"}]}),
+        json!({"type": "Buffer", "data": "?"}),
+    ];
+    let members: [&[&str]; 15] = [
+        &["pairingCode"],
+        &["lastPropHash"],
+        &["platform"],
+        &["registered"],
+        &["myAppStateKeyId"],
+        &["lastAccountSyncTimestamp"],
+        &["accountSettings"],
+        &["accountSettings", "unarchiveChats"],
+        &["accountSyncCounter"],
+        &["processedHistoryMessages"],
+        &["signalIdentities"],
+        &["me", "name"],
+        &["me", "lid"],
+        &["additionalData"],
+        &["additionalData", "inside"],
+    ];
+    for path in members {
+        for value in &strange {
+            let mut json = baileys("creds");
+            let mut place = &mut json;
+            for name in path {
+                place = &mut place[*name];
+            }
+            *place = value.clone();
+            // An empty list of identities is as good as none, and settings get their defaults.
+            let is_usual = match path[0] {
+                "signalIdentities" => value == &json!([]),
+                "accountSettings" => path.len() == 1 && value.is_object(),
+                _ => false,
+            };
+            if is_usual {
+                continue;
+            }
+            let read = read("creds", &json);
+            let again = written("creds", &read);
+            assert_eq!(again[path[0]], json[path[0]], "{path:?}: {value}");
+            json::check_known("creds", &read).expect("what was read is in order");
+        }
+    }
+}
+
+#[test]
+fn one_strange_entry_of_the_history_leaves_the_others_as_they_are() {
+    let mut json = baileys("creds");
+    json["processedHistoryMessages"] = json!([
+        {"messageTimestamp": 5},
+        {"key": {"id": 7, "fromMe": 1, "remoteJid": "a@b"}, "messageTimestamp": 6},
+        "not an entry",
+        {"key": {"id": "whole"}, "messageTimestamp": 8},
+    ]);
+    let mut value = read("creds", &json);
+    let id = member(
+        &mut value,
+        &["processed_history_messages", "3", "key", "id"],
+    );
+    assert!(*id == text("whole"));
+    assert_eq!(written("creds", &value), json);
+}
+
+#[test]
+fn integers_may_be_decimal_text() {
+    let mut json = baileys("creds");
+    for name in [
+        "registrationId",
+        "nextPreKeyId",
+        "firstUnuploadedPreKeyId",
+        "accountSyncCounter",
+    ] {
+        let number = json[name].clone();
+        json[name] = json!(number.to_string());
+        let value = read("creds", &json);
+        json[name] = number;
+        assert_eq!(written("creds", &value)[name], json[name], "{name}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_in_front_is_passed_over() {
+    let json = [b"\xEF\xBB\xBF", baileys("creds").to_string().as_bytes()].concat();
+    assert_same(
+        &decode("creds", &json).expect("with a mark"),
+        &read("creds", &baileys("creds")),
+        "creds with a mark",
+    );
+    assert_eq!(json::local_identity(&json).expect("with a mark").len(), 33);
 }
 
 #[test]
@@ -366,7 +441,8 @@ fn timestamps_read_in_all_their_spellings() {
         );
         assert!(*found == Value::Int(expected), "{spelling}");
     }
-    for wrong in [
+    // Anything else is carried as it was found.
+    for strange in [
         json!(""),
         json!("5s"),
         json!("05"),
@@ -376,8 +452,9 @@ fn timestamps_read_in_all_their_spellings() {
         json!(true),
     ] {
         let mut json = baileys("creds");
-        json["processedHistoryMessages"] = json!([{"key": {"id": "1"}, "messageTimestamp": wrong}]);
-        refused("creds", &json);
+        json["processedHistoryMessages"] =
+            json!([{"key": {"id": "1"}, "messageTimestamp": strange}]);
+        assert_eq!(written("creds", &read("creds", &json)), json, "{strange}");
     }
 }
 

@@ -310,3 +310,25 @@ fn skipped_keys_are_written_by_number_and_chains_by_name() {
     assert!(places(&["2\":", "9\":", "10\":", "100\":"]).is_sorted());
     assert!(places(&["BRYztv", "BWnM", "BZQabx", "BZSQyj"]).is_sorted());
 }
+
+#[test]
+fn a_chain_may_lack_its_map_of_skipped_keys() {
+    let mut json = baileys("session-15559990002.0");
+    let whole = read("session", &json);
+    let sessions = json["_sessions"].as_object_mut().expect("sessions");
+    for session in sessions.values_mut() {
+        for chain in session["_chains"]
+            .as_object_mut()
+            .expect("chains")
+            .values_mut()
+        {
+            if chain["messageKeys"] == json!({}) {
+                chain
+                    .as_object_mut()
+                    .expect("a chain")
+                    .remove("messageKeys");
+            }
+        }
+    }
+    assert_same(&read("session", &json), &whole, "a session");
+}

@@ -7,6 +7,10 @@
 //! | `{"buffer":true,"data":…}` | Baileys before `BufferJSON` wrote a type |
 //! | `{"0":1,"1":2}` | `JSON.stringify` of a `Uint8Array` |
 //! | `"<base64>"` | libsignal, protobuf.js |
+//! | `[1,2]`, `{"data":…}` | other stores of Baileys' state |
+//! | `{"$binary":{"base64":…}}`, `{"$binary":…,"$type":…}` | MongoDB's extended JSON |
+//!
+//! Where the length is known, hexadecimal text is read too.
 
 use std::borrow::Cow;
 
@@ -22,7 +26,8 @@ use super::tree::Json;
 pub(super) fn read(json: &Json<'_>) -> Outcome<Vec<u8>> {
     match json {
         Json::Text(text) => from_base64(text),
-        Json::Object(pairs) => match tagged(json) {
+        Json::List(items) => listed(items),
+        Json::Object(pairs) => match tagged(json).or_else(|| untagged(pairs)) {
             Some(bytes) => bytes,
             None if pairs.is_empty() => Err(Fault::expected("bytes", "another object").absence()),
             None => indexed(pairs).ok_or_else(|| Fault::expected("bytes", "another object")),
@@ -62,12 +67,62 @@ pub(super) fn tagged(json: &Json<'_>) -> Option<Outcome<Vec<u8>>> {
     };
     match data {
         Json::Text(text) => Some(from_base64(text)),
-        Json::List(items) => {
-            let bytes = items.iter().map(byte).collect::<Option<Vec<u8>>>();
-            Some(bytes.ok_or_else(|| Fault::new("is not a list of bytes")))
-        }
+        Json::List(items) => Some(listed(items)),
         _ => None,
     }
+}
+
+fn listed(items: &[Json<'_>]) -> Outcome<Vec<u8>> {
+    let bytes = items.iter().map(byte).collect::<Option<Vec<u8>>>();
+    bytes.ok_or_else(|| Fault::new("is not a list of bytes"))
+}
+
+/// Objects that only where bytes are expected can be nothing else: a Buffer without its type, and
+/// what MongoDB exports.
+fn untagged(pairs: &[(Cow<'_, str>, Json<'_>)]) -> Option<Outcome<Vec<u8>>> {
+    match pairs {
+        [(name, Json::Text(text))] if name == "data" => Some(from_base64(text)),
+        [(name, Json::List(items))] if name == "data" => Some(listed(items)),
+        _ => mongo(pairs),
+    }
+}
+
+/// `{"$binary":{"base64":…,"subType":…}}`, and in the older form `{"$binary":…,"$type":…}`.
+fn mongo(pairs: &[(Cow<'_, str>, Json<'_>)]) -> Option<Outcome<Vec<u8>>> {
+    let (_, binary) = pairs.iter().find(|(name, _)| name == "$binary")?;
+    let known = pairs
+        .iter()
+        .all(|(name, _)| matches!(name.as_ref(), "$binary" | "$type"));
+    let text = match binary {
+        Json::Text(text) => Some(text.as_ref()),
+        Json::Object(_) => binary.get("base64").and_then(Json::text),
+        _ => None,
+    };
+    text.filter(|_| known).map(from_base64)
+}
+
+/// Whether JSON that is no text can only be bytes, where a record or bytes are expected.
+pub(super) fn are_spelled(json: &Json<'_>) -> bool {
+    match json {
+        Json::List(items) => !items.is_empty() && items.iter().all(|item| byte(item).is_some()),
+        Json::Object(pairs) => mongo(pairs).is_some(),
+        _ => false,
+    }
+}
+
+/// Two hexadecimal digits for each byte.
+pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    digits
+        .chunks_exact(2)
+        .map(|pair| {
+            let [high, low] = [pair[0], pair[1]].map(|digit| char::from(digit).to_digit(16));
+            u8::try_from(high? * 16 + low?).ok()
+        })
+        .collect()
 }
 
 fn is_tag(tag: &str, marker: &Json<'_>) -> bool {

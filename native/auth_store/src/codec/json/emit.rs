@@ -57,6 +57,21 @@ impl<'c> Writer<'c> {
         self.out
     }
 
+    /// Where the text is now, for [`back_to`](Self::back_to).
+    pub(super) fn mark(&self) -> (usize, usize) {
+        (self.out.len(), self.depth)
+    }
+
+    pub(super) fn since(&self, (length, _): (usize, usize)) -> &[u8] {
+        &self.out[length..]
+    }
+
+    /// Takes back what was written since.
+    pub(super) fn back_to(&mut self, (length, depth): (usize, usize)) {
+        self.out.truncate(length);
+        self.depth = depth;
+    }
+
     pub(super) fn list(
         &mut self,
         items: &[Value],

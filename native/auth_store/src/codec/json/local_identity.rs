@@ -32,7 +32,7 @@ pub fn local_identity(creds: &[u8]) -> Result<Vec<u8>, Problem> {
 }
 
 fn parse(creds: &[u8]) -> Outcome<Json<'_>> {
-    let mut deserializer = serde_json::Deserializer::from_slice(creds);
+    let mut deserializer = serde_json::Deserializer::from_slice(tree::without_mark(creds));
     let json = deserializer
         .deserialize_map(Members)
         .and_then(|json| deserializer.end().map(|()| json));

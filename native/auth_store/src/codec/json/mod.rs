@@ -112,6 +112,11 @@ fn or_mended<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Outcome<T>) -> Outcome<T
     })
 }
 
+/// Whether a file holds `null` and nothing else: what some stores leave of a key that was deleted.
+pub fn is_null(bytes: &[u8]) -> bool {
+    tree::without_mark(bytes).trim_ascii() == b"null"
+}
+
 /// Writes a term as Baileys would.
 ///
 /// A [`Problem`] names the member that is missing or of another type or length than it must be, or

@@ -36,7 +36,24 @@ pub(super) struct Reader<'c> {
 
 impl Reader<'_> {
     pub(super) fn kind(&self, kind: &'static Kind, json: &Json<'_>) -> Outcome<Value> {
+        match self.strictly(kind, json) {
+            Err(_) if kind.is_lenient() => self.carried(json),
+            outcome => outcome,
+        }
+    }
+
+    /// As the file has it, to be written back so.
+    fn carried(&self, json: &Json<'_>) -> Outcome<Value> {
+        if self.dialect == Dialect::Legacy {
+            legacy::free(json)
+        } else {
+            free_form::read(json, Style::Verbatim)
+        }
+    }
+
+    fn strictly(&self, kind: &'static Kind, json: &Json<'_>) -> Outcome<Value> {
         match kind {
+            Kind::Carried(inner) => self.kind(inner, json),
             Kind::Bytes(_, lengths) => self.bytes_of(json, lengths).map(Value::Binary),
             Kind::BytesOrNil(lengths) => {
                 // What `JSON.stringify` makes of an empty Uint8Array.
@@ -54,7 +71,7 @@ impl Reader<'_> {
                 Some(text) => Ok(Value::text(text)),
                 None => bytes::read(json).map(Value::Binary),
             },
-            Kind::Text => self.text(json).map(|text| Value::text(text.into_owned())),
+            Kind::Text | Kind::Vital => self.text(json).map(|text| Value::text(text.into_owned())),
             Kind::TextOrNil => {
                 let text = self.text(json)?;
                 Ok(if text.is_empty() {
@@ -266,9 +283,20 @@ impl Reader<'_> {
     }
 
     fn bytes_of(&self, json: &Json<'_>, lengths: &[usize]) -> Outcome<Vec<u8>> {
-        let bytes = self.bytes(json)?;
-        check_length(&bytes, lengths)?;
-        Ok(bytes)
+        let bytes = self.bytes(json);
+        if bytes
+            .as_ref()
+            .is_ok_and(|bytes| check_length(bytes, lengths).is_ok())
+        {
+            return bytes;
+        }
+        // Twice as many digits as bytes: as base64 that is never of the same length.
+        if let Some(bytes) = json.text().and_then(bytes::from_hex)
+            && lengths.contains(&bytes.len())
+        {
+            return Ok(bytes);
+        }
+        bytes.and_then(|bytes| check_length(&bytes, lengths).map(|()| bytes))
     }
 
     fn bytes(&self, json: &Json<'_>) -> Outcome<Vec<u8>> {
@@ -349,7 +377,7 @@ fn unknown_member(record: &Record, name: Name<'_>, json: &Json<'_>) -> Outcome<(
 
 /// Whether JSON spells bytes.
 fn is_bare(json: &Json<'_>) -> bool {
-    json.text().is_some() || free_form::as_bytes(json).is_some()
+    json.text().is_some() || bytes::are_spelled(json) || free_form::as_bytes(json).is_some()
 }
 
 fn plain<'j, 'a>(
@@ -363,8 +391,10 @@ fn known<'n>(text: Option<&str>, mut names: impl Iterator<Item = &'n str>) -> Op
     names.find(|name| *name == text)
 }
 
+/// An integer, or its decimal digits as text: databases give them back so.
 pub(super) fn int(json: &Json<'_>) -> Outcome<i128> {
     json.int()
+        .or_else(|| decimal(json.text()?))
         .ok_or_else(|| Fault::expected("an integer", json.kind()))
 }
 

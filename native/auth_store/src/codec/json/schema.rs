@@ -101,11 +101,32 @@ pub(super) enum Kind {
     /// Elements that hold no key are left out.
     SenderKeyStates,
     SenderMessageKeys,
+    /// The same, but what is of another shape is carried as it was found: it must not make an account
+    /// unreadable that Baileys reads. The leaves of [`is_lenient`](Kind::is_lenient) are so anyway.
+    Carried(&'static Kind),
+    /// Text that an account cannot do without.
+    Vital,
     /// Anything JSON can hold.
     Free,
     /// The same, but for members that have two names: Baileys' and that of baileys_ex, an atom. Read
     /// and written under Baileys'.
     FreeNamed(&'static [(&'static str, &'static str)]),
+}
+
+impl Kind {
+    /// Whether what is of another type than this is carried as it was found, and written so. Strict is
+    /// what cryptography and identity need: keys, signatures, counters, and ids of keys.
+    pub(super) fn is_lenient(&self) -> bool {
+        matches!(
+            self,
+            Kind::Carried(_)
+                | Kind::Text
+                | Kind::TextOrNil
+                | Kind::Bool
+                | Kind::Timestamp(_)
+                | Kind::Word(_)
+        )
+    }
 }
 
 /// How a leaf is written.
@@ -165,7 +186,7 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "sender-key-memory",
-        content: Content::Plain(Kind::Map(Keys::Text, &Kind::Bool)),
+        content: Content::Plain(Kind::Carried(&Kind::Map(Keys::Text, &Kind::Bool))),
         marker: None,
     },
     Family {
@@ -185,7 +206,7 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "device-list",
-        content: Content::Plain(Kind::List(&Kind::Text)),
+        content: Content::Plain(Kind::Carried(&Kind::List(&Kind::Text))),
         marker: None,
     },
     Family {
@@ -289,7 +310,10 @@ fn collect_record(record: &'static Record, atoms: &mut HashSet<&'static str>) {
 
 fn collect_kind(kind: &'static Kind, atoms: &mut HashSet<&'static str>) {
     match kind {
-        Kind::List(inner) | Kind::Map(_, inner) | Kind::BytesOr(_, inner) => {
+        Kind::List(inner)
+        | Kind::Map(_, inner)
+        | Kind::BytesOr(_, inner)
+        | Kind::Carried(inner) => {
             collect_kind(inner, atoms);
         }
         Kind::Record(record) | Kind::RecordOrBytes(record) => collect_record(record, atoms),

@@ -86,6 +86,7 @@ impl<'a> Json<'a> {
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Outcome<Json<'_>> {
+    let bytes = without_mark(bytes);
     // Checked once for all strings together.
     let text = std::str::from_utf8(bytes).map_err(|_| Fault::new("is not UTF-8"))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -93,6 +94,11 @@ pub(super) fn parse(bytes: &[u8]) -> Outcome<Json<'_>> {
         .deserialize(&mut deserializer)
         .and_then(|json| deserializer.end().map(|()| json))
         .map_err(|error| syntax(bytes, &error))
+}
+
+/// Editors on Windows put a byte-order mark in front.
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
 /// Says where the text breaks, in words of our own: the parser's might show some of it.

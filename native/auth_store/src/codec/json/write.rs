@@ -7,9 +7,9 @@ use crate::Value;
 use super::super::fault::{Fault, Outcome};
 use super::emit::{Writer, out_of_range};
 use super::free_form::{self, Style};
-use super::read::check_length;
+use super::read::{Dialect, Reader, check_length};
 use super::schema::{Form, Keys, Kind, Member, Presence, Record, Unknown};
-use super::{bytes, legacy, sender_key};
+use super::{bytes, legacy, sender_key, tree};
 
 /// A map sorted into the members of a table, in its order, and the others.
 pub(super) struct Fields<'v> {
@@ -21,7 +21,38 @@ pub(super) struct Fields<'v> {
 
 impl Writer<'_> {
     pub(super) fn kind(&mut self, kind: &'static Kind, value: &Value) -> Outcome<()> {
+        let mark = self.mark();
+        let outcome = self.strictly(kind, value);
+        if outcome.is_ok() || !kind.is_lenient() {
+            return outcome;
+        }
+        // As it was found.
+        self.back_to(mark);
+        if self.known_only {
+            self.raw("null");
+            return Ok(());
+        }
+        match free_form::write(self, value, Style::Verbatim) {
+            Ok(()) if self.reads_back(mark, kind, value) => Ok(()),
+            _ => outcome,
+        }
+    }
+
+    /// Whether what was written since is read as this value: what would come back as something else,
+    /// such as bytes, was never carried.
+    fn reads_back(&self, mark: (usize, usize), kind: &'static Kind, value: &Value) -> bool {
+        let reader = Reader {
+            dialect: Dialect::Baileys,
+            local_identity: None,
+        };
+        tree::parse(self.since(mark))
+            .and_then(|json| reader.kind(kind, &json))
+            .is_ok_and(|again| same(&again, value))
+    }
+
+    fn strictly(&mut self, kind: &'static Kind, value: &Value) -> Outcome<()> {
         match kind {
+            Kind::Carried(inner) => self.kind(inner, value),
             Kind::Bytes(form, lengths) => self.bytes(binary(value)?, *form, lengths),
             Kind::LocalIdentity => self.bytes(binary(value)?, Form::Text, &[32, 33]),
             Kind::BytesOrNil(lengths) => match value {
@@ -33,7 +64,7 @@ impl Writer<'_> {
                 }
             },
             Kind::Token => self.tagged(binary(value)?),
-            Kind::Text | Kind::TextOrNil => {
+            Kind::Text | Kind::TextOrNil | Kind::Vital => {
                 self.text(text(value)?);
                 Ok(())
             }
@@ -195,6 +226,7 @@ impl Writer<'_> {
         members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         self.open('{')?;
         for ((_, name), value) in members {
+            self.check_no_mark(&name, value)?;
             self.name(&name);
             self.kind(inner, value).map_err(Fault::item)?;
         }
@@ -214,11 +246,35 @@ impl Writer<'_> {
 
     /// A member without a table.
     pub(super) fn free_member(&mut self, name: &str, value: &Value, style: Style) -> Outcome<()> {
+        self.check_no_mark(name, value)?;
+        self.name(name);
+        free_form::write(self, value, style).map_err(|fault| fault.key(name))
+    }
+
+    fn check_no_mark(&self, name: &str, value: &Value) -> Outcome<()> {
         if self.depth == 1 && legacy::is_mark(name, value) {
             return Err(Fault::new("would mark the file as one of another format").key(name));
         }
-        self.name(name);
-        free_form::write(self, value, style).map_err(|fault| fault.key(name))
+        Ok(())
+    }
+}
+
+/// Equal but for the order of maps. Maps of more members than an account has are not compared.
+fn same(one: &Value, other: &Value) -> bool {
+    const MOST: usize = 1_000;
+    match (one, other) {
+        (Value::Map(one), Value::Map(other)) => {
+            one.len() == other.len()
+                && one.len() <= MOST
+                && one.iter().all(|(key, value)| {
+                    let found = other.iter().find(|(name, _)| name == key);
+                    found.is_some_and(|(_, other)| same(value, other))
+                })
+        }
+        (Value::List(one), Value::List(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        _ => one == other,
     }
 }
 

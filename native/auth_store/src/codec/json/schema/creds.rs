@@ -30,11 +30,11 @@ pub(in super::super) static STATE: Record = Record {
             Kind::Record(&SIGNED_PRE_KEY),
         ),
         required("registrationId", "registration_id", Kind::Int),
-        required("advSecretKey", "adv_secret_key", Kind::Text),
+        required("advSecretKey", "adv_secret_key", Kind::Vital),
         member(
             "processedHistoryMessages",
             "processed_history_messages",
-            Kind::List(&Kind::Record(&HISTORY_MESSAGE)),
+            Kind::Carried(&Kind::List(&Kind::Carried(&Kind::Record(&HISTORY_MESSAGE)))),
             Presence::Default(|| Value::List(Vec::new())),
         ),
         member("nextPreKeyId", "next_pre_key_id", Kind::Int, ONE),
@@ -47,13 +47,13 @@ pub(in super::super) static STATE: Record = Record {
         member(
             "accountSyncCounter",
             "account_sync_counter",
-            Kind::Int,
+            Kind::Carried(&Kind::Int),
             Presence::Default(|| Value::Int(0)),
         ),
         member(
             "accountSettings",
             "account_settings",
-            Kind::Record(&ACCOUNT_SETTINGS),
+            Kind::Carried(&Kind::Record(&ACCOUNT_SETTINGS)),
             Presence::Default(|| {
                 Value::Map(vec![
                     (Value::atom("unarchive_chats"), Value::Bool(false)),
@@ -64,14 +64,22 @@ pub(in super::super) static STATE: Record = Record {
         member("registered", "registered", Kind::Bool, FALSE),
         optional("pairingCode", "pairing_code", Kind::Text),
         optional("lastPropHash", "last_prop_hash", Kind::Text),
-        optional("routingInfo", "routing_info", Kind::Bytes(Form::Own, &[])),
-        optional("additionalData", "additional_data", Kind::Free),
+        optional(
+            "routingInfo",
+            "routing_info",
+            Kind::Carried(&Kind::Bytes(Form::Own, &[])),
+        ),
+        optional(
+            "additionalData",
+            "additional_data",
+            Kind::Carried(&Kind::Free),
+        ),
         optional("me", "me", Kind::Record(&ME)),
         optional("account", "account", Kind::Record(&ACCOUNT)),
         member(
             "signalIdentities",
             "signal_identities",
-            Kind::List(&Kind::Record(&SIGNAL_IDENTITY)),
+            Kind::Carried(&Kind::List(&Kind::Carried(&Kind::Record(&SIGNAL_IDENTITY)))),
             Presence::OptionalList,
         ),
         optional("platform", "platform", Kind::Text),
@@ -96,7 +104,7 @@ static SIGNED_PRE_KEY: Record = map(&[
 ]);
 
 static HISTORY_MESSAGE: Record = map(&[
-    required("key", "key", Kind::Record(&MESSAGE_KEY)),
+    required("key", "key", Kind::Carried(&Kind::Record(&MESSAGE_KEY))),
     optional(
         "messageTimestamp",
         "message_timestamp",
@@ -137,7 +145,7 @@ static ACCOUNT_SETTINGS: Record = map(&[
 ]);
 
 static ME: Record = map(&[
-    extra("id", "id", Kind::Text),
+    extra("id", "id", Kind::Vital),
     extra("lid", "lid", Kind::Text),
     extra("name", "name", Kind::Text),
     extra("deviceId", "device_id", Kind::Free),

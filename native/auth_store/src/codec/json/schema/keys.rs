@@ -12,6 +12,9 @@ pub(in super::super) static KEY_PAIR: Record = map(&[
     required("public", "public", Kind::Bytes(Form::Own, PUBLIC)),
 ]);
 
+/// Written though it holds nothing: Baileys looks into it.
+const EMPTY_MAP: Presence = Presence::Default(|| Value::Map(Vec::new()));
+
 const DIRECTION: Kind = Kind::Code(&[(1, "sending"), (2, "receiving")]);
 const PLAIN_PUBLIC: Kind = Kind::Bytes(Form::Text, PUBLIC);
 const PLAIN_SECRET: Kind = Kind::Bytes(Form::Text, SECRET);
@@ -97,10 +100,11 @@ static INDEX_INFO: Record = map(&[
 static CHAIN: Record = map(&[
     required("chainKey", "chain_key", Kind::Record(&CHAIN_KEY)),
     required("chainType", "chain_type", DIRECTION),
-    required(
+    member(
         "messageKeys",
         "message_keys",
         Kind::Map(Keys::Int, &PLAIN_SECRET),
+        EMPTY_MAP,
     ),
 ]);
 
@@ -180,7 +184,11 @@ pub(in super::super) static SENDER_MESSAGE_KEY: Record = structure(
 
 pub(super) static APP_STATE_SYNC_KEY: Record = map(&[
     required("keyData", "key_data", Kind::Bytes(Form::Text, &[])),
-    extra("fingerprint", "fingerprint", Kind::Record(&FINGERPRINT)),
+    extra(
+        "fingerprint",
+        "fingerprint",
+        Kind::Carried(&Kind::Record(&FINGERPRINT)),
+    ),
     extra("timestamp", "timestamp", Kind::Timestamp(Form::Text)),
 ]);
 
@@ -192,11 +200,13 @@ static FINGERPRINT: Record = map(&[
 
 pub(super) static APP_STATE_SYNC_VERSION: Record = map(&[
     required("version", "version", Kind::Int),
-    required("hash", "hash", Kind::Bytes(Form::Own, &[128])),
-    required(
+    // Empty at version 0, in what other programs wrote.
+    required("hash", "hash", Kind::Bytes(Form::Own, &[128, 0])),
+    member(
         "indexValueMap",
         "index_value_map",
         Kind::Map(Keys::Text, &Kind::Record(&INDEX_VALUE)),
+        EMPTY_MAP,
     ),
 ]);
 

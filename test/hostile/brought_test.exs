@@ -1,0 +1,109 @@
+defmodule BaileysEx.Hostile.BroughtTest do
+  # Files that users brought: none of their oddities makes an account unreadable, and what was found is
+  # found again in what is written.
+  use ExUnit.Case, async: true
+
+  import BaileysEx.Auth.TempDir
+
+  alias BaileysEx.Auth.{
+    FilePersistence,
+    Fixtures,
+    KeyStore,
+    NativeFilePersistence,
+    PersistenceMigration,
+    State
+  }
+
+  alias BaileysEx.Test.JSON
+
+  @brought Path.expand("../fixtures/brought", __DIR__)
+
+  setup :setup_temp_dir
+
+  setup %{tmp: tmp} do
+    {:ok, path: Fixtures.copy!(:baileys, tmp)}
+  end
+
+  for {file, member} <- [
+        {"creds-numeric-pairing-code.json", "pairingCode"},
+        {"creds-byte-order-mark.json", "registrationId"},
+        {"creds-bytes-as-array.json", "routingInfo"},
+        {"creds-counters-as-text.json", "nextPreKeyId"}
+      ] do
+    test "#{file} is loaded, saved by both backends, and #{member} is there again", context do
+      %{path: path, tmp: tmp} = context
+      bring(unquote(file), path, "creds.json")
+      assert {:ok, %State{} = state} = FilePersistence.load_credentials(path)
+      assert {:ok, _report} = FilePersistence.verify(path)
+
+      again = Path.join(tmp, "again")
+      assert :ok = FilePersistence.save_credentials(again, state)
+      assert FilePersistence.load_credentials(again) == {:ok, state}
+      assert json(again)[unquote(member)] != nil
+
+      native = Path.join(tmp, "native")
+      assert :ok = NativeFilePersistence.save_credentials(native, state)
+      assert NativeFilePersistence.load_credentials(native) == {:ok, state}
+      assert {:ok, _report} = NativeFilePersistence.verify(native)
+
+      migrated = Path.join(tmp, "migrated")
+      assert {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(path, migrated)
+      assert NativeFilePersistence.load_credentials(migrated) == {:ok, state}
+      returned = Path.join(tmp, "returned")
+      assert {:ok, _} = PersistenceMigration.migrate_native_to_compat_json(migrated, returned)
+      assert FilePersistence.load_credentials(returned) == {:ok, state}
+    end
+  end
+
+  test "a numeric pairing code stays the number that it was", %{path: path, tmp: tmp} do
+    bring("creds-numeric-pairing-code.json", path, "creds.json")
+    {:ok, state} = FilePersistence.load_credentials(path)
+    assert is_integer(state.pairing_code)
+    again = Path.join(tmp, "again")
+    :ok = FilePersistence.save_credentials(again, state)
+    assert json(again)["pairingCode"] == state.pairing_code
+  end
+
+  for {file, name, type, id} <- [
+        {"session-chain-without-skipped-keys.json", "session-15559990002.0.json", :session,
+         "15559990002.0"},
+        {"tctoken-numeric-timestamp.json", "tctoken-15559990002@s.whatsapp.net.json", :tctoken,
+         "15559990002@s.whatsapp.net"}
+      ] do
+    test "#{file} is loaded, and saved again by both backends", %{path: path, tmp: tmp} do
+      bring(unquote(file), path, unquote(name))
+      assert {:ok, value} = FilePersistence.load_keys(path, unquote(type), unquote(id))
+      assert {:ok, _report} = FilePersistence.verify(path)
+
+      for {backend, name} <- [{FilePersistence, "json"}, {NativeFilePersistence, "native"}] do
+        again = Path.join(tmp, name)
+        assert :ok = backend.save_keys(again, unquote(type), unquote(id), value)
+        assert backend.load_keys(again, unquote(type), unquote(id)) == {:ok, value}
+      end
+    end
+  end
+
+  test "a key file that holds null is a key that was deleted", %{path: path, tmp: tmp} do
+    bring("lid-mapping-null.json", path, "lid-mapping-15550000001.json")
+    assert FilePersistence.load_keys(path, :"lid-mapping", "15550000001") == {:error, :not_found}
+    assert {:ok, _report} = FilePersistence.verify(path)
+    target = Path.join(tmp, "native")
+    assert {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(path, target)
+    refute File.exists?(Path.join(target, "lid-mapping-15550000001.etf"))
+
+    {:ok, pid} =
+      KeyStore.start_link(persistence_module: FilePersistence, persistence_context: path)
+
+    assert KeyStore.get(KeyStore.wrap(pid), :"lid-mapping", ["15550000001"]) == %{}
+    :ok = FilePersistence.save_keys(path, :"lid-mapping", "15550000001", "9")
+    assert FilePersistence.load_keys(path, :"lid-mapping", "15550000001") == {:ok, "9"}
+  end
+
+  test "credentials that are null are no fresh identity", %{path: path} do
+    File.write!(Path.join(path, "creds.json"), "null")
+    assert {:error, _reason} = FilePersistence.load_credentials(path)
+  end
+
+  defp bring(file, path, name), do: File.cp!(Path.join(@brought, file), Path.join(path, name))
+  defp json(path), do: JSON.decode!(File.read!(Path.join(path, "creds.json")))
+end
