@@ -119,9 +119,11 @@ defmodule BaileysEx.Hostile.DamageTest do
       test "with files of another kind of content names every one of them", context do
         %{path: path, extension: extension} = context
 
-        # A number fits no family, a list of numbers fits none either.
+        # A number fits no family, a list of numbers fits none either; but what cryptography does not
+        # need is carried as it was found.
         names =
-          for family <- families(), {content, index} <- Enum.with_index(wrong(extension)) do
+          for family <- families() -- carried(),
+              {content, index} <- Enum.with_index(wrong(extension)) do
             name = "#{family}-wrong#{index}#{extension}"
             File.write!(Path.join(path, name), content)
             name
@@ -302,6 +304,8 @@ defmodule BaileysEx.Hostile.DamageTest do
     ~w(session pre-key sender-key sender-key-memory app-state-sync-key app-state-sync-version
        lid-mapping device-list tctoken identity-key)
   end
+
+  defp carried, do: ~w(sender-key-memory lid-mapping device-list)
 
   defp wrong(".json"), do: ["17", "[1,2,3]", "true", ~s([["a"]])]
   defp wrong(".etf"), do: Enum.map([17, [1, 2, 3], true, {:a}], &:erlang.term_to_binary/1)

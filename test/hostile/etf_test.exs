@@ -160,7 +160,7 @@ defmodule BaileysEx.Hostile.EtfTest do
     hostile = HostileEtf.all("hostile_survey_")
 
     for {{_what, bytes}, number} <- Enum.with_index(hostile) do
-      File.write!(Path.join(path, "sender-key-memory-#{number}.etf"), bytes)
+      File.write!(Path.join(path, "app-state-sync-version-#{number}.etf"), bytes)
     end
 
     target = Path.join(tmp, "json")

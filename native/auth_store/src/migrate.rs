@@ -176,6 +176,13 @@ impl<D: Disk + Clone> Migration<D> {
             self.staging.abort();
             return Err(MigrationError::Damaged(damaged));
         }
+        let source = self.survey.store();
+        if !source.undisturbed().map_err(MigrationError::Source)? {
+            return Err(MigrationError::Source(Error::Busy {
+                path: source.path().to_owned(),
+                holder: None,
+            }));
+        }
         let format = self.writer.to;
         let manifest = self.writer.manifest.render(format);
         manifest

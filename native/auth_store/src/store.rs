@@ -78,6 +78,11 @@ impl<D: Disk> Store<D> {
         self.directory.hold()
     }
 
+    /// Whether the directory is as it was since [`hold`](Self::hold); see [`Directory::undisturbed`].
+    pub fn undisturbed(&self) -> Result<bool> {
+        self.directory.undisturbed()
+    }
+
     /// Claims the directory; see [`Directory::claim`].
     pub fn claim(&self, owner: Owner) -> Result<()> {
         self.open()?;

@@ -54,8 +54,8 @@ defmodule BaileysEx.Auth.VerificationTest do
     for {type, term} <- [
           "pre-key": %{public: <<1::256>>, private: <<2::248>>},
           session: %{a: 1},
-          "lid-mapping": [1 | 2],
-          "device-list": Integer.pow(2, 200)
+          "app-state-sync-version": [1 | 2],
+          "identity-key": Integer.pow(2, 200)
         ] do
       :ok = NativeFilePersistence.save_keys(tmp, type, "1", term)
     end

@@ -302,7 +302,7 @@ impl<D: Disk> Directory<D> {
         self.run(Self::take_lock, run)
     }
 
-    fn run<T>(
+    pub(super) fn run<T>(
         &self,
         lock: impl FnOnce(&Self, &mut Writer) -> Result<()>,
         run: impl FnOnce(&mut Writer) -> Outcome<T>,

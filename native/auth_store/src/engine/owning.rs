@@ -34,13 +34,19 @@ pub enum By {
 }
 
 impl<D: Disk> Directory<D> {
-    /// Keeps the lock from now on, until the directory is dropped. For those who must see one state of it
-    /// over several operations.
+    /// Keeps the lock from now on, until the directory is dropped: for those who must see one state of
+    /// it over several operations, and change nothing. Where nobody has ever locked the directory there
+    /// is nothing to take; whether somebody has since, [`undisturbed`](Self::undisturbed) tells.
     pub fn hold(&self) -> Result<()> {
-        self.exclusive(|_| {
+        self.run(Self::take_existing_lock, |_| {
             self.keeps_lock.store(true, Ordering::Release);
             Ok(())
         })
+    }
+
+    /// Whether nobody can have written since [`hold`](Self::hold), of those who heed the lock.
+    pub fn undisturbed(&self) -> Result<bool> {
+        Ok(self.is_locked() || lock::identity(&self.disk, &self.path)?.is_none())
     }
 
     /// Claims the directory, durably, and makes it where it is missing. From now on each commit of

@@ -104,7 +104,7 @@ impl Reader<'_> {
             Kind::List(inner) => self.list(json, inner),
             Kind::Map(keys, inner) => self.map(json, *keys, inner),
             Kind::Record(record) => self.record(record, json),
-            Kind::BytesOr(lengths, _) if is_bare(json) => {
+            Kind::BytesOr(lengths, _) if is_bare(json) || bytes::are_spelled(json) => {
                 self.bytes_of(json, lengths).map(Value::Binary)
             }
             Kind::BytesOr(_, inner) => self.kind(inner, json),
@@ -377,7 +377,7 @@ fn unknown_member(record: &Record, name: Name<'_>, json: &Json<'_>) -> Outcome<(
 
 /// Whether JSON spells bytes.
 fn is_bare(json: &Json<'_>) -> bool {
-    json.text().is_some() || bytes::are_spelled(json) || free_form::as_bytes(json).is_some()
+    json.text().is_some() || free_form::as_bytes(json).is_some()
 }
 
 fn plain<'j, 'a>(

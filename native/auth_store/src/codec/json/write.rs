@@ -44,6 +44,7 @@ impl Writer<'_> {
         let reader = Reader {
             dialect: Dialect::Baileys,
             local_identity: None,
+            dropped: std::cell::Cell::default(),
         };
         tree::parse(self.since(mark))
             .and_then(|json| reader.kind(kind, &json))

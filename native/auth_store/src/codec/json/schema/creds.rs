@@ -79,7 +79,7 @@ pub(in super::super) static STATE: Record = Record {
         member(
             "signalIdentities",
             "signal_identities",
-            Kind::Carried(&Kind::List(&Kind::Carried(&Kind::Record(&SIGNAL_IDENTITY)))),
+            Kind::List(&Kind::Record(&SIGNAL_IDENTITY)),
             Presence::OptionalList,
         ),
         optional("platform", "platform", Kind::Text),
@@ -175,7 +175,11 @@ static ACCOUNT: Record = structure(
 );
 
 static SIGNAL_IDENTITY: Record = map(&[
-    required("identifier", "identifier", Kind::Record(&IDENTIFIER)),
+    required(
+        "identifier",
+        "identifier",
+        Kind::Carried(&Kind::Record(&IDENTIFIER)),
+    ),
     required(
         "identifierKey",
         "identifier_key",
