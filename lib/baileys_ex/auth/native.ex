@@ -45,7 +45,7 @@ defmodule BaileysEx.Auth.Native do
   def etf_commit(_path, _by, _changes), do: stub()
 
   # Whole directories, in steps (native/auth_nif/src/migration.rs)
-  def migration_begin(_source, _target, _from, _overwrite, _skip_corrupt), do: stub()
+  def migration_begin(_source, _target, _from, _overwrite, _skip_corrupt, _json), do: stub()
   def migration_step(_migration, _files), do: stub()
   def migration_publish(_migration), do: stub()
   def migration_abort(_migration), do: stub()

@@ -20,6 +20,19 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       *keys* out and lists them in the summary. Credentials that cannot be read are always refused.
     * `:on_progress`: a function that is given `t:progress/0` after each step
 
+  Only on the way back to JSON:
+
+    * `:sender_keys`: the form of group keys in the target. Baileys 6.17.16 and every version up to 6.7.18
+      keep them as a JSON `:array` and can use no other form; 6.7.19 and later, and every 7.0, write
+      them as a `:buffer`. By default it is the form that the native directory was made from, else
+      `:buffer`
+    * `:device_names`: `:old` names the files of devices as Baileys before 6.4 asks for them
+      (`session-15558880004-3.0.json`); `:current` (default) as every later one does
+      (`session-15558880004.3.json`). Under the other's name neither finds them
+
+  A migration to native brings old device names under the current ones, but for a key that is there
+  under both: the current name's is the newer.
+
   ## Summary
 
   `t:summary/0`; sizes are in bytes of file content.
@@ -56,6 +69,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           {:overwrite?, boolean()}
           | {:on_corrupt, :error | :skip}
           | {:on_progress, (progress() -> term())}
+          | {:sender_keys, :array | :buffer}
+          | {:device_names, :current | :old}
 
   @typedoc """
   What was carried over.
@@ -66,6 +81,10 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `:skipped`: files left out because of `on_corrupt: :skip`
     * `:dropped`: files of sender keys of which elements that hold no key were left out (`null`, `{}`,
       a skipped key without its seed), and how many; the rest of the file was carried over
+    * `:sender_keys`: the form of group keys in the JSON directory, source or target; `nil` where it is
+      not known, for a source without any
+    * `:renamed`: files of devices under a name of other versions, with the name in the target; of
+      `:superseded` files the device is there under the current name as well: they were left out
     * `:ignored`: names in the source that are no keys, such as leftovers of interrupted writes
   """
   @type summary() :: %{
@@ -77,6 +96,9 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           families: %{optional(atom() | String.t()) => pos_integer()},
           credentials?: boolean(),
           skipped: [BaileysEx.Auth.CorruptFileError.t()],
+          sender_keys: :array | :buffer | nil,
+          renamed: [%{from: String.t(), to: String.t()}],
+          superseded: [String.t()],
           dropped: [%{file: String.t(), elements: pos_integer()}],
           ignored: [String.t()],
           bytes_read: non_neg_integer(),
@@ -109,6 +131,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     overwrite? = Keyword.get(opts, :overwrite?, false)
     skip? = Keyword.get(opts, :on_corrupt, :error) == :skip
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
+    json = json_options(format, opts)
 
     watched = %{
       source_backend: source_module,
@@ -120,7 +143,9 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     with {:ok, locks} <- locks([source, target]) do
       outcome =
         Owner.run(locks, fn call ->
-          begin = fn -> Native.migration_begin(source, target, format, overwrite?, skip?) end
+          begin = fn ->
+            Native.migration_begin(source, target, format, overwrite?, skip?, json)
+          end
 
           with {:ok, handle, total} <- call.(fn -> Busy.wait(begin) end) do
             run(handle, call, total, on_progress, watched)
@@ -132,6 +157,31 @@ defmodule BaileysEx.Auth.PersistenceMigration do
         {:error, reason} -> {:error, error(reason, source, source_module, target_module)}
       end
     end
+  end
+
+  # What is asked of a JSON target.
+  defp json_options(:json, opts) do
+    for name <- [:sender_keys, :device_names], Keyword.has_key?(opts, name) do
+      raise ArgumentError, "#{inspect(name)} is for migrations to JSON"
+    end
+
+    {nil, false}
+  end
+
+  defp json_options(:etf, opts) do
+    {one_of(opts, :sender_keys, [nil, :array, :buffer]),
+     one_of(opts, :device_names, [:current, :old]) == :old}
+  end
+
+  defp one_of(opts, name, [default | _] = choices) do
+    value = Keyword.get(opts, name, default)
+
+    if value not in choices do
+      known = Enum.map_join(choices -- [nil], " or ", &inspect/1)
+      raise ArgumentError, "#{inspect(name)} is #{known}, not #{inspect(value)}"
+    end
+
+    value
   end
 
   # Both backends, for both directories.
@@ -168,7 +218,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   defp summary(carried, {source_module, _}, {target_module, _}, source, target) do
     {credentials?, counts, skipped, ignored, bytes_read, bytes_written, notes} = carried
-    {dropped} = notes
+    {dropped, sender_keys, renamed, superseded} = notes
 
     %{
       source_backend: source_module,
@@ -179,6 +229,9 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       families: Verification.families(counts),
       credentials?: credentials?,
       skipped: DamagedDirectoryError.files(skipped),
+      sender_keys: sender_keys,
+      renamed: for({from, to} <- renamed, do: %{from: from, to: to}),
+      superseded: superseded,
       dropped: for({file, elements} <- dropped, do: %{file: file, elements: elements}),
       ignored: ignored,
       bytes_read: bytes_read,

@@ -92,7 +92,18 @@ fn commit_json_values(
     };
     let encoded = changes
         .iter()
-        .map(|(family, _, change)| encode_json(family, *change, &context))
+        .map(|(family, id, change)| {
+            let sender_keys = if family == "sender-key" && !change.is_atom() {
+                sender_key_form(store, id.as_ref())?
+            } else {
+                json::SenderKeyForm::default()
+            };
+            let context = json::EncodeContext {
+                sender_keys,
+                ..context
+            };
+            encode_json(family, *change, &context)
+        })
         .collect::<Result<Vec<_>>>()?;
     let changes = changes
         .iter()
@@ -105,6 +116,18 @@ fn commit_json_values(
         })
         .collect::<Result<Vec<_>>>()?;
     store.commit_by(by, &changes)
+}
+
+/// As the key's file has it, or the directory: other versions of Baileys can read no other form.
+fn sender_key_form(
+    store: &Store<RealDisk>,
+    id: Option<&Binary<'_>>,
+) -> Result<json::SenderKeyForm> {
+    match id.and_then(|id| std::str::from_utf8(id.as_slice()).ok()) {
+        Some(id) => store.sender_key_form(id),
+        // Refused with its reason when the file is named.
+        None => Ok(json::SenderKeyForm::default()),
+    }
 }
 
 fn encode_json(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use auth_store::codec::json::Dialect;
+use auth_store::codec::json::{Dialect, SenderKeyForm};
 use auth_store::engine::RealDisk;
 use auth_store::migrate::{Migration, MigrationError, Options, Summary};
 use auth_store::survey::{Damage, Survey, Tally};
@@ -29,6 +29,8 @@ mod atoms {
         baileys,
         explicit,
         legacy,
+        array,
+        buffer,
     }
 }
 
@@ -83,7 +85,8 @@ impl rustler::Resource for MigrationHandle {}
 impl rustler::Resource for SurveyHandle {}
 
 /// `{:ok, handle, total_files} | {:error, reason}`. The caller holds both directories' locks until
-/// it has published or aborted.
+/// it has published or aborted. `json` is `{nil | :array | :buffer, old_device_names}`: what is asked of a
+/// JSON target.
 #[rustler::nif(schedule = "DirtyIo")]
 fn migration_begin<'a>(
     env: Env<'a>,
@@ -92,10 +95,14 @@ fn migration_begin<'a>(
     from: Atom,
     overwrite: bool,
     skip_corrupt: bool,
+    json: (Atom, bool),
 ) -> NifResult<Term<'a>> {
+    let (sender_keys, old_device_names) = json;
     let options = Options {
         overwrite,
         skip_corrupt,
+        sender_keys: form_of(sender_keys)?,
+        old_device_names,
     };
     let begun = Migration::begin(
         RealDisk,
@@ -206,6 +213,26 @@ fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a
     }
 }
 
+fn form_of(atom: Atom) -> NifResult<Option<SenderKeyForm>> {
+    if atom == atom::nil() {
+        Ok(None)
+    } else if atom == atoms::array() {
+        Ok(Some(SenderKeyForm::List))
+    } else if atom == atoms::buffer() {
+        Ok(Some(SenderKeyForm::Buffer))
+    } else {
+        Err(rustler::Error::BadArg)
+    }
+}
+
+fn form_term(form: Option<SenderKeyForm>) -> Atom {
+    match form {
+        None => atom::nil(),
+        Some(form) if form.is_list() => atoms::array(),
+        Some(_) => atoms::buffer(),
+    }
+}
+
 fn dialect_terms(dialects: &BTreeMap<Dialect, u64>) -> Vec<(Atom, u64)> {
     dialects
         .iter()
@@ -221,7 +248,7 @@ fn dialect_terms(dialects: &BTreeMap<Dialect, u64>) -> Vec<(Atom, u64)> {
 }
 
 /// `{has_creds, [{family, count}], skipped, ignored, bytes_read, bytes_written, notes}`; the notes are
-/// `{[{file, dropped}]}`
+/// `{[{file, dropped}], nil | :array | :buffer, [{file, renamed}], superseded}`
 fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
     let keys: Vec<(String, u64)> = summary.tally.keys.into_iter().collect();
     (
@@ -231,7 +258,12 @@ fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
         summary.ignored,
         summary.bytes_read,
         summary.bytes_written,
-        (summary.dropped,),
+        (
+            summary.dropped,
+            form_term(summary.sender_keys),
+            summary.renamed,
+            summary.superseded,
+        ),
     )
         .encode(env)
 }

@@ -95,7 +95,7 @@ pub enum Entry {
         family: String,
         id: String,
     },
-    /// Has the extension of a key and none of the known families.
+    /// Has the extension of a key, but not its name.
     Unknown,
     /// Hidden, a leftover, or of another extension.
     Foreign,
@@ -132,9 +132,13 @@ pub fn key_name(family: &str, id: &str, format: Format) -> Result<String> {
     }
     // `sender-key` + `memory-1` and `pre` + `key-1` would shadow a key of the longer family.
     match parse(&name, format) {
-        Entry::Key { family: other, .. } if other != family => Err(invalid(&format!(
-            "its file name belongs to the family {other}"
-        ))),
+        Entry::Key { family: other, .. }
+            if other != family && FAMILIES.contains(&other.as_str()) =>
+        {
+            Err(invalid(&format!(
+                "its file name belongs to the family {other}"
+            )))
+        }
         _ => Ok(name),
     }
 }
@@ -161,7 +165,39 @@ pub fn parse(name: &str, format: Format) -> Entry {
             };
         }
     }
-    Entry::Unknown
+    match unknown_key(stem) {
+        Some((family, tail)) => Entry::Key {
+            family: family.to_owned(),
+            id: tail.replace("__", "/"),
+        },
+        None => Entry::Unknown,
+    }
+}
+
+/// A key of a family that some fork of Baileys has, such as `contacts-tc-token-<jid>` of whaileys: words,
+/// and behind them an id that only WhatsApp gives, a jid or a number of ten digits or more. Any other
+/// JSON may be somebody else's.
+fn unknown_key(stem: &str) -> Option<(&str, &str)> {
+    let start = stem
+        .split_inclusive('-')
+        .take_while(|word| is_word(word))
+        .map(str::len)
+        .sum::<usize>();
+    let family = stem.get(..start)?.strip_suffix('-')?;
+    let id = stem.get(start..)?;
+    let digits = id.bytes().take_while(u8::is_ascii_digit).count();
+    let is_id = id.find('@').is_some_and(|at| at > 0) || digits >= 10;
+    is_id.then_some((family, id))
+}
+
+/// A part of a family's name, with its dash.
+fn is_word(part: &str) -> bool {
+    part.strip_suffix('-').is_some_and(|word| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word
+                .bytes()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    })
 }
 
 /// Whether the guess gives the id back, so that nothing needs to be written down.
@@ -263,6 +299,53 @@ mod tests {
             };
             assert_eq!(parse(&format!("{stem}.etf"), Format::Etf), expected);
         }
+    }
+
+    #[test]
+    fn keys_of_other_families_are_told_from_other_files() {
+        for (stem, family, id) in [
+            (
+                "contacts-tc-token-155@s.whatsapp.net",
+                "contacts-tc-token",
+                "155@s.whatsapp.net",
+            ),
+            (
+                "news-14156521415-1397622199@g.us",
+                "news",
+                "14156521415-1397622199@g.us",
+            ),
+            ("device-index-15558880004", "device-index", "15558880004"),
+        ] {
+            let expected = Entry::Key {
+                family: family.into(),
+                id: id.into(),
+            };
+            let name = format!("{stem}.json");
+            assert_eq!(parse(&name, Format::Json), expected);
+            assert_eq!(key_name(family, id, Format::Json).unwrap(), name);
+        }
+        for name in [
+            "oauth.json",
+            "package-lock.json",
+            "baileys_store_multi.json",
+            "backup-20240101.json",
+            "15558880004@s.whatsapp.net.json",
+            "contacts-@.json",
+        ] {
+            assert_eq!(parse(name, Format::Json), Entry::Unknown, "{name}");
+        }
+    }
+
+    /// The name alone cannot tell where a family ends that nobody knows.
+    #[test]
+    fn a_family_of_its_user_s_own_may_end_anywhere() {
+        let name = key_name("contacts", "tc-token-155@lid", Format::Json).unwrap();
+        assert!(!is_regular(
+            "contacts",
+            "tc-token-155@lid",
+            &name,
+            Format::Json
+        ));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 pub mod codec;
 pub mod curve;
+pub mod device_names;
 pub mod engine;
 pub mod error;
 pub mod layout;

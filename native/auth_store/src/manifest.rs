@@ -2,16 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::codec::json::SenderKeyForm;
 use crate::codec::{Problem, etf};
 use crate::error::{Error, Result};
 use crate::layout::{self, Format};
 use crate::value::Value;
+
+const SENDER_KEYS: &str = "sender_keys";
 
 /// The irregular ids of a directory, by file name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Manifest {
     version: i128,
     by_name: HashMap<String, (String, String)>,
+    /// Where the sender keys of the directory come from or go to, if that is known: Baileys reads one
+    /// form of them only, and a native directory has neither.
+    pub sender_keys: Option<SenderKeyForm>,
 }
 
 impl Manifest {
@@ -41,6 +47,7 @@ impl Manifest {
         Ok(Manifest {
             version,
             by_name: irregular_ids(member(&value, "key_index")?, format)?,
+            sender_keys: member(&value, SENDER_KEYS).ok().and_then(form_of),
         })
     }
 
@@ -51,17 +58,22 @@ impl Manifest {
         }
         match format {
             Format::Json => {
-                let manifest = serde_json::json!({
+                let mut manifest = serde_json::json!({
                     "backend": format.backend(),
                     "key_index": index,
                     "version": format.version() as i64,
                 });
+                if let Some(form) = self.sender_keys {
+                    manifest[SENDER_KEYS] = name_of(form).into();
+                }
                 Ok(manifest.to_string().into_bytes())
             }
             Format::Etf => {
-                etf::encode(&manifest_value(&index, format)).map_err(|problem| Error::InvalidTerm {
-                    member: problem.member,
-                    problem: problem.problem,
+                etf::encode(&manifest_value(&index, format, self.sender_keys)).map_err(|problem| {
+                    Error::InvalidTerm {
+                        member: problem.member,
+                        problem: problem.problem,
+                    }
                 })
             }
         }
@@ -170,7 +182,23 @@ fn irregular_ids(index: &Value, format: Format) -> Result<HashMap<String, (Strin
     Ok(by_name)
 }
 
-fn manifest_value(index: &BTreeMap<&str, BTreeSet<&str>>, format: Format) -> Value {
+fn form_of(value: &Value) -> Option<SenderKeyForm> {
+    match value {
+        Value::Binary(name) if name == b"array" => Some(SenderKeyForm::List),
+        Value::Binary(name) if name == b"buffer" => Some(SenderKeyForm::Buffer),
+        _ => None,
+    }
+}
+
+fn name_of(form: SenderKeyForm) -> &'static str {
+    if form.is_list() { "array" } else { "buffer" }
+}
+
+fn manifest_value(
+    index: &BTreeMap<&str, BTreeSet<&str>>,
+    format: Format,
+    sender_keys: Option<SenderKeyForm>,
+) -> Value {
     let families = index
         .iter()
         .map(|(family, ids)| {
@@ -178,11 +206,15 @@ fn manifest_value(index: &BTreeMap<&str, BTreeSet<&str>>, format: Format) -> Val
             (Value::text(*family), Value::List(ids))
         })
         .collect();
-    Value::Map(vec![
+    let mut members = vec![
         (Value::text("backend"), Value::text(format.backend())),
         (Value::text("key_index"), Value::Map(families)),
         (Value::text("version"), Value::Int(format.version())),
-    ])
+    ];
+    if let Some(form) = sender_keys {
+        members.push((Value::text(SENDER_KEYS), Value::text(name_of(form))));
+    }
+    Value::Map(members)
 }
 
 #[cfg(test)]
@@ -223,6 +255,19 @@ mod tests {
             }
             let bytes = manifest.render(format).unwrap();
             assert_eq!(Manifest::parse(&bytes, format).unwrap(), manifest);
+        }
+    }
+
+    #[test]
+    fn the_form_of_sender_keys_survives_and_needs_not_be_there() {
+        for format in [Format::Json, Format::Etf] {
+            for form in [None, Some(SenderKeyForm::List), Some(SenderKeyForm::Buffer)] {
+                let mut manifest = Manifest::absent();
+                manifest.upgrade(format);
+                manifest.sender_keys = form;
+                let bytes = manifest.render(format).unwrap();
+                assert_eq!(Manifest::parse(&bytes, format).unwrap().sender_keys, form);
+            }
         }
     }
 

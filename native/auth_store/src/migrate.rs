@@ -3,15 +3,18 @@
 //! Everything is written to a staging directory beside the target and published by one rename.
 //! The source is never changed.
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error as ThisError;
 
+use crate::codec::json::SenderKeyForm;
 use crate::codec::{etf, json};
+use crate::device_names;
 use crate::engine::{Disk, Kind, Staging, is_bookkeeping, sweep_staging};
 use crate::error::Error;
-use crate::layout::{self, Format};
+use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
 use crate::store::Store;
 use crate::survey::{Damage, Finding, Survey, Tally};
@@ -60,6 +63,10 @@ pub struct Options {
     pub overwrite: bool,
     /// Leave keys out that cannot be read. Credentials are never left out.
     pub skip_corrupt: bool,
+    /// The form of sender keys in a JSON target; `None` takes that which the source came from.
+    pub sender_keys: Option<SenderKeyForm>,
+    /// Names the files of devices in a JSON target as Baileys before 6.4 does.
+    pub old_device_names: bool,
 }
 
 /// What a migration carried over.
@@ -71,6 +78,12 @@ pub struct Summary {
     pub skipped: Vec<Damage>,
     /// Files of which elements that held nothing were left out, and how many.
     pub dropped: Vec<(String, u64)>,
+    /// The form of sender keys in the JSON directory, source or target; `None` where it has none.
+    pub sender_keys: Option<SenderKeyForm>,
+    /// Files whose device has another name in the target: theirs, and the target's.
+    pub renamed: Vec<(String, String)>,
+    /// Files under an old name of a device that has one under the current name, too: left out.
+    pub superseded: Vec<String>,
     pub ignored: Vec<String>,
 }
 
@@ -89,6 +102,10 @@ struct Writer {
     summary: Summary,
     damaged: Vec<Damage>,
     now_ms: i64,
+    sender_keys: SenderKeyForm,
+    old_device_names: bool,
+    /// Old names of the source whose current name is there as well.
+    superseded: HashSet<String>,
 }
 
 impl<D: Disk + Clone> Migration<D> {
@@ -119,6 +136,13 @@ impl<D: Disk + Clone> Migration<D> {
         let staging = Staging::create(disk, target).map_err(MigrationError::Target)?;
         let mut manifest = Manifest::absent();
         manifest.upgrade(to);
+        let carried = options.sender_keys.or(survey.manifest().sender_keys);
+        manifest.sender_keys = carried;
+        let superseded = if from == Format::Json {
+            superseded(survey.names())
+        } else {
+            HashSet::new()
+        };
         Ok(Migration {
             survey,
             staging,
@@ -129,6 +153,9 @@ impl<D: Disk + Clone> Migration<D> {
                 summary: Summary::default(),
                 damaged: Vec::new(),
                 now_ms,
+                sender_keys: carried.unwrap_or_default(),
+                old_device_names: options.old_device_names,
+                superseded,
             },
             options,
         })
@@ -154,7 +181,8 @@ impl<D: Disk + Clone> Migration<D> {
         survey
             .step(files, &mut |finding, identity| {
                 match writer.file(finding, identity) {
-                    Ok((name, bytes)) => {
+                    Ok(None) => (),
+                    Ok(Some((name, bytes))) => {
                         staging.write(&name, &bytes)?;
                         writer.summary.tally.add(finding);
                         writer.summary.bytes_written += bytes.len() as u64;
@@ -184,6 +212,13 @@ impl<D: Disk + Clone> Migration<D> {
             }));
         }
         let format = self.writer.to;
+        let has_sender_keys = self.writer.summary.tally.keys.contains_key("sender-key");
+        let sender_keys = match format {
+            Format::Etf => self.survey.sender_keys.or(self.writer.manifest.sender_keys),
+            Format::Json if has_sender_keys => Some(self.writer.sender_keys),
+            Format::Json => self.writer.manifest.sender_keys,
+        };
+        self.writer.manifest.sender_keys = sender_keys;
         let manifest = self.writer.manifest.render(format);
         manifest
             .and_then(|bytes| self.staging.write(format.manifest_name(), &bytes))
@@ -193,6 +228,7 @@ impl<D: Disk + Clone> Migration<D> {
             bytes_read: self.survey.bytes(),
             skipped: damaged,
             dropped: std::mem::take(&mut self.survey.dropped),
+            sender_keys,
             ignored: std::mem::take(&mut self.survey.ignored),
             ..self.writer.summary
         })
@@ -223,12 +259,12 @@ impl Writer {
         &mut self,
         finding: &Finding<'_>,
         identity: Option<&[u8]>,
-    ) -> std::result::Result<(String, Vec<u8>), Unwritable> {
+    ) -> std::result::Result<Option<(String, Vec<u8>)>, Unwritable> {
         match *finding {
             Finding::Creds(value) => {
                 let name = layout::creds_name(self.from);
                 let bytes = self.encode(&name, layout::CREDS, value, identity)?;
-                Ok((layout::creds_name(self.to), bytes))
+                Ok(Some((layout::creds_name(self.to), bytes)))
             }
             Finding::Key {
                 name,
@@ -236,18 +272,32 @@ impl Writer {
                 id,
                 value,
             } => {
+                if self.superseded.contains(name) {
+                    self.summary.superseded.push(name.to_owned());
+                    return Ok(None);
+                }
+                let renamed = match self.to {
+                    Format::Etf => device_names::current(family, id),
+                    Format::Json if self.old_device_names => device_names::old(family, id),
+                    Format::Json => None,
+                };
+                let id = renamed.as_deref().unwrap_or(id);
                 let target = layout::key_name(family, id, self.to)
                     .map_err(|error| unwritable(name, String::new(), error.to_string()))?;
                 let bytes = self.encode(name, family, value, identity)?;
                 if !layout::is_regular(family, id, &target, self.to) {
                     self.manifest.claim(&target, family, id);
                 }
-                Ok((target, bytes))
+                if renamed.is_some() {
+                    let names = (name.to_owned(), target.clone());
+                    self.summary.renamed.push(names);
+                }
+                Ok(Some((target, bytes)))
             }
             Finding::UnknownFamily { name, value } => {
                 let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
                 let bytes = self.encode(name, "", value, identity)?;
-                Ok((format!("{stem}{}", self.to.extension()), bytes))
+                Ok(Some((format!("{stem}{}", self.to.extension()), bytes)))
             }
         }
     }
@@ -267,7 +317,7 @@ impl Writer {
                 &json::EncodeContext {
                     local_identity: identity,
                     now_ms: self.now_ms,
-                    ..Default::default()
+                    sender_keys: self.sender_keys,
                 },
             ),
         };
@@ -283,6 +333,20 @@ impl Writer {
             )
         })
     }
+}
+
+/// Old names of devices of which a current client has written the current one since.
+fn superseded(names: &[String]) -> HashSet<String> {
+    let all: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let has_twin = |name: &&String| {
+        let Entry::Key { family, id } = layout::parse(name, Format::Json) else {
+            return false;
+        };
+        device_names::current(&family, &id)
+            .and_then(|id| layout::key_name(&family, &id, Format::Json).ok())
+            .is_some_and(|twin| all.contains(twin.as_str()))
+    };
+    names.iter().filter(has_twin).cloned().collect()
 }
 
 fn unwritable(name: &str, member: String, problem: String) -> Unwritable {

@@ -16,8 +16,10 @@ use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
 
 mod plan;
+mod sender_keys;
 
 use plan::Plan;
+use sender_keys::Witness;
 
 /// What a file of the directory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct Store<D: Disk> {
     manifest: Mutex<Option<Known>>,
     /// The identity in the credentials as they were when their file had this stamp.
     identity: Mutex<Option<(Stamp, Arc<[u8]>)>>,
+    /// What told the form of the directory's sender keys.
+    sender_keys: Mutex<Option<Witness>>,
     /// The manifest was read once, and this library may use the directory.
     is_ours: AtomicBool,
 }
@@ -57,6 +61,7 @@ impl<D: Disk> Store<D> {
             format,
             manifest: Mutex::new(None),
             identity: Mutex::new(None),
+            sender_keys: Mutex::new(None),
             is_ours: AtomicBool::new(false),
         }
     }
@@ -128,6 +133,7 @@ impl<D: Disk> Store<D> {
     pub fn recover(&self) -> Result<()> {
         self.check_owner()?;
         self.forget_manifest();
+        self.forget_sender_keys();
         self.directory.recover()?;
         self.directory.forget_claim();
         self.check_manifest()
@@ -310,7 +316,10 @@ impl<D: Disk> Store<D> {
         let is_ours = match self.look_at_manifest()?.owner(&name) {
             Some(owner) => owner == (family, id),
             None => match layout::parse(&name, self.format) {
-                Entry::Key { id: regular, .. } => regular == id,
+                Entry::Key {
+                    family: of,
+                    id: regular,
+                } if layout::FAMILIES.contains(&family) || of == family => regular == id,
                 // A family of a later Baileys: the file is whose name it is.
                 _ => true,
             },

@@ -90,6 +90,8 @@ pub struct Survey<D: Disk> {
     pub damaged: Vec<Damage>,
     /// Files of which elements that held nothing were left out, and how many.
     pub dropped: Vec<(String, u64)>,
+    /// The form of the sender keys, where their files tell: Buffers if there is one.
+    pub sender_keys: Option<json::SenderKeyForm>,
     /// How many JSON files are in which dialect, of those that tell.
     pub dialects: BTreeMap<json::Dialect, u64>,
     /// Files that are no keys: hidden, temporary, of another extension.
@@ -142,6 +144,7 @@ impl<D: Disk> Survey<D> {
             local_identity: None,
             damaged: Vec::new(),
             dropped: Vec::new(),
+            sender_keys: None,
             dialects: BTreeMap::new(),
             ignored,
         })
@@ -149,6 +152,14 @@ impl<D: Disk> Survey<D> {
 
     pub fn store(&self) -> &Store<D> {
         &self.store
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     pub fn done(&self) -> usize {
@@ -214,6 +225,9 @@ impl<D: Disk> Survey<D> {
         if let Some(dialect) = dialect {
             *self.dialects.entry(dialect).or_default() += 1;
         }
+        if self.store.format() == Format::Json && self.family_of(name) == "sender-key" {
+            self.note_form(&bytes);
+        }
         if dropped > 0 {
             self.dropped.push((name.to_owned(), dropped));
         }
@@ -222,6 +236,17 @@ impl<D: Disk> Survey<D> {
             self.local_identity = identity_of(&value);
         }
         Ok(Some(value))
+    }
+
+    fn note_form(&mut self, bytes: &[u8]) {
+        let buffers = self
+            .sender_keys
+            .is_some_and(|form| form == json::SenderKeyForm::Buffer);
+        if let Some(form) = json::SenderKeyForm::of(bytes)
+            && !buffers
+        {
+            self.sender_keys = Some(form);
+        }
     }
 
     fn decode(&self, name: &str, bytes: &[u8]) -> Result<json::Told, Problem> {

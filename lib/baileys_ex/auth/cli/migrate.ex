@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.CLI.Migrate do
   @behaviour BaileysEx.Auth.CLI
 
   alias BaileysEx.Auth.CLI.{Backends, Failure, Layout, Progress, Terminal}
-  alias BaileysEx.Auth.PersistenceMigration
+  alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}
 
   @impl true
   def usage do
@@ -14,6 +14,7 @@ defmodule BaileysEx.Auth.CLI.Migrate do
     receives meanwhile would advance sessions that the copy does not see.
 
         mix baileys.auth.migrate SOURCE TARGET [--to native|json] [--overwrite] [--skip-corrupt]
+                                 [--sender-keys array|buffer] [--device-names current|old]
                                  [--verify] [--json]
 
     ## Options
@@ -22,6 +23,11 @@ defmodule BaileysEx.Auth.CLI.Migrate do
         Baileys or baileys_ex, `json` takes a native one
       * `--overwrite` - replace a TARGET that is not empty
       * `--skip-corrupt` - leave out keys that cannot be read; credentials must be readable
+      * `--sender-keys array|buffer` - with `--to json`, the form of group keys: Baileys 6.17.16 and
+        every version up to 6.7.18 can use `array` only, later ones `buffer`. By default the form
+        that SOURCE was made from
+      * `--device-names current|old` - with `--to json`: `old` for Baileys before 6.4, which asks for
+        devices under other names
       * `--verify` - read every file of the new TARGET once more
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -39,19 +45,50 @@ defmodule BaileysEx.Auth.CLI.Migrate do
 
   @impl true
   def switches do
-    [to: :string, overwrite: :boolean, skip_corrupt: :boolean, verify: :boolean]
+    [
+      to: :string,
+      overwrite: :boolean,
+      skip_corrupt: :boolean,
+      sender_keys: :string,
+      device_names: :string,
+      verify: :boolean
+    ]
   end
 
   @impl true
   def run([source, target], options, terminal) do
-    case Keyword.get(options, :to, "native") do
-      "native" -> migrate(:migrate_compat_json_to_native, source, target, options, terminal)
-      "json" -> migrate(:migrate_native_to_compat_json, source, target, options, terminal)
-      _other -> {:usage, "--to is native or json"}
+    with {:ok, function} <- function(Keyword.get(options, :to, "native"), options),
+         {:ok, sender_keys} <- choice(options, :sender_keys, [:array, :buffer]),
+         {:ok, device_names} <- choice(options, :device_names, [:current, :old]) do
+      migrate(function, source, target, sender_keys ++ device_names ++ options, terminal)
     end
   end
 
   def run(_arguments, _options, _terminal), do: {:usage, "expects SOURCE and TARGET"}
+
+  defp function("native", options) do
+    if options[:sender_keys] || options[:device_names],
+      do: {:usage, "--sender-keys and --device-names go with --to json"},
+      else: {:ok, :migrate_compat_json_to_native}
+  end
+
+  defp function("json", _options), do: {:ok, :migrate_native_to_compat_json}
+  defp function(_other, _options), do: {:usage, "--to is native or json"}
+
+  # The option as the migration takes it, before the text of the command line.
+  defp choice(options, name, choices) do
+    case {options[name], Enum.find(choices, &(to_string(&1) == options[name]))} do
+      {nil, nil} ->
+        {:ok, []}
+
+      {_text, nil} ->
+        flag = name |> to_string() |> String.replace("_", "-")
+        {:usage, "--#{flag} is #{Enum.join(choices, " or ")}"}
+
+      {_text, value} ->
+        {:ok, [{name, value}]}
+    end
+  end
 
   defp migrate(function, source, target, options, terminal) do
     started = System.monotonic_time(:millisecond)
@@ -73,7 +110,7 @@ defmodule BaileysEx.Auth.CLI.Migrate do
           overwrite?: Keyword.get(options, :overwrite, false),
           on_corrupt: if(options[:skip_corrupt], do: :skip, else: :error),
           on_progress: on_progress
-        ]
+        ] ++ for(name <- [:sender_keys, :device_names], options[name], do: {name, options[name]})
       ])
     end)
   end
@@ -117,7 +154,8 @@ defmodule BaileysEx.Auth.CLI.Migrate do
       Layout.facts([
         {"from", side(summary.source_backend, summary.source_path, summary.bytes_read)},
         {"to", side(summary.target_backend, summary.target_path, summary.bytes_written)},
-        {"credentials", if(summary.credentials?, do: "migrated", else: "none in the source")}
+        {"credentials", if(summary.credentials?, do: "migrated", else: "none in the source")},
+        {"group keys", sender_keys(summary)}
       ]),
       "\n",
       Layout.table(terminal, ["family", "keys"], Enum.sort(rows) ++ [total]),
@@ -128,12 +166,35 @@ defmodule BaileysEx.Auth.CLI.Migrate do
       ),
       Layout.list(
         terminal,
+        "devices named as other versions of Baileys ask for them",
+        for(%{from: from, to: to} <- summary.renamed, do: "#{from} is #{to}")
+      ),
+      Layout.list(
+        terminal,
+        "left out, there under the current name of the device",
+        summary.superseded
+      ),
+      Layout.list(
+        terminal,
         "useless elements left out of",
         for(%{file: file, elements: n} <- summary.dropped, do: "#{file}: #{n} without a key")
       ),
       Layout.list(terminal, "no keys, not migrated", summary.ignored)
     ]
   end
+
+  defp sender_keys(%{sender_keys: nil}), do: "none"
+
+  defp sender_keys(%{sender_keys: :array, target_backend: NativeFilePersistence}),
+    do: "an array in the source (Baileys up to 6.7.18, and 6.17.16), as the way back writes them"
+
+  defp sender_keys(%{sender_keys: :buffer, target_backend: NativeFilePersistence}),
+    do: "a Buffer in the source (Baileys 6.7.19 and later)"
+
+  defp sender_keys(%{sender_keys: :array}),
+    do: "an array, for Baileys up to 6.7.18 and 6.17.16"
+
+  defp sender_keys(%{sender_keys: :buffer}), do: "a Buffer, for Baileys 6.7.19 and later"
 
   defp side(backend, path, bytes) do
     "#{Terminal.safe(path)} (#{Backends.name(backend)}, #{Layout.size(bytes)})"

@@ -65,8 +65,16 @@ impl<'a, D: Disk> Plan<'a, D> {
             None => {}
         }
         let is_known = match layout::parse(name, format) {
-            Entry::Key { id: regular, .. } if regular == id => return Ok(true),
-            Entry::Key { .. } => true,
+            Entry::Key {
+                family: of,
+                id: regular,
+            } if of == family => {
+                if regular == id {
+                    return Ok(true);
+                }
+                true
+            }
+            // Where the name of an unknown family ends is its user's to say.
             _ => false,
         };
         if deletes {
