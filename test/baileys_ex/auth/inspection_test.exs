@@ -241,6 +241,16 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert String.valid?(name)
   end
 
+  test "tells whose store has claimed the directory", %{tmp: tmp} do
+    path = Fixtures.copy!(:native, tmp)
+    assert {:ok, %{owner: nil}} = Inspection.inspect_directory(path)
+    {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: path)
+    assert {:ok, %{owner: owner, foreign: []}} = Inspection.inspect_directory(path)
+    assert {owner.os_process, owner.counter} == {System.pid(), 1}
+    GenServer.stop(pid)
+    assert {:ok, %{owner: nil}} = Inspection.inspect_directory(path)
+  end
+
   test "holds no key material", %{tmp: tmp} do
     path = Fixtures.copy!(:native, tmp)
     {:ok, state} = NativeFilePersistence.load_credentials(path)

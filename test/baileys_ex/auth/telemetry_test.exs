@@ -157,6 +157,34 @@ defmodule BaileysEx.Auth.TelemetryTest do
       refute inspect(events, limit: :infinity) =~ "15551230001"
     end
 
+    test "a store tells that it claims, loses and releases its directory", %{tmp: tmp} do
+      path = Path.join(tmp, "auth")
+      {:ok, pid} = KeyStore.start_link(persistence_context: path)
+
+      assert [{%{}, %{backend: NativeFilePersistence, owner: owner}}] =
+               FakeTelemetry.events([:owner, :claimed])
+
+      assert {:ok, ^owner} = NativeFilePersistence.owner(path) |> without_counter()
+      GenServer.stop(pid)
+      assert [{%{}, %{owner: ^owner}}] = FakeTelemetry.events([:owner, :released])
+
+      {:ok, pid} = KeyStore.start_link(persistence_context: path)
+      # What an operator does who takes the directory over by hand.
+      File.rm!(Path.join(path, ".baileys_ex.owner"))
+
+      log =
+        ExUnit.CaptureLog.capture_log(fn ->
+          for _ <- 1..2 do
+            assert_raise KeyStore.OperationError, fn ->
+              KeyStore.set(KeyStore.wrap(pid), %{"lid-mapping": %{"1" => "2"}})
+            end
+          end
+        end)
+
+      assert log =~ "nobody owns it now"
+      assert [{%{}, %{owner: nil}}] = FakeTelemetry.events([:owner, :lost])
+    end
+
     test "no event holds a value of a file or an id", %{tmp: tmp} do
       source = Fixtures.copy!(:baileys, tmp)
       target = Path.join(tmp, "native")
@@ -208,4 +236,7 @@ defmodule BaileysEx.Auth.TelemetryTest do
       {measurements, metadata}
     end
   end
+
+  # The backend gives the counter.
+  defp without_counter({:ok, owner}), do: {:ok, %{owner | counter: 0}}
 end
