@@ -47,7 +47,7 @@ case PersistenceMigration.migrate_compat_json_to_native(source, target, options)
     )
 
     IO.puts("LID       #{State.me_lid(auth.state) || "none"}")
-    IO.puts("State     #{if auth.state.registered, do: "registered", else: "not registered"}\n")
+    IO.puts("State     #{if State.paired?(auth.state), do: "paired", else: "not paired"}\n")
 
     families = Map.keys(keys)
     before = bytes_by_family.(source, families)

@@ -50,8 +50,9 @@ defmodule BaileysEx.Auth.Inspection do
   A report.
 
     * `:dialects` counts the JSON files that tell their dialect
-    * `:credentials` is `:absent` for a directory that holds keys only; `:account` and
-      `:registered?` are `nil` unless it is `:present`
+    * `:credentials` is `:absent` for a directory that holds keys only; `:account`,
+      `:registered?` and `:paired?` (see `BaileysEx.Auth.State.paired?/1`) are `nil` unless it is
+      `:present`
     * `:families`: files and bytes by type of key; `:creds` is the credentials and `:unknown` files
       of families that this library does not know
     * `:oldest_change` and `:newest_change`: when credentials or keys were last written, to the second
@@ -73,6 +74,7 @@ defmodule BaileysEx.Auth.Inspection do
           credentials: :present | :absent | :damaged,
           account: %{id: String.t() | nil, name: String.t() | nil, lid: String.t() | nil} | nil,
           registered?: boolean() | nil,
+          paired?: boolean() | nil,
           families: %{
             optional(atom() | String.t()) => %{files: pos_integer(), bytes: non_neg_integer()}
           },
@@ -125,6 +127,7 @@ defmodule BaileysEx.Auth.Inspection do
          credentials: credentials,
          account: state && account(state),
          registered?: state && state.registered == true,
+         paired?: state && State.paired?(state),
          families: census.families,
          oldest_change: census.oldest,
          newest_change: census.newest,

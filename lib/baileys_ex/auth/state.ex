@@ -177,6 +177,27 @@ defmodule BaileysEx.Auth.State do
   def me_lid(state), do: me_member(state, :lid)
 
   @doc """
+  Whether the account has finished pairing: it has an id, and the identity that the phone signed.
+
+  `registered` does not tell: Baileys 7.0.0-rc14 sets it in one place, when a pairing code was used,
+  and an account that was paired by QR code works with `false`. Nor does `me` alone, which is there as
+  soon as a pairing code is asked for.
+
+      iex> alias BaileysEx.Auth.State
+      iex> asked = State.new(me: %{id: "1555@s.whatsapp.net"}, registered: true)
+      iex> State.paired?(asked)
+      false
+      iex> identity = %BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity{details: "signed"}
+      iex> State.paired?(%{asked | account: identity, registered: false})
+      true
+  """
+  @spec paired?(t() | map()) :: boolean()
+  def paired?(state) do
+    id = me_id(state)
+    is_binary(id) and id != "" and is_struct(get(state, :account), ADVSignedDeviceIdentity)
+  end
+
+  @doc """
   The credentials to save: those under `:creds`, the state itself, or of a map the fields of a state.
 
       iex> BaileysEx.Auth.State.creds_view(%{creds: %{registered: true}, keys: :elsewhere})

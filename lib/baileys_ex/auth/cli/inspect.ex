@@ -89,7 +89,8 @@ defmodule BaileysEx.Auth.CLI.Inspect do
       {"dialect", dialect(report.dialect)},
       {"account", account(report)},
       {"lid", report.account && report.account.lid && Terminal.safe(report.account.lid)},
-      {"registered", report.registered? != nil && if(report.registered?, do: "yes", else: "no")},
+      {"paired", yes_or_no(report.paired?)},
+      {"registered", yes_or_no(report.registered?)},
       {"oldest change", report.oldest_change && DateTime.to_string(report.oldest_change)},
       {"newest change", report.newest_change && DateTime.to_string(report.newest_change)},
       {"pre-keys", report.credentials == :present && pre_keys(report.pre_keys)},
@@ -99,6 +100,10 @@ defmodule BaileysEx.Auth.CLI.Inspect do
     ]
     |> Enum.map(fn {name, value} -> {name, value || nil} end)
   end
+
+  defp yes_or_no(nil), do: nil
+  defp yes_or_no(true), do: "yes"
+  defp yes_or_no(false), do: "no"
 
   defp dialect(:native), do: "Erlang terms"
   defp dialect(:baileys), do: "Baileys"
