@@ -41,6 +41,7 @@ defmodule BaileysEx.Auth.Native do
   def json_load(_path, _family, _id), do: stub()
   def json_commit(_path, _by, _changes), do: stub()
   def etf_load(_path, _family, _id), do: stub()
+  def etf_scan(_place, _binary), do: stub()
   def etf_check(_member, _binary), do: stub()
   def etf_commit(_path, _by, _changes), do: stub()
 

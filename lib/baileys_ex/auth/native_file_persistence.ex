@@ -47,16 +47,14 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     Directory,
     InvalidTermError,
     Native,
-    NativeError,
     Persistence,
     State,
+    TermCheck,
     Verification
   }
 
   @backend {__MODULE__, :etf}
   @default_directory "baileys_native_auth_info"
-  # How deep an error names the way to what is wrong.
-  @named_levels 16
 
   @doc "The directory that is used when none is given: `baileys_native_auth_info` under the current one."
   @spec default_path() :: Path.t()
@@ -117,7 +115,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
       {:ok, state} ->
         with {:error, %InvalidTermError{} = whole} <-
                commit(path, [{family, id, :erlang.term_to_binary(state)}]) do
-          {:error, refused_field(state) || whole}
+          {:error, TermCheck.refused_field(state, __MODULE__) || whole}
         end
 
       {:error, {member, problem}} ->
@@ -252,52 +250,6 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
       {:error, %CorruptFileError{path: file, member: member, problem: problem}}
     end
   end
-
-  # The check of the whole term cannot say where: look at each field. None may be too much alone.
-  defp refused_field(state) do
-    Enum.find_value(Map.from_struct(state), fn {field, value} ->
-      refused("creds.#{field}", value, @named_levels)
-    end)
-  end
-
-  # The innermost part that is refused by itself.
-  defp refused(member, value, levels) do
-    case Native.etf_check(member, :erlang.term_to_binary(value)) do
-      :ok ->
-        nil
-
-      {:error, reason} ->
-        refused_part(member, value, levels) || NativeError.to_public(reason, __MODULE__)
-    end
-  end
-
-  defp refused_part(_member, _value, 0), do: nil
-
-  defp refused_part(member, value, levels) when is_map(value) do
-    value
-    |> Map.delete(:__struct__)
-    |> Enum.find_value(fn {key, part} -> refused(member <> step(key), part, levels - 1) end)
-  end
-
-  # An improper list has a last part of its own.
-  defp refused_part(member, [head | tail], levels) do
-    refused(member <> "[]", head, levels - 1) || refused_part(member, tail, levels)
-  end
-
-  defp refused_part(member, value, levels) when is_tuple(value) do
-    value |> Tuple.to_list() |> Enum.find_value(&refused(member <> "{}", &1, levels - 1))
-  end
-
-  defp refused_part(_member, _value, _levels), do: nil
-
-  # Only what can be nothing but a name is shown.
-  defp step(key) when is_atom(key), do: ".#{key}"
-
-  defp step(key) when is_binary(key) do
-    if key =~ ~r/\A[A-Za-z_][\w-]{0,31}\z/, do: "." <> key, else: "[]"
-  end
-
-  defp step(_key), do: "[]"
 
   defp change(nil), do: nil
   defp change(value), do: :erlang.term_to_binary(value)

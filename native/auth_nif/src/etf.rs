@@ -1,6 +1,7 @@
 //! Keys of a native directory, in external term format, and how many atoms they may bring.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use auth_store::codec::{Problem, etf};
@@ -85,6 +86,15 @@ fn scan_atoms(env: Env<'_>, bytes: &[u8]) -> std::result::Result<(), Problem> {
 /// Whether a file may have one more atom.
 fn remember_atom(atoms: &mut HashSet<String>, name: &str) -> bool {
     atoms.contains(name) || (atoms.len() < ATOMS_PER_FILE && atoms.insert(name.to_owned()))
+}
+
+/// `:ok | {:error, reason}`: whether bytes that another store kept are safe to read. `place` stands
+/// in the error where a file would.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn etf_scan<'a>(env: Env<'a>, place: &str, bytes: Binary<'a>) -> Term<'a> {
+    let scanned = scan_atoms(env, bytes.as_slice())
+        .map_err(|problem| Error::content(Path::new(place), problem));
+    unit(env, scanned)
 }
 
 /// Whether a term in external term format could be loaded again.
