@@ -84,6 +84,11 @@ defmodule BaileysEx.Auth.MixProject do
         BaileysEx.Auth.Owner,
         BaileysEx.Auth.Lock
       ],
+      PostgreSQL: [
+        BaileysEx.Auth.PostgresPersistence,
+        BaileysEx.Auth.Postgres.Schema,
+        BaileysEx.Auth.Postgres.Connection
+      ],
       "Key store": [
         BaileysEx.Auth.KeyStore,
         BaileysEx.Auth.KeyStore.Ref,

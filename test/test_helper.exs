@@ -2,4 +2,8 @@
 BaileysEx.Test.Guide.define_modules("guides/custom-backends.md")
 
 # What takes minutes, and is run by `mix test --only long`.
-ExUnit.start(exclude: [:long])
+# `mix test --only postgres` runs those; without a server they are not run.
+without_server = BaileysEx.Test.PostgresServer.missing()
+
+if without_server, do: IO.puts("tests against PostgreSQL: not run, #{without_server}")
+ExUnit.start(exclude: [:long | if(without_server, do: [:postgres], else: [])])

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.PersistenceContract do
   @moduledoc """
-  What every file backend promises, run once for each:
+  What every backend promises, run once for each:
 
       use BaileysEx.Auth.PersistenceContract, backend: BaileysEx.Auth.FilePersistence
   """
@@ -28,6 +28,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
 
       contract_credentials()
       contract_keys()
+      contract_files()
       contract_names()
       contract_damage()
       contract_helper()
@@ -41,7 +42,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
           assert {:ok, %State{} = one} = @backend.load_credentials(path)
           assert {:ok, %State{} = two} = @backend.load_credentials(path)
           assert one.noise_key != two.noise_key
-          refute File.exists?(path)
+          assert stored(@backend, path) == :nothing
         end
 
         test "are given back as they were saved", %{path: path} do
@@ -181,7 +182,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
 
         test "are untouched by a commit of which one change is refused", %{path: path} do
           :ok = @backend.commit_keys(path, %{"pre-key": %{1 => pre_key()}})
-          before = Fixtures.files!(path)
+          before = stored(@backend, path)
 
           assert {:error, %InvalidTermError{}} =
                    @backend.commit_keys(path, %{
@@ -189,7 +190,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
                      "lid-mapping": %{"1" => self()}
                    })
 
-          assert Fixtures.files!(path) == before
+          assert stored(@backend, path) == before
         end
 
         test "of concurrent writers are all there", %{path: path} do
@@ -206,8 +207,14 @@ defmodule BaileysEx.Auth.PersistenceContract do
           assert {:ok, %{"lid-mapping": ids}} = @backend.list_keys(path)
           assert length(ids) == 80
         end
+      end
+    end
+  end
 
-        test "are in files of the user's own", %{path: path} do
+  defmacro contract_files do
+    quote do
+      describe "files" do
+        test "are the user's own", %{path: path} do
           :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
           assert (File.stat!(path).mode &&& 0o777) == 0o700
 
@@ -451,6 +458,18 @@ defmodule BaileysEx.Auth.PersistenceContract do
         end
       end
     end
+  end
+
+  @doc "All that is kept, as it is kept; `:nothing` where nothing is."
+  def stored(BaileysEx.Auth.PostgresPersistence, context) do
+    case BaileysEx.Test.PostgresRows.of(context) do
+      {[], []} -> :nothing
+      rows -> rows
+    end
+  end
+
+  def stored(_file_backend, path) do
+    if File.exists?(path), do: Fixtures.files!(path), else: :nothing
   end
 
   def pre_key do

@@ -45,6 +45,28 @@ defmodule BaileysEx.Auth.Claims do
     :ok
   end
 
+  @doc "Keeps the id of this VM's claim, for backends that have no other memory of it."
+  @spec remember(place :: term(), id :: String.t()) :: :ok
+  def remember(place, id) do
+    :ets.insert(table(), {{:claim, place}, id})
+    :ok
+  end
+
+  @doc "The id of this VM's last claim of the place; a lost one too, `nil` after it was given back."
+  @spec remembered(place :: term()) :: String.t() | nil
+  def remembered(place) do
+    case :ets.lookup(table(), {:claim, place}) do
+      [{_place, id}] -> id
+      [] -> nil
+    end
+  end
+
+  @spec forget(place :: term(), id :: String.t()) :: :ok
+  def forget(place, id) do
+    :ets.delete_object(table(), {{:claim, place}, id})
+    :ok
+  end
+
   defp table do
     if :ets.whereis(@table) == :undefined, do: Server.ensure_started()
     @table

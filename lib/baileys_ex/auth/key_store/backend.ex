@@ -5,6 +5,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
 
   alias BaileysEx.Auth.{
     CorruptFileError,
+    CorruptRowError,
+    DatabaseError,
     InvalidKeyError,
     InvalidTermError,
     LockedError,
@@ -200,6 +202,9 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
 
   @doc "Whether the same call could succeed later. What cannot be stored or read never can."
   @spec transient?(reason :: term()) :: boolean()
+  def transient?(%DatabaseError{} = error), do: DatabaseError.transient?(error)
+  def transient?(%CorruptRowError{}), do: false
+
   def transient?(%module{}) when module in @lasting, do: false
 
   def transient?({reason, _module, _detail}) when reason in @directory_problems, do: false

@@ -1,0 +1,82 @@
+defmodule BaileysEx.Auth.Postgres.Account do
+  @moduledoc false
+  # A context of `BaileysEx.Auth.PostgresPersistence`, looked at once per call.
+
+  alias BaileysEx.Auth.DatabaseError
+  alias BaileysEx.Auth.Postgres.{EctoConnection, PostgrexConnection}
+
+  @derive {Inspect, only: [:name, :prefix]}
+  @enforce_keys [:connection, :name, :prefix]
+  defstruct @enforce_keys
+
+  @type t() :: %__MODULE__{connection: {module(), term()}, name: String.t(), prefix: String.t()}
+
+  @options [:account, :conn, :connection, :prefix, :repo]
+
+  @doc "Raises `ArgumentError` for options that cannot work; values are not shown."
+  @spec new!(keyword()) :: t()
+  def new!(opts) do
+    name = Keyword.get(connection_opts!(opts), :account)
+
+    if not (is_binary(name) and name != "" and String.valid?(name) and not (name =~ <<0>>)) do
+      raise ArgumentError, "expected :account to be a text that is not empty"
+    end
+
+    %__MODULE__{connection: connection!(opts), name: name, prefix: prefix!(opts)}
+  end
+
+  @doc "Of options without an account."
+  @spec connection!(keyword()) :: {module(), term()}
+  def connection!(opts) do
+    case opts |> connection_opts!() |> Keyword.take([:repo, :conn, :connection]) do
+      [repo: repo] when is_atom(repo) and repo != nil ->
+        {EctoConnection, repo}
+
+      [conn: conn] when conn != nil ->
+        {PostgrexConnection, conn}
+
+      [connection: {module, handle}] when is_atom(module) ->
+        {module, handle}
+
+      _other ->
+        raise ArgumentError, "expected one of :repo, :conn and :connection {module, handle}"
+    end
+  end
+
+  @spec prefix!(keyword()) :: String.t()
+  def prefix!(opts) do
+    prefix = Keyword.get(opts, :prefix, "public")
+
+    # It becomes a part of the statements.
+    if is_binary(prefix) and prefix =~ ~r/\A[A-Za-z_][A-Za-z0-9_]{0,62}\z/,
+      do: prefix,
+      else: raise(ArgumentError, "expected :prefix to be the plain name of a schema")
+  end
+
+  @doc "What messages call it."
+  @spec place(t()) :: String.t()
+  def place(%__MODULE__{name: name, prefix: "public"}), do: "account #{name} in PostgreSQL"
+
+  def place(%__MODULE__{} = account),
+    do: "account #{account.name} in PostgreSQL (#{account.prefix})"
+
+  @spec query(t(), String.t(), [term()]) :: {:ok, [[term()]]} | {:error, DatabaseError.t()}
+  def query(%__MODULE__{connection: {module, handle}} = account, sql, params) do
+    with {:error, problem} <- module.query(handle, sql, params) do
+      {:error, DatabaseError.new(place(account), problem)}
+    end
+  end
+
+  defp connection_opts!(opts) do
+    if not Keyword.keyword?(opts), do: raise(ArgumentError, "expected a keyword list of options")
+
+    case Keyword.keys(opts) -- @options do
+      [] ->
+        opts
+
+      unknown ->
+        raise ArgumentError,
+              "unknown options #{inspect(unknown)}; there are #{inspect(@options)}, each once"
+    end
+  end
+end

@@ -1,0 +1,96 @@
+defmodule BaileysEx.Auth.Postgres.Connection do
+  @moduledoc """
+  How `BaileysEx.Auth.PostgresPersistence` reaches the server: one function, statement and parameters
+  in, rows out.
+
+  An Ecto repository (`:repo`) and a Postgrex pool (`:conn`) need none of this. For another driver,
+  write a module and give `connection: {MyApp.Connection, handle}`:
+
+      defmodule MyApp.Connection do
+        @behaviour BaileysEx.Auth.Postgres.Connection
+
+        @impl true
+        def query(handle, sql, params) do
+          case MyDriver.query(handle, sql, params) do
+            {:ok, rows} -> {:ok, rows}
+            {:error, %{sqlstate: code}} -> {:error, code}
+            {:error, :closed} -> {:error, :unavailable}
+          end
+        end
+      end
+
+  Parameters are `nil`, binaries (`text` and `bytea`), integers (`bigint`), and lists of binaries
+  (`text[]` and `bytea[]`); rows are lists of `nil`, binaries and integers, in the order of the columns.
+  """
+
+  @typedoc "The server's five-character SQLSTATE, or why it was not reached."
+  @type problem() :: String.t() | :unavailable | :driver_missing | :driver_failed
+
+  @doc "Runs one statement. An error holds no message of the driver: it may quote parameters."
+  @callback query(handle :: term(), sql :: String.t(), params :: [term()]) ::
+              {:ok, [[term()]]} | {:error, problem()}
+end
+
+defmodule BaileysEx.Auth.Postgres.EctoConnection do
+  @moduledoc false
+  # The application's repository; its module is called at run time.
+  @behaviour BaileysEx.Auth.Postgres.Connection
+
+  alias BaileysEx.Auth.Postgres.DriverResult
+
+  @impl true
+  def query(repo, sql, params) do
+    # Logged parameters would be keys.
+    opts = [log: false, cache_statement: DriverResult.name(sql)]
+    DriverResult.of(repo, :query, [sql, params, opts])
+  end
+end
+
+defmodule BaileysEx.Auth.Postgres.PostgrexConnection do
+  @moduledoc false
+  # The application's pool; `Postgrex` is called at run time.
+  @behaviour BaileysEx.Auth.Postgres.Connection
+
+  alias BaileysEx.Auth.Postgres.DriverResult
+
+  @impl true
+  def query(conn, sql, params) do
+    opts = [cache_statement: DriverResult.name(sql)]
+    DriverResult.of(Postgrex, :query, [conn, sql, params, opts])
+  end
+end
+
+defmodule BaileysEx.Auth.Postgres.DriverResult do
+  @moduledoc false
+  # What Postgrex answers, also through Ecto, without anything that could show a parameter.
+
+  alias BaileysEx.Auth.Postgres.Connection
+
+  @doc "Of a prepared statement: the same text, the same name."
+  @spec name(String.t()) :: String.t()
+  def name(sql), do: "baileys_ex_auth_#{:erlang.phash2(sql)}"
+
+  @spec of(module(), atom(), [term()]) :: {:ok, [[term()]]} | {:error, Connection.problem()}
+  def of(module, function, args) do
+    if Code.ensure_loaded?(module) and function_exported?(module, function, length(args)),
+      do: call(module, function, args),
+      else: {:error, :driver_missing}
+  end
+
+  defp call(module, function, args) do
+    case apply(module, function, args) do
+      {:ok, %{rows: rows}} -> {:ok, rows || []}
+      {:error, error} -> {:error, problem(error)}
+      _other -> {:error, :driver_failed}
+    end
+  rescue
+    # Such as an encoding error, whose message is the parameter.
+    error -> {:error, problem(error)}
+  catch
+    :exit, _reason -> {:error, :unavailable}
+  end
+
+  defp problem(%{postgres: %{pg_code: code}}) when is_binary(code), do: code
+  defp problem(%{__struct__: DBConnection.ConnectionError}), do: :unavailable
+  defp problem(_other), do: :driver_failed
+end

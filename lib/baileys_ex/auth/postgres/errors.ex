@@ -1,0 +1,124 @@
+defmodule BaileysEx.Auth.DatabaseError do
+  @moduledoc """
+  The database did not do what it was asked to, or did not answer.
+
+    * `:place` is the account, such as `"account ada in PostgreSQL"`
+    * `:kind` says what to do about it, see `t:kind/0`
+    * `:code` is the server's SQLSTATE, where it gave one
+
+  A driver's own error can hold parameters, which are keys; nothing of it is here.
+
+  An answer that was lost with the connection (`:unavailable`) may belong to a write that happened:
+  the same write can be repeated without harm.
+  """
+
+  @typedoc """
+    * `:unavailable`: not reached, shut down, failing over, or no connection free in the pool
+    * `:timeout`: a statement or lock timeout, or a cancelled statement
+    * `:conflict`: a serialization failure or deadlock
+    * `:full`: no disk space, memory or connections left on the server
+    * `:read_only`: a replica, or a server that takes no writes
+    * `:missing_table`: the schema was not set up, or not under this `:prefix`
+    * `:newer_schema`: a later version of this library has changed the schema
+    * `:older_schema`: the schema was not brought up to this version
+    * `:aborted`: the application's transaction had failed before
+    * `:driver_missing`: the repository or `Postgrex` is not there to be called
+    * `:refused`: anything else
+  """
+  @type kind() ::
+          :unavailable
+          | :timeout
+          | :conflict
+          | :full
+          | :read_only
+          | :missing_table
+          | :newer_schema
+          | :older_schema
+          | :aborted
+          | :driver_missing
+          | :refused
+
+  @type t() :: %__MODULE__{place: String.t(), kind: kind(), code: String.t() | nil}
+
+  @enforce_keys [:place, :kind]
+  defexception [:place, :kind, :code]
+
+  @advice %{
+    unavailable: "the server cannot be reached, or the pool has no connection free; try again",
+    timeout: "the statement was cancelled or took too long; try again",
+    conflict: "another transaction was in the way; try again",
+    full: "the server has run out of disk, memory or connections",
+    read_only: "the server takes no writes; connect to the primary",
+    missing_table:
+      "its tables are missing; run BaileysEx.Auth.Postgres.Schema.migrate/1 and check :prefix",
+    newer_schema: "its tables are of a later version of this library; update the library",
+    older_schema:
+      "its tables are of an earlier version; run BaileysEx.Auth.Postgres.Schema.migrate/1",
+    aborted: "the transaction around it had failed before; roll it back",
+    driver_missing: "the Ecto repository or Postgrex is not loaded; add it to the application",
+    refused: "the server or its driver refused the statement"
+  }
+
+  @impl true
+  def message(%__MODULE__{place: place, kind: kind, code: code}) do
+    "#{place}: #{@advice[kind]}#{if code, do: " (SQLSTATE #{code})"}"
+  end
+
+  @doc false
+  @spec new(String.t(), BaileysEx.Auth.Postgres.Connection.problem()) :: t()
+  def new(place, code) when is_binary(code) do
+    %__MODULE__{place: place, kind: kind(code), code: code}
+  end
+
+  def new(place, :driver_failed), do: %__MODULE__{place: place, kind: :refused}
+  def new(place, kind), do: %__MODULE__{place: place, kind: kind}
+
+  @doc "Whether the same call could succeed later."
+  @spec transient?(t()) :: boolean()
+  def transient?(%__MODULE__{kind: kind}) do
+    kind in [:unavailable, :timeout, :conflict, :full, :read_only]
+  end
+
+  defp kind("25006"), do: :read_only
+  defp kind("25P02"), do: :aborted
+  defp kind(code) when code in ["42P01", "3F000"], do: :missing_table
+  defp kind(code) when code in ["57014", "55P03", "25P03"], do: :timeout
+  defp kind("08" <> _), do: :unavailable
+  defp kind("57" <> _), do: :unavailable
+  defp kind("40" <> _), do: :conflict
+  defp kind("53" <> _), do: :full
+  defp kind(_other), do: :refused
+end
+
+defmodule BaileysEx.Auth.CorruptRowError do
+  @moduledoc """
+  A row of the database holds something else than its name promises.
+
+    * `:place` is the account, `:type` and `:id` the key; both `nil` for the credentials
+    * `:member` is where in it, or `nil` for the whole
+    * `:problem` says what is wrong, and never shows a value
+
+  The row was left as it is. Restore it from a backup; a damaged *key* can also be deleted. Damaged
+  *credentials* are never replaced by new ones.
+  """
+
+  @type t() :: %__MODULE__{
+          place: String.t(),
+          type: String.t() | nil,
+          id: String.t() | nil,
+          member: String.t() | nil,
+          problem: String.t()
+        }
+
+  @enforce_keys [:place, :problem]
+  defexception [:place, :type, :id, :member, :problem]
+
+  @impl true
+  def message(%__MODULE__{} = error) do
+    what = if error.type, do: "#{error.type} #{inspect(error.id)}", else: "creds"
+    member = if error.member, do: "#{error.member}: "
+
+    "#{error.place}: #{what}: #{member}#{error.problem}; the row was left as it is, " <>
+      "restore it from a backup"
+  end
+end

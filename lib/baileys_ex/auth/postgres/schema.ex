@@ -1,0 +1,130 @@
+defmodule BaileysEx.Auth.Postgres.Schema do
+  @moduledoc """
+  The tables of `BaileysEx.Auth.PostgresPersistence`, in versions.
+
+  With Ecto, in a migration of the application:
+
+      defmodule MyApp.Repo.Migrations.AddBaileysAuth do
+        use Ecto.Migration
+
+        def up do
+          Enum.each(BaileysEx.Auth.Postgres.Schema.up(from: 0, to: 1), &execute/1)
+        end
+
+        def down, do: Enum.each(BaileysEx.Auth.Postgres.Schema.down(), &execute/1)
+      end
+
+  Without Ecto, once at deployment: `BaileysEx.Auth.Postgres.Schema.migrate(conn: MyApp.Pool)`.
+
+  Three tables, under the schema that `:prefix` names (`"public"` by default; it is made if it is not
+  there): `baileys_auth_accounts` with the credentials and the owner, `baileys_auth_keys` with a row for
+  each key, and `baileys_auth_schema` with the version. Values are external term format.
+  """
+
+  alias BaileysEx.Auth.DatabaseError
+  alias BaileysEx.Auth.Postgres.Account
+
+  @version 1
+
+  @doc "The version that this library writes and reads."
+  @spec version() :: pos_integer()
+  def version, do: @version
+
+  @doc """
+  The statements that lead from one version to another, to be executed in order and in one
+  transaction. Options: `:from` (0, nothing there), `:to` (the newest), `:prefix`.
+  """
+  @spec up(keyword()) :: [String.t()]
+  def up(opts \\ []) do
+    prefix = Account.prefix!(opts)
+    from = Keyword.get(opts, :from, 0)
+    to = Keyword.get(opts, :to, @version)
+
+    if not (from in 0..@version and to in from..@version) do
+      raise ArgumentError, "expected versions from 0 to #{@version}, :to not before :from"
+    end
+
+    Enum.flat_map(Enum.drop(1..@version, from), fn
+      version when version <= to -> version(version, prefix)
+      _later -> []
+    end)
+  end
+
+  @doc "The statements that remove everything, accounts too."
+  @spec down(keyword()) :: [String.t()]
+  def down(opts \\ []) do
+    prefix = Account.prefix!(opts)
+    for table <- ~w(keys accounts schema), do: ~s(DROP TABLE "#{prefix}".baileys_auth_#{table})
+  end
+
+  @doc """
+  Brings the schema to the newest version. Options as for `BaileysEx.Auth.PostgresPersistence`, without
+  `:account`. Run again, it changes nothing; let one node at a time run it.
+  """
+  @spec migrate(keyword()) :: :ok | {:error, DatabaseError.t()}
+  def migrate(opts) do
+    account = %Account{
+      connection: Account.connection!(opts),
+      name: "*",
+      prefix: Account.prefix!(opts)
+    }
+
+    opts
+    |> Keyword.take([:prefix])
+    |> up()
+    |> Enum.find_value(:ok, fn sql ->
+      with {:ok, _rows} <- Account.query(account, sql, []), do: nil
+    end)
+  end
+
+  @doc false
+  @spec check(Account.t()) :: :ok | {:error, DatabaseError.t()}
+  def check(account) do
+    sql = ~s[SELECT max(version) FROM "#{account.prefix}".baileys_auth_schema]
+
+    case Account.query(account, sql, []) do
+      {:ok, [[@version]]} -> :ok
+      {:ok, [[nil]]} -> wrong(account, :missing_table)
+      {:ok, [[newer]]} when newer > @version -> wrong(account, :newer_schema)
+      {:ok, _older} -> wrong(account, :older_schema)
+      error -> error
+    end
+  end
+
+  defp wrong(account, kind) do
+    {:error, %DatabaseError{place: Account.place(account), kind: kind}}
+  end
+
+  # Published versions never change; a later one is another clause.
+  defp version(1, prefix) do
+    [
+      ~s(CREATE SCHEMA IF NOT EXISTS "#{prefix}"),
+      """
+      CREATE TABLE IF NOT EXISTS "#{prefix}".baileys_auth_accounts (
+        account text PRIMARY KEY,
+        creds bytea,
+        owner_id text,
+        owner_counter bigint NOT NULL DEFAULT 0,
+        owner_node text,
+        owner_os_process text,
+        owner_host text,
+        owner_since_ms bigint,
+        inserted_at timestamptz NOT NULL DEFAULT now()
+      )
+      """,
+      """
+      CREATE TABLE IF NOT EXISTS "#{prefix}".baileys_auth_keys (
+        account text NOT NULL,
+        type text NOT NULL,
+        id text NOT NULL,
+        value bytea NOT NULL,
+        PRIMARY KEY (account, type, id)
+      )
+      """,
+      """
+      CREATE TABLE IF NOT EXISTS "#{prefix}".baileys_auth_schema (version bigint PRIMARY KEY)
+      """,
+      ~s[INSERT INTO "#{prefix}".baileys_auth_schema (version) VALUES (1) ON CONFLICT DO NOTHING]
+    ]
+  end
+end

@@ -1,0 +1,141 @@
+defmodule BaileysEx.Test.PostgresServer do
+  @moduledoc """
+  A PostgreSQL server of the tests, in a temporary directory, as a user who is not root. It listens
+  on a free port of 127.0.0.1: `p1_pgsql` speaks to no socket of the file system.
+  """
+
+  use GenServer
+
+  @doc "Why the tests cannot run, or `nil`."
+  def missing do
+    cond do
+      bin() == nil -> "PostgreSQL is not installed"
+      not Code.ensure_loaded?(:pgsql) -> "erlang-p1-pgsql is not installed"
+      true -> nil
+    end
+  end
+
+  @doc "Starts it under the test's supervisor; the calling process gets its directory."
+  def start!(opts \\ []) do
+    ExUnit.Callbacks.start_supervised!({__MODULE__, opts}) |> GenServer.call(:directory)
+  end
+
+  @doc "For `pg_ctl`, such as `[\"stop\", \"-m\", \"immediate\"]`."
+  def ctl!(directory, args), do: run!("pg_ctl", ["-D", data(directory), "-w", "-s" | args])
+
+  def start_again!(directory), do: ctl!(directory, ["start", "-l", directory <> "/log"])
+
+  @doc "Where it listens."
+  def port(directory), do: directory |> port_file() |> File.read!() |> String.to_integer()
+
+  def start_link(opts), do: GenServer.start_link(__MODULE__, opts)
+
+  def child_spec(opts) do
+    %{id: __MODULE__, start: {__MODULE__, :start_link, [opts]}, shutdown: 30_000}
+  end
+
+  @impl true
+  def init(_opts) do
+    Process.flag(:trap_exit, true)
+    directory = Path.join(System.tmp_dir!(), "pg-#{System.pid()}-#{:rand.uniform(1_000_000)}")
+    File.mkdir_p!(directory)
+    if root?(), do: {_out, 0} = System.cmd("chown", [user(), directory])
+    run!("initdb", ["-D", data(directory), "-U", "test", "-A", "trust", "-E", "UTF8", "-N"])
+
+    port = free_port()
+    File.write!(port_file(directory), "#{port}")
+
+    settings = """
+
+    listen_addresses = '127.0.0.1'
+    port = #{port}
+    unix_socket_directories = ''
+    max_connections = 60
+    # The driver ends at a notice.
+    client_min_messages = warning
+    """
+
+    File.write!(data(directory) <> "/postgresql.conf", settings, [:append])
+    start_again!(directory)
+    {:ok, directory}
+  end
+
+  @impl true
+  def handle_call(:directory, _from, directory), do: {:reply, directory, directory}
+
+  # The ends of the programs that were run.
+  @impl true
+  def handle_info({:EXIT, _port, :normal}, directory), do: {:noreply, directory}
+
+  @impl true
+  def terminate(_reason, directory) do
+    args = ["-D", data(directory), "-w", "-s", "-m", "immediate", "stop"]
+    command("pg_ctl", args)
+    File.rm_rf!(directory)
+  end
+
+  defp port_file(directory), do: Path.join(directory, "port")
+
+  defp free_port do
+    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
+    {:ok, port} = :inet.port(socket)
+    :gen_tcp.close(socket)
+    port
+  end
+
+  defp data(directory), do: Path.join(directory, "data")
+
+  defp run!(program, args) do
+    {out, status} = command(program, args)
+    if status != 0, do: raise("#{program}: #{out}")
+    :ok
+  end
+
+  # A server that stays in the background must not hold the port's pipe.
+  defp command(program, args) do
+    program = Path.join(bin(), program)
+    quoted = Enum.map_join([program | args], " ", &"'#{&1}'")
+    script = "#{quoted} >/dev/null 2>&1 </dev/null"
+
+    if root?(),
+      do: System.cmd("runuser", ["-u", user(), "--", "sh", "-c", script], cd: "/"),
+      else: System.cmd("sh", ["-c", script], cd: "/")
+  end
+
+  defp root?, do: match?({"0\n", 0}, System.cmd("id", ["-u"]))
+
+  defp user do
+    case System.cmd("id", ["postgres"], stderr_to_stdout: true) do
+      {_out, 0} -> "postgres"
+      _none -> "nobody"
+    end
+  end
+
+  defp bin do
+    found = Path.wildcard("/usr/lib/postgresql/*/bin/initdb") |> List.last()
+    path = found || System.find_executable("initdb")
+    path && Path.dirname(path)
+  end
+end
+
+defmodule BaileysEx.Test.PostgresRows do
+  @moduledoc "The rows of an account, past the backend."
+
+  def of(context) do
+    {module, driver} = context[:connection]
+    prefix = context[:prefix] || "public"
+
+    query = fn sql ->
+      {:ok, rows} = module.query(driver, sql, [context[:account]])
+      rows
+    end
+
+    {
+      query.("SELECT creds FROM #{prefix}.baileys_auth_accounts WHERE account = $1::text"),
+      query.("""
+      SELECT type, id, value FROM #{prefix}.baileys_auth_keys WHERE account = $1::text
+      ORDER BY type, id
+      """)
+    }
+  end
+end
