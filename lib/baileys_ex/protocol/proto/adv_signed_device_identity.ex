@@ -134,12 +134,12 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
     with {:ok, _value, rest} <- value(type, number, rest), do: skip_group(groups, rest)
   end
 
-  defp take(rest, length) do
-    case rest do
-      <<value::binary-size(length), rest::binary>> -> {:ok, :binary.copy(value), rest}
-      _shorter -> {:error, :truncated}
-    end
+  defp take(rest, length) when byte_size(rest) >= length do
+    {value, rest} = :erlang.split_binary(rest, length)
+    {:ok, :binary.copy(value), rest}
   end
+
+  defp take(_shorter, _length), do: {:error, :truncated}
 
   defp read_varint(rest), do: read_varint(rest, 0, 0)
 
