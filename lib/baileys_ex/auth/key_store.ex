@@ -252,20 +252,44 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   defp read(table, type, ids) do
-    read(table, type, ids, %{})
+    ids = Enum.map(ids, &if(is_binary(&1), do: &1, else: to_string(&1)))
+    read(table, type, ids, %{}, read_together(table, type, ids))
   rescue
     error in ArgumentError ->
       if Cache.gone?(table), do: fail!(:get, :store_stopped), else: reraise(error, __STACKTRACE__)
   end
 
-  defp read(_table, _type, [], entries), do: entries
+  # What is not remembered, by one call of a backend that can; one id is not worth it.
+  defp read_together(table, type, [_one, _two | _more] = ids) do
+    config = Cache.config(table)
 
-  defp read(table, type, [id | ids], entries) do
-    id = if is_binary(id), do: id, else: to_string(id)
+    with true <- Backend.loads_many?(config.backend),
+         [_, _ | _] = keys <- unknown(table, type, ids),
+         :ok <- Cache.held(table),
+         {:ok, loaded} <- Cache.load_many(table, keys, &load_all(config.backend, type, &1)) do
+      loaded
+    else
+      {:error, reason} -> fail!(:get, reason)
+      _not_worth_it -> %{}
+    end
+  end
 
-    case entry!(table, {type, id}) do
-      {:ok, value} -> read(table, type, ids, Map.put(entries, id, value))
-      :absent -> read(table, type, ids, entries)
+  defp read_together(_table, _type, _ids), do: %{}
+
+  defp unknown(table, type, ids) do
+    for id <- Enum.uniq(ids), Cache.fetch(table, {type, id}) == :unknown, do: {type, id}
+  end
+
+  defp load_all(backend, type, keys) do
+    Backend.load_many(backend, type, Enum.map(keys, &elem(&1, 1)))
+  end
+
+  defp read(_table, _type, [], entries, _loaded), do: entries
+
+  defp read(table, type, [id | ids], entries, loaded) do
+    case loaded[{type, id}] || entry!(table, {type, id}) do
+      {:ok, value} -> read(table, type, ids, Map.put(entries, id, value), loaded)
+      :absent -> read(table, type, ids, entries, loaded)
     end
   end
 

@@ -71,6 +71,18 @@ defmodule BaileysEx.Auth.Persistence do
   @callback load_keys(context :: term(), type :: atom(), id :: term()) ::
               {:ok, term()} | {:error, term()}
 
+  @doc "Several keys of the context-free backend, see `c:load_many/3`."
+  @callback load_many(type :: atom(), ids :: [String.t()]) ::
+              {:ok, %{optional(String.t()) => term()}} | {:error, term()}
+
+  @doc """
+  Several keys of one type at once, by id, without those that are not there: for backends where each
+  call is a round trip. The store calls it with the ids that it does not remember; a backend without it
+  is asked key by key.
+  """
+  @callback load_many(context :: term(), type :: atom(), ids :: [String.t()]) ::
+              {:ok, %{optional(String.t()) => term()}} | {:error, term()}
+
   @doc "Saves one key of the context-free backend, see `c:save_keys/4`."
   @callback save_keys(type :: atom(), id :: term(), data :: term()) :: :ok | {:error, term()}
 
@@ -185,6 +197,8 @@ defmodule BaileysEx.Auth.Persistence do
                       save_credentials: 2,
                       load_keys: 2,
                       load_keys: 3,
+                      load_many: 2,
+                      load_many: 3,
                       save_keys: 3,
                       save_keys: 4,
                       delete_keys: 2,

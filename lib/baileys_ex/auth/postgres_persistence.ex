@@ -134,6 +134,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc "Several keys of one type, by one statement; those that are not there are left out."
+  @impl true
   @spec load_many(context(), atom(), [term()]) ::
           {:ok, %{optional(String.t()) => term()}} | {:error, term()}
   def load_many(context, type, ids) do

@@ -21,6 +21,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   @enforce_keys [
     :module,
     :load_keys,
+    :load_many,
     :save_keys,
     :delete_keys,
     :list_keys,
@@ -37,6 +38,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   @type t() :: %__MODULE__{
           module: module(),
           load_keys: [term()],
+          load_many: [term()] | nil,
           save_keys: [term()],
           delete_keys: [term()],
           list_keys: [term()] | nil,
@@ -60,6 +62,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     %__MODULE__{
       module: module,
       load_keys: required!(module, :load_keys, 2, context),
+      load_many: if_exported(module, :load_many, save, 2),
       save_keys: save,
       delete_keys: required!(module, :delete_keys, 2, context),
       # Without a context these would speak of another place than the keys that are saved with one.
@@ -84,6 +87,22 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
       {:ok, value} when not is_nil(value) -> {:ok, value}
       {:error, :not_found} -> :absent
       other -> failure(:load_keys, other)
+    end
+  end
+
+  @doc "Whether `load_many/3` can be called."
+  @spec loads_many?(t()) :: boolean()
+  def loads_many?(%__MODULE__{load_many: load_many}), do: not is_nil(load_many)
+
+  @doc "Those of a type's ids that are there."
+  @spec load_many(t(), atom(), [String.t()]) :: {:ok, Changes.entries()} | {:error, term()}
+  def load_many(backend, type, ids) do
+    case call(backend, :load_many, [type, ids]) do
+      {:ok, found} when is_map(found) and not is_struct(found) ->
+        {:ok, for({id, value} <- found, value != nil, into: %{}, do: {{type, id}, value})}
+
+      other ->
+        failure(:load_many, other)
     end
   end
 

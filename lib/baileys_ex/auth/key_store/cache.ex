@@ -59,6 +59,43 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
     end
   end
 
+  @doc """
+  As `load/3`, for several keys: `load` gives the values of those keys that are not here, without what
+  is not there. Keys that another process settles meanwhile are left out of the answer.
+  """
+  @spec load_many(
+          table(),
+          [Changes.key()],
+          ([Changes.key()] ->
+             {:ok, Changes.entries()} | {:error, term()})
+        ) ::
+          {:ok, %{optional(Changes.key()) => entry()}} | {:error, term()}
+  def load_many(table, keys, load) do
+    loaders = for key <- keys, loader = claim(table, key), loader != :settled, do: {key, loader}
+
+    with {:error, reason} <- load_all(loaders, load) do
+      for {key, loader} <- loaders, do: give_up(table, key, loader)
+      {:error, reason}
+    else
+      {:ok, values} -> {:ok, Map.new(loaders, &settle_entry(table, &1, values))}
+    end
+  end
+
+  defp load_all([], _load), do: {:ok, %{}}
+  defp load_all(loaders, load), do: load.(Enum.map(loaders, &elem(&1, 0)))
+
+  defp settle_entry(table, {key, loader}, values) do
+    case values do
+      %{^key => value} ->
+        settle(table, key, loader, :present, value)
+        {key, {:ok, value}}
+
+      _none ->
+        settle(table, key, loader, :absent, nil)
+        {key, :absent}
+    end
+  end
+
   @doc "Remembers what was committed (`nil`: it is not there). One atomic step for all entries."
   @spec put(table(), Changes.entries()) :: :ok
   def put(table, entries) do
@@ -168,9 +205,13 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
         :absent
 
       {:error, reason} ->
-        :ets.select_delete(table, [{{key, :loading, loader, :_}, [], [true]}])
+        give_up(table, key, loader)
         {:error, reason}
     end
+  end
+
+  defp give_up(table, key, loader) do
+    :ets.select_delete(table, [{{key, :loading, loader, :_}, [], [true]}])
   end
 
   defp settle(table, key, loader, state, value) do

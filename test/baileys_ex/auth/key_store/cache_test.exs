@@ -9,6 +9,28 @@ defmodule BaileysEx.Auth.KeyStore.CacheTest do
   defp key(n), do: {:session, "#{n}"}
   defp entries(range), do: Map.new(range, &{key(&1), &1})
 
+  describe "several keys at once" do
+    test "are loaded where they are not here, and stay as they were committed meanwhile" do
+      cache = Cache.new(:infinity)
+      Cache.put(cache, entries(1..1))
+
+      load = fn [_, _, _] = keys ->
+        Cache.put(cache, %{key(3) => :committed})
+        {:ok, Map.take(%{key(2) => 2, key(3) => :read}, keys)}
+      end
+
+      assert {:ok, %{}} = Cache.load_many(cache, Enum.map(2..4, &key/1), load)
+      expected = [{:ok, 1}, {:ok, 2}, {:ok, :committed}, :absent]
+      assert Enum.map(1..4, &Cache.fetch(cache, key(&1))) == expected
+    end
+
+    test "are asked for again after an error" do
+      cache = Cache.new(:infinity)
+      assert {:error, :down} = Cache.load_many(cache, [key(1)], fn _keys -> {:error, :down} end)
+      assert Cache.load(cache, key(1), fn -> {:ok, 1} end) == {:ok, 1}
+    end
+  end
+
   describe "a bounded cache" do
     test "never holds more than its bound, and what it holds is right" do
       cache = Cache.new(100)

@@ -190,6 +190,60 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
     end
   end
 
+  describe "a key store reads" do
+    setup %{path: path} do
+      keys = Map.new(1..300, &{"#{&1}", pre_key()})
+      :ok = @backend.commit_keys(path, %{"pre-key": keys})
+      pid = start_supervised!({KeyStore, persistence_module: @backend, persistence_context: path})
+      {:ok, keys: keys, store: KeyStore.wrap(pid)}
+    end
+
+    test "300 ids by one statement, and then by none", context do
+      %{driver: driver, store: store, keys: keys} = context
+      ids = ["none" | Map.keys(keys)]
+      before = PostgresDriver.count(driver)
+      assert KeyStore.get(store, :"pre-key", ids ++ [1]) == keys
+      assert PostgresDriver.count(driver) - before == 1
+      assert KeyStore.get(store, :"pre-key", ids) == keys
+      assert PostgresDriver.count(driver) - before == 1
+    end
+
+    test "300 ids by one statement in a transaction, with its own changes", context do
+      %{driver: driver, store: store, keys: keys} = context
+      before = PostgresDriver.count(driver)
+
+      KeyStore.transaction(store, "1", fn tx ->
+        KeyStore.set(tx, %{"pre-key": %{"1" => nil, "301" => "new"}})
+        expected = keys |> Map.delete("1") |> Map.put("301", "new")
+        assert KeyStore.get(tx, :"pre-key", ["301" | Map.keys(keys)]) == expected
+        KeyStore.set(tx, %{"pre-key": %{"1" => keys["1"], "301" => nil}})
+      end)
+
+      # The read, whether 301 is there, and the commit.
+      assert PostgresDriver.count(driver) - before == 3
+    end
+
+    test "nothing where one of the ids is damaged, and all the others without it", context do
+      %{path: path, store: store, keys: keys} = context
+      {module, driver} = path[:connection]
+
+      sql = """
+      UPDATE baileys_auth_keys SET value = '\\x83' WHERE account = $1::text AND id = '7'
+      """
+
+      {:ok, []} = module.query(driver, sql, [path[:account]])
+
+      error =
+        assert_raise(KeyStore.OperationError, fn ->
+          KeyStore.get(store, :"pre-key", Map.keys(keys))
+        end)
+
+      assert %CorruptRowError{id: "7"} = error.reason
+      others = Map.delete(keys, "7")
+      assert KeyStore.get(store, :"pre-key", Map.keys(others)) == others
+    end
+  end
+
   describe "an owner" do
     test "that another one followed writes nothing", %{path: path, directory: directory} do
       {:ok, other} = PostgresDriver.start_link(directory)
