@@ -35,7 +35,9 @@ defmodule BaileysEx.Test.Baileys do
 
   @doc "Installs the pinned packages, unless those of this very lock file are there already."
   @spec install() :: :ok
-  def install do
+  def install, do: :global.trans({__MODULE__, self()}, &install_once/0, [node()])
+
+  defp install_once do
     stamp = Path.join(@directory, "node_modules/.installed-lock")
     lock = File.read!(Path.join(@directory, "package-lock.json"))
 

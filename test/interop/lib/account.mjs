@@ -5,10 +5,15 @@ import { loadBaileys, logger } from './baileys.mjs'
 const transactions = { maxCommitRetries: 1, delayBetweenTriesMs: 0 }
 
 export class Account {
-  /** Opens `dir` with Baileys `version`; makes the directory and a new identity if there is none. */
+  /**
+   * Opens `dir` with Baileys `version`, such as "6.7.18", or "6.7.18+cached" for its cached key store; makes
+   * the directory and a new identity if there is none.
+   */
   static async open(version, dir) {
-    const baileys = await loadBaileys(version)
+    const [number, cached] = version.split('+')
+    const baileys = await loadBaileys(number)
     const { state, saveCreds } = await baileys.useMultiFileAuthState(dir)
+    if (cached) state.keys = baileys.makeCacheableSignalKeyStore(state.keys, logger)
     return new Account(baileys, dir, state, saveCreds)
   }
 

@@ -21,7 +21,8 @@ export async function fillFamilies(account) {
     }
   })
   if (account.baileys.hasLids) await addLidFamilies(account)
-  return syncAppState(account)
+  // Older versions differ in how they are called, not in what they keep.
+  return account.baileys.isOlder ? [] : syncAppState(account)
 }
 
 async function addAppStateKeys({ keys, baileys }) {

@@ -1,6 +1,6 @@
 // Group messages: skipped ones, sender keys that were replaced, and the account's own sender keys.
 
-import { groups } from './people.mjs'
+import { groups, youngGroup } from './people.mjs'
 
 /** Returns the pending group messages, in an order in which they can be read. */
 export async function talkInGroups(account, peers) {
@@ -14,6 +14,7 @@ export async function talkInGroups(account, peers) {
     }
   }
   await replaceSenderKey(account, peers.bob, groups[0], keep)
+  if (account.baileys.isOlder) await keysOfEveryAge(account, peers, keep)
   for (const group of groups) await writeOwn(account, Object.values(peers), group)
   return pending
 }
@@ -41,6 +42,16 @@ async function replaceSenderKey(account, author, group, keep) {
   await author.keys.set({ 'sender-key': { [`${group}::${user}::${device ?? 0}`]: null } })
   keep('late', await writeSome(account, author, group, 'new key ', 3, [0, 2]))
   keep('next', await writeSome(account, author, group, 'new key next ', 2, []))
+}
+
+// Sent with once, and received with nothing read yet: such keys have no list of skipped ones on disk.
+async function keysOfEveryAge(account, peers, keep) {
+  await account.writeGroup(youngGroup, 'my only one')
+  for (const author of [peers.carol, peers.gina]) {
+    const messages = [await author.writeGroup(youngGroup, 'young 0'), await author.writeGroup(youngGroup, 'young 1')]
+    await account.learnSenderKey(messages[0])
+    keep('next', messages)
+  }
 }
 
 async function writeOwn(account, peers, group) {

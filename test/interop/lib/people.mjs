@@ -20,6 +20,9 @@ export const frankLid = '900000000007@lid'
 
 export const groups = ['120363041234567890@g.us', '14156521415-1397622199@g.us']
 
+/** Where only versions with lists of states talk. */
+export const youngGroup = '120363049999999999@g.us'
+
 /** Opens every peer's own directory below `dir`, by name. */
 export async function openPeers(version, dir) {
   const opened = {}

@@ -565,3 +565,23 @@ fn leaf<'j>(json: &'j mut Json, n: &mut usize) -> Option<&'j mut Json> {
         }
     }
 }
+
+/// 7.0.0-rc.1 to rc.5 wrote them so; every other version as base64.
+#[test]
+fn the_bytes_of_the_account_may_be_buffers() {
+    let original = baileys("creds");
+    let mut json = original.clone();
+    for member in json["account"]
+        .as_object_mut()
+        .expect("members")
+        .values_mut()
+    {
+        *member = buffer(member.as_str().expect("base64"));
+    }
+    assert!(json["account"] != original["account"]);
+    assert_same(&read("creds", &json), &read("creds", &original), "Buffers");
+    assert_eq!(
+        written("creds", &read("creds", &json))["account"],
+        original["account"]
+    );
+}
