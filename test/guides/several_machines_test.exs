@@ -1,0 +1,19 @@
+defmodule BaileysEx.SeveralMachinesGuideTest do
+  use ExUnit.Case, async: true
+
+  alias BaileysEx.Test.{Guide, PostgresDriver, PostgresServer}
+
+  @moduletag :postgres
+  @moduletag :capture_log
+
+  test "the code of several-machines runs and gives what it says" do
+    directory = PostgresServer.start!()
+    [here, elsewhere] = for _ <- 1..2, do: connection(directory)
+    Guide.run("guides/several-machines.md", connection: here, other_connection: elsewhere)
+  end
+
+  defp connection(directory) do
+    spec = %{id: make_ref(), start: {PostgresDriver, :start_link, [directory]}}
+    {PostgresDriver, start_supervised!(spec)}
+  end
+end
