@@ -60,10 +60,13 @@ defmodule BaileysEx.Test.PostgresDriver do
     with {:ok, name, state} <- prepare(state, sql) do
       case GenServer.call(state.db, {:execute, {name, Enum.map(params, &param/1)}}, 60_000) do
         {:ok, {_command, rows}} -> {{:ok, rows(rows)}, state}
-        {:error, error} -> {{:error, code(error)}, state}
+        # Anything but the fields of an error is a message that the driver did not expect.
+        {:error, error} when is_list(error) -> {{:error, code(error)}, state}
+        {:error, _unexpected} -> {:broken, state}
       end
     else
-      {:error, error} -> {{:error, code(error)}, state}
+      {:error, error} when is_list(error) -> {{:error, code(error)}, state}
+      {:error, _unexpected} -> {:broken, state}
     end
   catch
     :exit, _reason -> {:broken, state}
