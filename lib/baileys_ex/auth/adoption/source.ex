@@ -173,32 +173,16 @@ defmodule BaileysEx.Auth.Adoption.Source do
 
   defp collect({kind, _meta, [head | _]}, exports)
        when kind in [:def, :defdelegate, :defmacro, :defguard] do
-    {nil,
-     head
-     |> arities()
-     |> Enum.map(fn {name, arity} -> {@public[kind], name, arity} end)
-     |> Enum.concat(exports)}
+    {nil, of_head(@public[kind], head) ++ exports}
   end
 
   defp collect({:defstruct, _meta, [fields]}, exports) do
     {nil, struct_exports(fields) ++ exports}
   end
 
-  defp collect({:@, _meta, [{kind, _, [{:"::", _, [head | _]}]}]}, exports)
+  defp collect({:@, _meta, [{kind, _, [spec]}]}, exports)
        when kind in [:callback, :macrocallback] do
-    {nil,
-     head
-     |> arities()
-     |> Enum.map(fn {name, arity} -> {:callback, name, arity} end)
-     |> Enum.concat(exports)}
-  end
-
-  defp collect({:@, _meta, [{:callback, _, [{:when, _, [{:"::", _, [head | _]} | _]}]}]}, exports) do
-    {nil,
-     head
-     |> arities()
-     |> Enum.map(fn {name, arity} -> {:callback, name, arity} end)
-     |> Enum.concat(exports)}
+    {nil, of_spec(spec) ++ exports}
   end
 
   defp collect({:use, _meta, [{:__aliases__, _, [behaviour]} | _]}, exports)
@@ -206,6 +190,12 @@ defmodule BaileysEx.Auth.Adoption.Source do
        do: {nil, [{:function, :child_spec, 1} | exports]}
 
   defp collect(quoted, exports), do: {quoted, exports}
+
+  defp of_head(kind, head), do: for({name, arity} <- arities(head), do: {kind, name, arity})
+
+  defp of_spec({:when, _meta, [spec | _]}), do: of_spec(spec)
+  defp of_spec({:"::", _meta, [head | _]}), do: of_head(:callback, head)
+  defp of_spec(_other), do: []
 
   defp struct_exports(fields) when is_list(fields) do
     Enum.flat_map(fields, fn
