@@ -18,6 +18,9 @@ defmodule BaileysEx.Auth.Adoption do
 
   alias BaileysEx.Auth.Adoption.{Exports, MixFile, Source}
 
+  @typedoc "What a module exports; `:field` is a member of its struct, of arity 0."
+  @type export() :: {:function | :macro | :callback | :field, atom(), arity()}
+
   @enforce_keys [:path, :edits, :removed, :missing, :by_hand, :dependency]
   defstruct @enforce_keys
 
@@ -35,7 +38,7 @@ defmodule BaileysEx.Auth.Adoption do
           path: Path.t(),
           edits: %{optional(Path.t()) => String.t() | nil},
           removed: [{Path.t(), module()}],
-          missing: [{module(), Source.export()}],
+          missing: [{module(), export()}],
           by_hand: [String.t()],
           dependency: String.t() | nil
         }
