@@ -8,6 +8,9 @@ defmodule BaileysEx.Test.PostgresDriver do
 
   use GenServer
 
+  # Debian's package, which is not everywhere.
+  @compile {:no_warn_undefined, :pgsql}
+
   alias BaileysEx.Test.PostgresServer
 
   def start_link(directory), do: GenServer.start_link(__MODULE__, directory)
