@@ -227,6 +227,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   def transient?(%module{}) when module in @lasting, do: false
 
   def transient?({reason, _module, _detail}) when reason in @directory_problems, do: false
+  # Nobody gets another user's rights while somebody waits.
+  def transient?(posix) when posix in [:eacces, :eperm, :erofs], do: false
   def transient?({:not_supported, _callback}), do: false
   def transient?({:rollback_failed, _reason, _keys}), do: false
   def transient?(_reason), do: true
