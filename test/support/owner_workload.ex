@@ -32,6 +32,21 @@ defmodule BaileysEx.Test.OwnerWorkload do
     end
   end
 
+  @doc "Saves ids whose files only the manifest tells apart, one at a time."
+  def commit_irregular(backend, path, name, count) do
+    start()
+    backend = String.to_existing_atom(backend)
+
+    for n <- 1..String.to_integer(count) do
+      id = irregular_id(name, n)
+      :ok = backend.save_keys(path, :"lid-mapping", id, id)
+      IO.puts("ok #{n}")
+    end
+  end
+
+  @doc "An id whose file's name would be read as that of another one."
+  def irregular_id(name, n), do: "#{name}:#{n}"
+
   @doc """
   Owns the directory by a store, and commits until it is told that it does not any more. Each commit
   goes into the credentials too, by `save_creds`.

@@ -242,11 +242,7 @@ impl<D: Disk> Store<D> {
 
     /// As [`commit`](Self::commit), on behalf of somebody.
     pub fn commit_by(&self, by: By, changes: &[KeyChange<'_>]) -> Result<()> {
-        let mut plan = Plan::new(self, changes.len());
-        for change in changes {
-            plan.add(change)?;
-        }
-        plan.commit(by)
+        Plan::new(self, changes)?.commit(by)
     }
 
     /// Every key, by family. Files of unknown families are listed where the manifest knows them.

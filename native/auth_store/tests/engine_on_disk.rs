@@ -159,6 +159,32 @@ fn two_owners_of_one_directory_see_each_others_commits() {
     }
 }
 
+/// As on a file system that ignores case, or through a link.
+#[test]
+fn two_spellings_of_one_directory_are_two_owners_that_know_of_each_other() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        fs::create_dir(root.path().join("data")).unwrap();
+        std::os::unix::fs::symlink("data", root.path().join("DATA")).unwrap();
+        let spellings = ["data/auth", "DATA/auth"].map(|path| root.path().join(path));
+        let owners = spellings.each_ref().map(|path| directory(path, policy));
+        for round in 0..20 {
+            let value = format!("{round}");
+            let (me, other) = (&owners[round % 2], &owners[(round + 1) % 2]);
+            other.open().unwrap();
+            let known = other.changes().unwrap();
+            me.commit(&[put("a", value.as_bytes()), put("b", value.as_bytes())])
+                .unwrap();
+            assert_ne!(other.changes().unwrap(), known);
+        }
+        assert_eq!(files(&spellings[0]), expected(&[("a", "19"), ("b", "19")]));
+        let identities = owners
+            .each_ref()
+            .map(|owner| owner.identity_of_lock().unwrap());
+        assert_eq!(identities[0], identities[1]);
+    }
+}
+
 #[test]
 fn a_directory_removed_or_made_anew_behind_its_back_gives_no_old_value() {
     for policy in BOTH {

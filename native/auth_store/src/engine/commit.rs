@@ -18,21 +18,32 @@ use crate::error::{Error, Result};
 /// The most bytes of one commit.
 pub const MAX_COMMIT: u64 = 256 << 20;
 
+/// Changes that depend on what the directory holds.
+pub trait Planned {
+    /// What is to be changed, as things stand. Asked again once the directory is locked, so that the
+    /// answer holds when it is carried out.
+    fn changes(&mut self) -> Result<Vec<Change<'_>>>;
+}
+
+impl Planned for &[Change<'_>] {
+    fn changes(&mut self) -> Result<Vec<Change<'_>>> {
+        Ok(self.to_vec())
+    }
+}
+
 impl<D: Disk> Directory<D> {
     /// Makes all changes, durably, or none. Deleting a file that does not exist is fine; of
     /// several changes of one name the last counts. Makes the directory when it is missing.
     ///
     /// After an error the outcome is the old state, unless the directory now asks for recovery:
     /// then it is the old or the new one, and the recovery tells.
-    pub fn commit(&self, changes: &[Change]) -> Result<()> {
-        self.commit_by(By::Anybody, true, changes)
+    pub fn commit(&self, mut changes: &[Change]) -> Result<()> {
+        self.commit_by(By::Anybody, true, &mut changes)
     }
 
-    /// As [`commit`](Self::commit), on behalf of somebody; `keys` says whether it changes keys, which
-    /// others may remember.
-    pub fn commit_by(&self, by: By, keys: bool, changes: &[Change]) -> Result<()> {
-        check_changes(changes)?;
-        let changes = last_of_each(changes);
+    /// As [`commit`](Self::commit), on behalf of somebody, and of changes that are planned under the
+    /// lock; `keys` says whether they change keys, which others may remember.
+    pub fn commit_by(&self, by: By, keys: bool, plan: &mut impl Planned) -> Result<()> {
         self.exclusive_open(|writer| {
             self.check_claim(writer)?;
             if !self.is_locked() && !self.exists()? {
@@ -40,16 +51,34 @@ impl<D: Disk> Directory<D> {
                 self.settle(writer)?;
             }
             if writer.anchored.is_none() || !self.is_locked() {
+                let changes = checked(plan)?;
                 // Nothing there that could be deleted.
                 if changes.iter().all(|change| change.bytes.is_none()) && !self.exists()? {
                     return Ok(());
                 }
                 self.make(writer)?;
             }
-            self.take_turn(writer, by, keys)?;
+            self.require_lock()?;
+            self.check_unchanged(writer, by)?;
             match self.policy {
-                Policy::Plain => self.commit_plain(writer, changes),
-                Policy::Journaled => self.commit_journaled(writer, changes),
+                Policy::Plain => {
+                    self.complete_plain(writer)?;
+                    let changes = checked(plan)?;
+                    if changes.is_empty() {
+                        return Ok(());
+                    }
+                    self.begin_turn(writer, by, keys)?;
+                    self.commit_plain(writer, &changes)
+                }
+                Policy::Journaled => {
+                    let journal = self.current_journal(writer)?;
+                    let changes = checked(plan)?;
+                    if changes.is_empty() {
+                        return Ok(());
+                    }
+                    self.begin_turn(writer, by, keys)?;
+                    self.commit_journaled(writer, journal, changes)
+                }
             }
         })
     }
@@ -58,8 +87,12 @@ impl<D: Disk> Directory<D> {
         Ok(self.identity()?.is_some())
     }
 
-    fn commit_journaled(&self, writer: &mut Writer, mut changes: Vec<Change>) -> Outcome<()> {
-        let current = self.current_journal(writer)?;
+    fn commit_journaled(
+        &self,
+        writer: &mut Writer,
+        current: Option<(Position, D::File)>,
+        mut changes: Vec<Change>,
+    ) -> Outcome<()> {
         let existing = self.keep_effective(&mut changes)?;
         if changes.is_empty() {
             return Ok(());
@@ -133,16 +166,19 @@ impl<D: Disk> Directory<D> {
             .ok_or_else(|| self.disturbed())
     }
 
-    fn commit_plain(&self, writer: &mut Writer, changes: Vec<Change>) -> Outcome<()> {
-        // A commit that another process did not live to finish, or a directory it put here.
+    /// Completes what another process did not live to finish, or a directory it put here.
+    fn complete_plain(&self, writer: &mut Writer) -> Outcome<()> {
         if Journal::new(&self.disk, &self.path).exists()? || self.identity()? != writer.anchored {
             self.settle(writer)?;
         }
         if writer.anchored.is_none() {
             self.make(writer)?;
         }
-        match changes.as_slice() {
-            [] => Ok(()),
+        Ok(())
+    }
+
+    fn commit_plain(&self, writer: &mut Writer, changes: &[Change]) -> Outcome<()> {
+        match changes {
             [
                 Change {
                     name,
@@ -332,6 +368,13 @@ impl<D: Disk> Directory<D> {
     }
 }
 
+/// The planned changes, one for each name, if they may be made.
+fn checked(plan: &mut impl Planned) -> Result<Vec<Change<'_>>> {
+    let changes = plan.changes()?;
+    check_changes(&changes)?;
+    Ok(last_of_each(changes))
+}
+
 fn check_changes(changes: &[Change]) -> Result<()> {
     let mut total = 0;
     for change in changes {
@@ -356,17 +399,13 @@ fn too_large(name: &str, problem: &str) -> Error {
 }
 
 /// The last change of each name, in order.
-fn last_of_each<'a>(changes: &[Change<'a>]) -> Vec<Change<'a>> {
+fn last_of_each(mut changes: Vec<Change<'_>>) -> Vec<Change<'_>> {
     if changes.len() < 2 {
-        return changes.to_vec();
+        return changes;
     }
     let mut seen = HashSet::with_capacity(changes.len());
-    let mut kept: Vec<_> = changes
-        .iter()
-        .rev()
-        .filter(|change| seen.insert(change.name))
-        .copied()
-        .collect();
-    kept.reverse();
-    kept
+    changes.reverse();
+    changes.retain(|change| seen.insert(change.name));
+    changes.reverse();
+    changes
 }

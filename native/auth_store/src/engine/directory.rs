@@ -105,6 +105,8 @@ pub(super) struct Writer {
     pub who: Option<u64>,
     /// Whose turn it was when this process last looked.
     pub turn: Option<Turn>,
+    /// That turn was cut short, and what it left has not been settled.
+    pub interrupted: bool,
     /// How often somebody else was found to have changed keys.
     pub changes: u64,
     pub claim: ClaimState,
@@ -312,18 +314,21 @@ impl<D: Disk> Directory<D> {
             Ok(()) => run(&mut writer),
             Err(error) => Err(error.into()),
         };
-        self.give_lock_back();
-        outcome.map_err(|Failure { error, after }| {
+        let result = outcome.map_err(|Failure { error, after }| {
             match after {
                 After::Unchanged => {}
                 After::Forget => writer.position = None,
                 After::Latch => {
                     writer.position = None;
+                    writer.interrupted = true;
                     self.status.store(LATCHED, Ordering::Release);
                 }
             }
             error
-        })
+        });
+        self.end_turn(&mut writer);
+        self.give_lock_back();
+        result
     }
 
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -350,7 +355,7 @@ impl<D: Disk> Directory<D> {
     ) -> Result<T> {
         self.exclusive(|writer| {
             match self.status.load(Ordering::Acquire) {
-                OPEN => {}
+                OPEN if !writer.interrupted => {}
                 LATCHED => return Err(self.recovery_required().into()),
                 _ => self.settle(writer)?,
             }

@@ -6,8 +6,9 @@
 //! [`Directory`](super::Directory) values of one process exclude each other too, whatever the paths are that lead
 //! them to the directory. Nothing waits here: the caller tries again.
 //!
-//! The file says who writes, and how often anybody has: whoever finds another turn than the last he
-//! knows of has been overtaken. It is never synced: after a crash nobody is left who remembers.
+//! The file says whose turn it is to write, and counts the beginnings and the ends of turns: whoever
+//! finds another turn than the last he knows of has been overtaken, and one that is under way while he
+//! holds the lock was cut short. It is never synced: after a crash nobody is left who remembers.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,11 +31,28 @@ const LEN: usize = HEAD + TEXT;
 /// A file that loses its name while it is waited for is met once or twice in a row, not more.
 const ATTEMPTS: usize = 16;
 
-/// Who wrote last, and how many writes there have been.
+/// Who wrote last, and how often a turn has begun or ended: the count is odd while one is under way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
     pub count: u64,
     pub by: u64,
+}
+
+impl Turn {
+    pub fn is_under_way(self) -> bool {
+        self.count % 2 == 1
+    }
+
+    /// The next turn, also after one that was cut short.
+    fn begun(self, by: u64) -> Self {
+        let count = self.count.wrapping_add(1 + self.count % 2);
+        Turn { count, by }
+    }
+
+    fn ended(self) -> Self {
+        let count = self.count.wrapping_add(1);
+        Turn { count, ..self }
+    }
 }
 
 /// The lock, held until this is dropped. One descriptor is held as long.
@@ -103,16 +121,24 @@ impl<D: Disk> Lock<D> {
         read_turn(&self.disk, &self.file).at(&self.path)
     }
 
-    /// Says that `by` writes from now on. Before the first change: who looks at the turn afterwards,
-    /// and finds it as it was, has missed nothing.
-    pub(crate) fn take_turn(&self, before: Turn, by: u64) -> Result<Turn> {
-        let turn = Turn {
-            count: before.count.wrapping_add(1),
-            by,
-        };
-        let bytes = encode(turn, &HOLDER);
-        write_all(&self.disk, &self.file, &bytes, 0).at(&self.path)?;
+    /// Says that `by` writes from now on, before the first change: who finds the turn as it was
+    /// afterwards has missed nothing.
+    pub(crate) fn begin_turn(&self, before: Turn, by: u64) -> Result<Turn> {
+        let turn = before.begun(by);
+        self.write(&encode(turn, &HOLDER))?;
         Ok(turn)
+    }
+
+    /// Says that nothing changes any more: who looked in the middle, and read what was about to
+    /// change, finds another turn too.
+    pub(crate) fn end_turn(&self, turn: Turn) -> Result<Turn> {
+        let turn = turn.ended();
+        self.write(&encode_head(turn))?;
+        Ok(turn)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<()> {
+        write_all(&self.disk, &self.file, bytes, 0).at(&self.path)
     }
 }
 
@@ -156,14 +182,20 @@ fn holder<D: Disk>(disk: &D, file: &D::File) -> Option<String> {
 
 fn encode(turn: Turn, text: &str) -> [u8; LEN] {
     let mut bytes = [0; LEN];
+    bytes[..HEAD].copy_from_slice(&encode_head(turn));
+    let text = text.as_bytes();
+    let shown = text.len().min(TEXT);
+    bytes[HEAD..HEAD + shown].copy_from_slice(&text[..shown]);
+    bytes
+}
+
+fn encode_head(turn: Turn) -> [u8; HEAD] {
+    let mut bytes = [0; HEAD];
     bytes[0..8].copy_from_slice(&MAGIC);
     bytes[8..16].copy_from_slice(&turn.count.to_le_bytes());
     bytes[16..24].copy_from_slice(&turn.by.to_le_bytes());
     let checksum = crc32c::crc32c(&bytes[..24]);
     bytes[24..28].copy_from_slice(&checksum.to_le_bytes());
-    let text = text.as_bytes();
-    let shown = text.len().min(TEXT);
-    bytes[HEAD..HEAD + shown].copy_from_slice(&text[..shown]);
     bytes
 }
 
@@ -213,5 +245,32 @@ mod tests {
         assert_eq!(decode(&damaged), None);
         let long = "a".repeat(500) + "\n";
         assert_eq!(decode(&encode(turn, &long)).unwrap().1.len(), TEXT);
+    }
+
+    #[test]
+    fn a_turn_is_under_way_until_it_ends_and_never_looks_like_another() {
+        let idle = Turn { count: 4, by: 1 };
+        let begun = idle.begun(2);
+        assert!(begun.is_under_way() && !begun.ended().is_under_way());
+        let cut_short_and_begun_again = begun.begun(2);
+        assert!(cut_short_and_begun_again.is_under_way());
+        assert_ne!(cut_short_and_begun_again, begun);
+        assert_ne!(begun.ended(), idle);
+        let last = Turn {
+            count: u64::MAX,
+            by: 1,
+        };
+        assert!(last.begun(2).is_under_way());
+    }
+
+    #[test]
+    fn the_end_of_a_turn_leaves_the_name_of_its_holder() {
+        let begun = Turn::default().begun(2);
+        let mut bytes = encode(begun, "process 1 on host");
+        bytes[..HEAD].copy_from_slice(&encode_head(begun.ended()));
+        assert_eq!(
+            decode(&bytes),
+            Some((begun.ended(), "process 1 on host".to_owned()))
+        );
     }
 }

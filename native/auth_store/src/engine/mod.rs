@@ -24,7 +24,7 @@ mod stamp;
 mod temp;
 
 pub use claim::Owner;
-pub use commit::MAX_COMMIT;
+pub use commit::{MAX_COMMIT, Planned};
 pub use directory::{Directory, Happened, JournalState, Limits, MAX_FILE, Policy};
 pub use disk::{Disk, Kind, Metadata, SyncPoint};
 pub use lock::Lock;

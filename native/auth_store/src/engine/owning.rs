@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use super::claim::{self, Claim, Owner};
 use super::directory::{Directory, Writer};
 use super::disk::Disk;
-use super::failure::Outcome;
 use super::lock::{self, Lock};
 use crate::error::{Error, Result};
 
@@ -110,12 +109,21 @@ impl<D: Disk> Directory<D> {
     }
 
     /// How often it was noticed that somebody else than the [keeper](By::Keeper) has changed keys.
-    /// Looks once more; a commit that is being written notices by itself.
+    /// Looks once more, and completes what somebody did not live to finish; a commit that is being
+    /// written notices by itself.
     pub fn changes(&self) -> Result<u64> {
-        let mut writer = self.writer();
-        if let Some(turn) = lock::look(&self.disk, &self.path)? {
-            writer.notice(turn);
+        let turn = lock::look(&self.disk, &self.path)?;
+        if turn.is_some_and(lock::Turn::is_under_way) && self.is_open() {
+            match self.exclusive_open(|_| Ok(())) {
+                // Its writer is alive.
+                Err(Error::Busy { .. }) => {}
+                other => other?,
+            }
         }
+        let mut writer = self.writer();
+        // Where nobody has written yet, whoever is the first to is noticed too.
+        let turn = lock::look(&self.disk, &self.path)?.unwrap_or_default();
+        writer.notice(turn);
         Ok(writer.changes)
     }
 
@@ -146,7 +154,10 @@ impl<D: Disk> Directory<D> {
             Err(error) => return Err(error),
         }
         if let Some(lock) = &*slot {
-            writer.notice(lock.turn()?);
+            let turn = lock.turn()?;
+            // Nobody else holds the lock, so whose turn it was did not live to end it.
+            writer.interrupted = turn.is_under_way();
+            writer.notice(turn);
         }
         Ok(())
     }
@@ -178,17 +189,20 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Before the first change of a commit.
-    pub(super) fn take_turn(&self, writer: &mut Writer, by: By, keys: bool) -> Outcome<()> {
-        self.require_lock()?;
-        if let By::Keeper {
-            unless_changed: Some(known),
-        } = by
-            && known != writer.changes
-        {
-            let path = self.path.clone();
-            return Err(Error::Changed { path }.into());
+    /// Refuses a commit that was asked for on the condition that nobody has changed anything.
+    pub(super) fn check_unchanged(&self, writer: &Writer, by: By) -> Result<()> {
+        match by {
+            By::Keeper {
+                unless_changed: Some(known),
+            } if known != writer.changes => Err(Error::Changed {
+                path: self.path.clone(),
+            }),
+            _ => Ok(()),
         }
+    }
+
+    /// Before the first change of a commit.
+    pub(super) fn begin_turn(&self, writer: &mut Writer, by: By, keys: bool) -> Result<()> {
         if by == By::Anybody && keys {
             writer.changes += 1;
         }
@@ -204,9 +218,23 @@ impl<D: Disk> Directory<D> {
         let slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = &*slot {
             let before = writer.turn.unwrap_or_default();
-            writer.turn = Some(lock.take_turn(before, who)?);
+            writer.turn = Some(lock.begin_turn(before, who)?);
         }
         Ok(())
+    }
+
+    /// After an operation, before the lock is given back. A turn whose outcome is unknown stays
+    /// under way: whoever comes next settles the directory.
+    pub(super) fn end_turn(&self, writer: &mut Writer) {
+        let slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = &*slot
+            && let Some(turn) = writer.turn.filter(|turn| turn.is_under_way())
+            && !writer.interrupted
+            // A failure leaves it under way, which costs the next one a look at the directory.
+            && let Ok(ended) = lock.end_turn(turn)
+        {
+            writer.turn = Some(ended);
+        }
     }
 
     pub(super) fn check_claim(&self, writer: &mut Writer) -> Result<()> {
@@ -230,9 +258,10 @@ impl<D: Disk> Directory<D> {
 }
 
 impl Writer {
-    /// A turn that is not the last known one: somebody else was here.
+    /// A turn that is not the last known one: somebody else was here. Or is, and what is read now may
+    /// change yet.
     fn notice(&mut self, turn: lock::Turn) {
-        if self.turn.is_some_and(|known| known != turn) {
+        if turn.is_under_way() || self.turn.is_some_and(|known| known != turn) {
             self.changes += 1;
         }
         self.turn = Some(turn);

@@ -104,6 +104,9 @@ impl<D: Disk> Directory<D> {
             position
         };
         writer.touched.clear();
+        if self.is_locked() {
+            writer.interrupted = false;
+        }
         self.serve();
         Ok(())
     }

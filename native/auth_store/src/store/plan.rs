@@ -3,38 +3,95 @@
 use std::collections::HashMap;
 
 use super::{Key, KeyChange, Store};
-use crate::engine::{By, Change, Disk};
+use crate::engine::{By, Change, Disk, Planned};
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry};
 use crate::manifest::Manifest;
 
-/// The files of one commit, with the manifest they need.
+/// The changes that one commit is to make, and the files that has come to.
 pub(super) struct Plan<'a, D: Disk> {
     store: &'a Store<D>,
-    files: Vec<(String, Option<&'a [u8]>)>,
-    by_name: HashMap<String, (usize, Key<'a>)>,
+    /// Each with the name that its file has if no other key has it.
+    wanted: Vec<(String, &'a KeyChange<'a>)>,
+    /// The manifest to write with them: none where the one on disk will do.
+    manifest: Option<Vec<u8>>,
+}
+
+impl<'a, D: Disk> Plan<'a, D> {
+    pub(super) fn new(store: &'a Store<D>, changes: &'a [KeyChange<'a>]) -> Result<Self> {
+        let named = |change: &'a KeyChange<'a>| {
+            let name = match change.key {
+                Key::Creds => layout::creds_name(store.format),
+                Key::Of { family, id } => layout::key_name(family, id, store.format)?,
+            };
+            Ok((name, change))
+        };
+        Ok(Plan {
+            store,
+            wanted: changes.iter().map(named).collect::<Result<_>>()?,
+            manifest: None,
+        })
+    }
+
+    pub(super) fn commit(mut self, by: By) -> Result<()> {
+        if self.wanted.is_empty() {
+            return Ok(());
+        }
+        let keys = (self.wanted.iter()).any(|(_, change)| change.key != Key::Creds);
+        let directory = &self.store.directory;
+        let result = directory.commit_by(by, keys, &mut self);
+        if self.manifest.is_some() || result.is_err() {
+            self.store.forget_manifest();
+        }
+        result
+    }
+}
+
+impl<D: Disk> Planned for Plan<'_, D> {
+    fn changes(&mut self) -> Result<Vec<Change<'_>>> {
+        let mut files = Files::new(self.store, self.wanted.len());
+        for (name, change) in &self.wanted {
+            files.add(name, change)?;
+        }
+        self.manifest = files.manifest_bytes()?;
+        let manifest = self.manifest.as_deref().map(|bytes| Change {
+            name: self.store.format.manifest_name(),
+            bytes: Some(bytes),
+        });
+        let files = files.files.into_iter();
+        let files = files.map(|(name, bytes)| Change { name, bytes });
+        Ok(manifest.into_iter().chain(files).collect())
+    }
+}
+
+/// Which file each key gets, as the directory stands.
+struct Files<'a, D: Disk> {
+    store: &'a Store<D>,
+    files: Vec<(&'a str, Option<&'a [u8]>)>,
+    by_name: HashMap<&'a str, (usize, Key<'a>)>,
     manifest: Option<Manifest>,
     manifest_changed: bool,
 }
 
-impl<'a, D: Disk> Plan<'a, D> {
-    pub(super) fn new(store: &'a Store<D>, size: usize) -> Self {
-        Plan {
+impl<'a, D: Disk> Files<'a, D> {
+    fn new(store: &'a Store<D>, size: usize) -> Self {
+        Files {
             store,
-            files: Vec::with_capacity(size + 1),
+            files: Vec::with_capacity(size),
             by_name: HashMap::with_capacity(size),
             manifest: None,
             manifest_changed: false,
         }
     }
 
-    pub(super) fn add(&mut self, change: &KeyChange<'a>) -> Result<()> {
-        let Key::Of { family, id } = change.key else {
-            let name = layout::creds_name(self.store.format);
-            return self.put(name, change);
+    fn add(&mut self, name: &'a str, change: &'a KeyChange<'a>) -> Result<()> {
+        let is_certain = match change.key {
+            Key::Creds => true,
+            Key::Of { family, id } => {
+                layout::is_unambiguous(family, id) || self.take_name(name, family, id, change)?
+            }
         };
-        let name = layout::key_name(family, id, self.store.format)?;
-        if layout::is_unambiguous(family, id) || self.take_name(&name, family, id, change)? {
+        if is_certain {
             self.put(name, change)?;
         }
         Ok(())
@@ -102,8 +159,8 @@ impl<'a, D: Disk> Plan<'a, D> {
         }
     }
 
-    fn put(&mut self, name: String, change: &KeyChange<'a>) -> Result<()> {
-        if let Some((index, key)) = self.by_name.get_mut(&name) {
+    fn put(&mut self, name: &'a str, change: &KeyChange<'a>) -> Result<()> {
+        if let Some((index, key)) = self.by_name.get_mut(name) {
             let replaced = &mut self.files[*index].1;
             if let Key::Of { family, id } = change.key
                 && *key != change.key
@@ -115,8 +172,7 @@ impl<'a, D: Disk> Plan<'a, D> {
             *replaced = change.bytes;
             return Ok(());
         }
-        self.by_name
-            .insert(name.clone(), (self.files.len(), change.key));
+        self.by_name.insert(name, (self.files.len(), change.key));
         self.files.push((name, change.bytes));
         Ok(())
     }
@@ -129,31 +185,6 @@ impl<'a, D: Disk> Plan<'a, D> {
         Ok(self.manifest.get_or_insert_with(Manifest::absent))
     }
 
-    pub(super) fn commit(mut self, by: By) -> Result<()> {
-        let manifest_bytes = self.manifest_bytes()?;
-        let mut changes: Vec<Change<'_>> = Vec::with_capacity(self.files.len() + 1);
-        if let Some(bytes) = &manifest_bytes {
-            changes.push(Change {
-                name: self.store.format.manifest_name(),
-                bytes: Some(bytes),
-            });
-        }
-        changes.extend(self.files.iter().map(|(name, bytes)| Change {
-            name,
-            bytes: *bytes,
-        }));
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let keys = self.by_name.values().any(|(_, key)| *key != Key::Creds);
-        let result = self.store.directory.commit_by(by, keys, &changes);
-        if manifest_bytes.is_some() || result.is_err() {
-            self.store.forget_manifest();
-        }
-        result
-    }
-
-    /// The manifest to write with this commit: none where the one on disk will do.
     fn manifest_bytes(&mut self) -> Result<Option<Vec<u8>>> {
         let format = self.store.format;
         if !self.manifest_changed && !self.first_save_needs_manifest()? {

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
 use auth_store::Error;
-use auth_store::engine::{Change, Directory, Disk, Kind, Metadata, Owner, Policy, SyncPoint};
+use auth_store::engine::{By, Change, Directory, Disk, Kind, Metadata, Owner, Policy, SyncPoint};
+use auth_store::layout::Format;
+use auth_store::store::{Key, KeyChange, Store};
 
 use crate::script::{AUTH, Setup, fresh_world};
 use crate::sim::{SimDisk, SimFile, mix};
@@ -20,17 +22,28 @@ struct Baton {
     holder: usize,
     live: Vec<bool>,
     seed: u64,
+    /// At how many calls from now each process is killed.
+    killed_in: Vec<Option<usize>>,
 }
+
+/// What a killed process ends with.
+struct Killed;
 
 /// Hands the baton from one thread to the next.
 #[derive(Clone)]
 struct Turns(Arc<(Mutex<Baton>, Condvar)>);
 
 impl Turns {
-    fn new(threads: usize, seed: u64) -> Self {
-        let live = vec![true; threads];
-        let holder = 0;
-        let baton = Baton { holder, live, seed };
+    fn new(run: &Run, seed: u64) -> Self {
+        let death = |me: usize| mix(seed ^ mix(me as u64 + 99)) as usize % 160 + 1;
+        let baton = Baton {
+            holder: 0,
+            live: vec![true; run.processes],
+            seed,
+            killed_in: (0..run.processes)
+                .map(|me| (me < run.deaths).then(|| death(me)))
+                .collect(),
+        };
         Turns(Arc::new((Mutex::new(baton), Condvar::new())))
     }
 
@@ -58,10 +71,27 @@ impl Turns {
         self.wait(me);
     }
 
+    /// Whether this call is one too many. A dead process makes no call that does anything.
+    fn kills(&self, me: usize) -> Option<Death> {
+        let mut baton = self.0.0.lock().unwrap();
+        let left = baton.killed_in[me].as_mut()?;
+        *left = left.saturating_sub(1);
+        match *left {
+            0 if std::thread::panicking() => Some(Death::Past),
+            0 => Some(Death::Now),
+            _ => None,
+        }
+    }
+
     fn leave(&self, me: usize) {
         self.0.0.lock().unwrap().live[me] = false;
         self.pass_on();
     }
+}
+
+enum Death {
+    Now,
+    Past,
 }
 
 /// The disk as one of the processes sees it.
@@ -73,9 +103,14 @@ struct Shared {
 }
 
 impl Shared {
-    fn turn(&self) -> &SimDisk {
-        self.turns.step(self.me);
-        &self.disk
+    fn turn(&self) -> io::Result<&SimDisk> {
+        match self.turns.kills(self.me) {
+            None => self.turns.step(self.me),
+            Some(Death::Now) => std::panic::resume_unwind(Box::new(Killed)),
+            // What is dropped on the way out does nothing any more.
+            Some(Death::Past) => return Err(io::ErrorKind::Other.into()),
+        }
+        Ok(&self.disk)
     }
 }
 
@@ -83,76 +118,76 @@ impl Disk for Shared {
     type File = SimFile;
 
     fn open_read(&self, path: &Path) -> io::Result<SimFile> {
-        self.turn().open_read(path)
+        self.turn()?.open_read(path)
     }
     fn open_write(&self, path: &Path) -> io::Result<SimFile> {
-        self.turn().open_write(path)
+        self.turn()?.open_write(path)
     }
     fn create(&self, path: &Path) -> io::Result<SimFile> {
-        self.turn().create(path)
+        self.turn()?.create(path)
     }
     fn open_or_create(&self, path: &Path) -> io::Result<SimFile> {
-        self.turn().open_or_create(path)
+        self.turn()?.open_or_create(path)
     }
     fn try_lock(&self, file: &SimFile) -> io::Result<bool> {
-        self.turn().try_lock(file)
+        self.turn()?.try_lock(file)
     }
     fn file_metadata(&self, file: &SimFile) -> io::Result<Metadata> {
-        self.turn().file_metadata(file)
+        self.turn()?.file_metadata(file)
     }
     fn read_at(&self, file: &SimFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.turn().read_at(file, buffer, offset)
+        self.turn()?.read_at(file, buffer, offset)
     }
     fn write_at(&self, file: &SimFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.turn().write_at(file, bytes, offset)
+        self.turn()?.write_at(file, bytes, offset)
     }
     fn truncate(&self, file: &SimFile, size: u64) -> io::Result<()> {
-        self.turn().truncate(file, size)
+        self.turn()?.truncate(file, size)
     }
     fn sync_data(&self, file: &SimFile, at: SyncPoint) -> io::Result<()> {
-        self.turn().sync_data(file, at)
+        self.turn()?.sync_data(file, at)
     }
     fn sync_file(&self, file: &SimFile, at: SyncPoint) -> io::Result<()> {
-        self.turn().sync_file(file, at)
+        self.turn()?.sync_file(file, at)
     }
     fn sync_directory(&self, path: &Path, at: SyncPoint) -> io::Result<()> {
         // Whoever does not heed the lock may have removed it.
-        let disk = self.turn();
+        let disk = self.turn()?;
         disk.metadata(path)?;
         disk.sync_directory(path, at)
     }
     fn filesystem(&self, path: &Path) -> io::Result<Option<SimFile>> {
-        self.turn().filesystem(path)
+        self.turn()?.filesystem(path)
     }
     fn sync_filesystem(&self, filesystem: &SimFile, at: SyncPoint) -> io::Result<()> {
-        self.turn().sync_filesystem(filesystem, at)
+        self.turn()?.sync_filesystem(filesystem, at)
     }
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
-        self.turn().metadata(path)
+        self.turn()?.metadata(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.turn().rename(from, to)
+        self.turn()?.rename(from, to)
     }
     fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
-        self.turn().exchange(one, other)
+        self.turn()?.exchange(one, other)
     }
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.turn().link(from, to)
+        self.turn()?.link(from, to)
     }
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.turn().remove_file(path)
+        self.turn()?.remove_file(path)
     }
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        self.turn().create_directory(path)
+        self.turn()?.create_directory(path)
     }
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        self.turn().remove_directory(path)
+        self.turn()?.remove_directory(path)
     }
     fn entries(&self, path: &Path, each: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()> {
-        self.turn().entries(path, each)
+        self.turn()?.entries(path, each)
     }
     fn random(&self) -> io::Result<u64> {
-        self.turn().random()
+        self.turn()?.random()
     }
 }
 
@@ -165,57 +200,159 @@ enum Event {
     Acknowledged(usize, usize),
     Fenced(usize, usize),
     Failed(String),
+    Killed,
+}
+
+/// What the processes do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Work {
+    /// Each commits its own values, several files at a time.
+    Commits,
+    /// Each counts on from what it reads: two files, which are the same whenever somebody counts.
+    Increments,
+    /// Each saves ids that only the manifest knows.
+    Irregular,
 }
 
 #[derive(Clone, Copy)]
 struct Run {
     policy: Policy,
+    work: Work,
     processes: usize,
     commits: usize,
+    /// How many of the processes are killed at some call.
+    deaths: usize,
     /// Claim before the commits, and check it.
     claims: bool,
-    /// The first process does not heed that it has lost its claim.
+    /// The first process does not heed that it has lost its claim, or that others count too.
     unchecked: bool,
     locks: bool,
 }
 
 const PATIENCE: usize = 2_000;
 
-fn process(run: Run, shared: Shared, told: Told) {
+fn process(run: Run, shared: Shared, told: &Told) {
+    shared.turns.clone().wait(shared.me);
+    match run.work {
+        Work::Commits => commits(run, shared, told),
+        Work::Increments => increments(run, shared, told),
+        Work::Irregular => irregular(run, shared, told),
+    }
+}
+
+fn directory(run: Run, shared: Shared) -> Directory<Shared> {
+    Directory::with_limits(shared, PathBuf::from(AUTH), run.policy, Setup::limits())
+}
+
+fn say(told: &Told, event: Event) {
+    told.lock().unwrap().push(event);
+}
+
+fn commits(run: Run, shared: Shared, told: &Told) {
     let me = shared.me;
-    let turns = shared.turns.clone();
-    turns.wait(me);
-    let auth = Directory::with_limits(shared, PathBuf::from(AUTH), run.policy, Setup::limits());
-    let say = |event| told.lock().unwrap().push(event);
+    let auth = directory(run, shared);
     if run.claims && !(run.unchecked && me == 0) {
         match patiently(|| auth.claim(owner(me))) {
-            Ok(()) => say(Event::Claimed(me)),
-            Err(error) => say(Event::Failed(error.to_string())),
+            Ok(()) => say(told, Event::Claimed(me)),
+            Err(error) => say(told, Event::Failed(error.to_string())),
         }
     }
     for n in 1..=run.commits {
         let value = format!("{me}:{n}");
         let own = format!("own-{me}");
         let changes: Vec<_> = ["a", "b", own.as_str()]
-            .map(|name| Change {
-                name,
-                bytes: Some(value.as_bytes()),
-            })
+            .map(|name| put(name, &value))
             .into();
         match patiently(|| auth.commit(&changes)) {
-            Ok(()) => say(Event::Acknowledged(me, n)),
-            Err(Error::NotOwner { .. }) => say(Event::Fenced(me, n)),
-            Err(error) => say(Event::Failed(error.to_string())),
+            Ok(()) => say(told, Event::Acknowledged(me, n)),
+            Err(Error::NotOwner { .. }) => say(told, Event::Fenced(me, n)),
+            Err(error) => say(told, Event::Failed(error.to_string())),
         }
     }
-    turns.leave(me);
 }
 
-/// Tries again while another process has the lock, as callers do.
+fn increments(run: Run, shared: Shared, told: &Told) {
+    let me = shared.me;
+    let auth = directory(run, shared);
+    for _ in 0..run.commits {
+        match patiently(|| auth.open()).and_then(|()| patiently(|| increment(run, me, &auth, told)))
+        {
+            Ok(()) => {}
+            Err(error) => say(told, Event::Failed(error.to_string())),
+        }
+    }
+}
+
+fn increment(run: Run, me: usize, auth: &Directory<Shared>, told: &Told) -> auth_store::Result<()> {
+    let known = auth.changes()?;
+    let read = |name: &str| -> auth_store::Result<usize> {
+        let bytes = auth.read(name)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).parse().unwrap_or(0))
+    };
+    let (a, b) = (read("a")?, read("b")?);
+    let next = (a + 1).to_string();
+    let by = By::Keeper {
+        unless_changed: (!(run.unchecked && me == 0)).then_some(known),
+    };
+    let changes = [put("a", &next), put("b", &next)];
+    auth.commit_by(by, true, &mut &changes[..])?;
+    if a != b {
+        say(told, Event::Failed(format!("counted on from {a} and {b}")));
+    }
+    say(told, Event::Acknowledged(me, a + 1));
+    Ok(())
+}
+
+fn irregular(run: Run, shared: Shared, told: &Told) {
+    let me = shared.me;
+    let store = Store::new(shared, PathBuf::from(AUTH), format_of(run.policy));
+    if let Err(error) = patiently(|| store.open()) {
+        return say(told, Event::Failed(error.to_string()));
+    }
+    for n in 1..=run.commits {
+        let id = irregular_id(me, n);
+        let change = KeyChange {
+            key: irregular_key(&id),
+            bytes: Some(id.as_bytes()),
+        };
+        match patiently(|| store.commit(std::slice::from_ref(&change))) {
+            Ok(()) => say(told, Event::Acknowledged(me, n)),
+            Err(error) => say(told, Event::Failed(error.to_string())),
+        }
+    }
+}
+
+/// Its file name stands for another id of the JSON layout.
+fn irregular_id(me: usize, n: usize) -> String {
+    format!("{me}/{n}:x")
+}
+
+fn irregular_key(id: &str) -> Key<'_> {
+    Key::Of {
+        family: "session",
+        id,
+    }
+}
+
+fn format_of(policy: Policy) -> Format {
+    match policy {
+        Policy::Plain => Format::Json,
+        Policy::Journaled => Format::Etf,
+    }
+}
+
+fn put<'a>(name: &'a str, value: &'a str) -> Change<'a> {
+    Change {
+        name,
+        bytes: Some(value.as_bytes()),
+    }
+}
+
+/// Tries again while another process has the lock, and where one was faster, as callers do.
 fn patiently(run: impl Fn() -> auth_store::Result<()>) -> auth_store::Result<()> {
     for _ in 0..PATIENCE {
         match run() {
-            Err(Error::Busy { .. }) => {}
+            Err(Error::Busy { .. } | Error::Changed { .. }) => {}
             other => return other,
         }
     }
@@ -235,7 +372,12 @@ fn explore(run: Run, seed: u64) -> Result<(), String> {
     let setup = Setup::new(run.policy);
     let disk = setup.disk(fresh_world());
     disk.sim().without_locks = !run.locks;
-    let turns = Turns::new(run.processes, seed);
+    let told = run_on(run, seed, &disk);
+    check(run, &setup, &disk, &told)
+}
+
+fn run_on(run: Run, seed: u64, disk: &SimDisk) -> Vec<Event> {
+    let turns = Turns::new(&run, seed);
     let told = Told::default();
     let threads: Vec<_> = (0..run.processes)
         .map(|me| {
@@ -247,69 +389,133 @@ fn explore(run: Run, seed: u64) -> Result<(), String> {
             let (told, turns) = (told.clone(), turns.clone());
             std::thread::spawn(move || {
                 let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    process(run, shared, told.clone());
+                    process(run, shared, &told);
                 }));
-                if done.is_err() {
-                    told.lock()
-                        .unwrap()
-                        .push(Event::Failed("panicked".to_owned()));
-                    turns.leave(me);
+                if let Err(panic) = done {
+                    let event = match panic.downcast_ref() {
+                        Some(Killed) => Event::Killed,
+                        None => Event::Failed("panicked".to_owned()),
+                    };
+                    say(&told, event);
                 }
+                turns.leave(me);
             })
         })
         .collect();
     for thread in threads {
         thread.join().unwrap();
     }
-    check(run, &setup, &disk, &told.lock().unwrap())
+    std::mem::take(&mut told.lock().unwrap())
 }
 
 fn check(run: Run, setup: &Setup, disk: &SimDisk, told: &[Event]) -> Result<(), String> {
-    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut owner = None;
     for event in told {
-        match event {
-            Event::Claimed(me) => owner = Some(*me),
-            Event::Acknowledged(me, n) => {
-                if run.claims && owner.is_some_and(|owner| owner != *me) {
-                    return Err(format!("{me} wrote {n} after {owner:?} had claimed"));
-                }
-                last.insert(*me, *n);
-            }
-            Event::Fenced(me, n) => {
-                if owner == Some(*me) {
-                    return Err(format!("{me} was refused {n}, and owns the directory"));
-                }
-            }
-            Event::Failed(error) => return Err(error.clone()),
+        if let Event::Failed(error) = event {
+            return Err(error.clone());
         }
     }
     // The world without a crash: what a process that comes now is served.
     disk.sim().without_locks = false;
+    match run.work {
+        Work::Irregular => return check_irregular(run, disk, told),
+        Work::Commits => check_owners(run, told)?,
+        Work::Increments => {}
+    }
     let auth = setup.directory(disk, AUTH);
     auth.open().map_err(|error| error.to_string())?;
     let read = |name: &str| -> Result<Option<String>, String> {
         let bytes = auth.read(name).map_err(|error| error.to_string())?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     };
-    for (me, n) in &last {
-        let found = read(&format!("own-{me}"))?;
-        if found != Some(format!("{me}:{n}")) {
-            return Err(format!("{me} was told of {n}, and finds {found:?}"));
-        }
-    }
     let (a, b) = (read("a")?, read("b")?);
     if a != b {
         return Err(format!("torn: {a:?} and {b:?}"));
     }
+    match run.work {
+        Work::Increments => check_count(run, told, a.as_deref()),
+        _ => check_own(run, told, read),
+    }
+}
+
+fn check_owners(run: Run, told: &[Event]) -> Result<(), String> {
+    let mut owner = None;
+    for event in told {
+        match event {
+            Event::Claimed(me) => owner = Some(*me),
+            Event::Acknowledged(me, n) if run.claims && owner.is_some_and(|owner| owner != *me) => {
+                return Err(format!("{me} wrote {n} after {owner:?} had claimed"));
+            }
+            Event::Fenced(me, n) if owner == Some(*me) => {
+                return Err(format!("{me} was refused {n}, and owns the directory"));
+            }
+            _ => {}
+        }
+    }
     Ok(())
 }
 
-fn runs(policy: Policy) -> Run {
+/// What was acknowledged, in order.
+fn acknowledged(told: &[Event]) -> impl Iterator<Item = (usize, usize)> {
+    told.iter().filter_map(|event| match event {
+        Event::Acknowledged(me, n) => Some((*me, *n)),
+        _ => None,
+    })
+}
+
+fn check_own(
+    run: Run,
+    told: &[Event],
+    read: impl Fn(&str) -> Result<Option<String>, String>,
+) -> Result<(), String> {
+    let last: BTreeMap<_, _> = acknowledged(told).collect();
+    for (me, n) in &last {
+        let found = read(&format!("own-{me}"))?;
+        // Who was killed may have written one more.
+        let most = if *me < run.deaths { n + 1 } else { *n };
+        if !(*n..=most).any(|n| found == Some(format!("{me}:{n}"))) {
+            return Err(format!("{me} was told of {n}, and finds {found:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn check_count(run: Run, told: &[Event], found: Option<&str>) -> Result<(), String> {
+    let mut counted: Vec<_> = acknowledged(told).map(|(_, n)| n).collect();
+    let last: usize = found.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let acknowledged = counted.len();
+    counted.sort_unstable();
+    counted.dedup();
+    if counted.len() < acknowledged {
+        return Err(format!("two counted to the same number: {told:?}"));
+    }
+    if last < acknowledged || last > acknowledged + run.deaths {
+        return Err(format!("{acknowledged} counted to {last}"));
+    }
+    Ok(())
+}
+
+fn check_irregular(run: Run, disk: &SimDisk, told: &[Event]) -> Result<(), String> {
+    let store = Store::new(disk.clone(), PathBuf::from(AUTH), format_of(run.policy));
+    store.open().map_err(|error| error.to_string())?;
+    let listed = store.list().map_err(|error| error.to_string())?;
+    let listed = listed.get("session").cloned().unwrap_or_default();
+    for (me, n) in acknowledged(told) {
+        let id = irregular_id(me, n);
+        let found = store.load(irregular_key(&id)).ok();
+        if found.as_deref() != Some(id.as_bytes()) || !listed.contains(&id) {
+            return Err(format!("{me} was told of {id:?}: {found:?} in {listed:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn runs(policy: Policy, work: Work) -> Run {
     Run {
         policy,
+        work,
         processes: 2,
         commits: 3,
+        deaths: 0,
         claims: false,
         unchecked: false,
         locks: true,
@@ -318,19 +524,91 @@ fn runs(policy: Policy) -> Run {
 
 const BOTH: [Policy; 2] = [Policy::Plain, Policy::Journaled];
 
+/// The default number of orders, or as many times more as `INTERLEAVINGS` says.
+fn seeds(number: u64) -> std::ops::RangeInclusive<u64> {
+    let factor = std::env::var("INTERLEAVINGS").map_or(1, |factor| factor.parse().unwrap());
+    1..=number * factor
+}
+
+fn explore_all(run: Run, number: u64) {
+    for seed in seeds(number) {
+        explore(run, seed).unwrap_or_else(|problem| {
+            let (policy, work, deaths) = (run.policy, run.work, run.deaths);
+            panic!("{policy:?}, {work:?}, {deaths} killed, seed {seed}: {problem}")
+        });
+    }
+}
+
+/// The test of a test.
+fn find_harm(run: Run, missing: &str) {
+    let harm = (1..=400).find(|seed| explore(run, *seed).is_err());
+    let policy = run.policy;
+    assert!(
+        harm.is_some(),
+        "{policy:?}: nobody notices that {missing} is missing"
+    );
+}
+
 #[test]
 fn no_interleaving_of_processes_loses_or_tears_a_commit() {
     for policy in BOTH {
-        for (processes, seeds) in [(2, 400), (3, 150)] {
+        for (processes, deaths, number) in [(2, 0, 400), (3, 0, 150), (3, 2, 300)] {
             let run = Run {
                 processes,
-                ..runs(policy)
+                deaths,
+                ..runs(policy, Work::Commits)
             };
-            for seed in 1..=seeds {
-                explore(run, seed).unwrap_or_else(|problem| {
-                    panic!("{policy:?}, {processes} processes, seed {seed}: {problem}")
-                });
-            }
+            explore_all(run, number);
+        }
+    }
+}
+
+#[test]
+fn no_interleaving_overwrites_unseen_what_another_process_changed() {
+    for policy in BOTH {
+        for (processes, deaths, number) in [(2, 0, 300), (3, 2, 300)] {
+            let run = Run {
+                processes,
+                deaths,
+                ..runs(policy, Work::Increments)
+            };
+            explore_all(run, number);
+        }
+    }
+}
+
+/// Without having to write: a reader is not served the half of a commit for as long as it only reads.
+#[test]
+fn who_looks_after_a_writer_was_killed_reads_whole_commits() {
+    for policy in BOTH {
+        for seed in seeds(300) {
+            let run = Run {
+                processes: 1,
+                deaths: 1,
+                ..runs(policy, Work::Commits)
+            };
+            let setup = Setup::new(policy);
+            let disk = setup.disk(fresh_world());
+            let reader = setup.directory(&disk, AUTH);
+            reader.commit(&[put("a", "0"), put("b", "0")]).unwrap();
+            run_on(run, seed, &disk);
+            reader.changes().unwrap();
+            let (a, b) = (reader.read("a").unwrap(), reader.read("b").unwrap());
+            assert_eq!(a, b, "{policy:?}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn no_interleaving_loses_a_key_that_only_the_manifest_knows() {
+    for policy in BOTH {
+        for (processes, deaths) in [(2, 0), (3, 2)] {
+            let run = Run {
+                processes,
+                deaths,
+                ..runs(policy, Work::Irregular)
+            };
+            explore_all(run, 150);
         }
     }
 }
@@ -338,46 +616,49 @@ fn no_interleaving_of_processes_loses_or_tears_a_commit() {
 #[test]
 fn no_interleaving_lets_a_fenced_owner_write() {
     for policy in BOTH {
-        let run = Run {
-            claims: true,
-            ..runs(policy)
-        };
-        for seed in 1..=400 {
-            explore(run, seed)
-                .unwrap_or_else(|problem| panic!("{policy:?}, seed {seed}: {problem}"));
+        for deaths in [0, 1] {
+            let run = Run {
+                claims: true,
+                deaths,
+                ..runs(policy, Work::Commits)
+            };
+            explore_all(run, 400);
         }
     }
 }
 
-/// The test of the test.
 #[test]
 fn without_the_lock_an_interleaving_does_harm() {
     for policy in BOTH {
-        let run = Run {
-            locks: false,
-            ..runs(policy)
-        };
-        let harm = (1..=400).find(|seed| explore(run, *seed).is_err());
-        assert!(
-            harm.is_some(),
-            "{policy:?}: nobody notices that the lock is missing"
-        );
+        for work in [Work::Commits, Work::Increments, Work::Irregular] {
+            let run = Run {
+                locks: false,
+                ..runs(policy, work)
+            };
+            find_harm(run, "the lock");
+        }
     }
 }
 
-/// Likewise.
 #[test]
 fn without_the_check_of_the_claim_an_old_owner_writes_on() {
     for policy in BOTH {
         let run = Run {
             claims: true,
             unchecked: true,
-            ..runs(policy)
+            ..runs(policy, Work::Commits)
         };
-        let harm = (1..=400).find(|seed| explore(run, *seed).is_err());
-        assert!(
-            harm.is_some(),
-            "{policy:?}: nobody notices that the check is missing"
-        );
+        find_harm(run, "the check of the claim");
+    }
+}
+
+#[test]
+fn without_the_look_at_the_turn_a_change_is_overwritten_unseen() {
+    for policy in BOTH {
+        let run = Run {
+            unchecked: true,
+            ..runs(policy, Work::Increments)
+        };
+        find_harm(run, "the look at the turn");
     }
 }

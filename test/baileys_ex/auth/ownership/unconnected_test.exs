@@ -48,6 +48,24 @@ defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
     end
   end
 
+  for backend <- [NativeFilePersistence, FilePersistence] do
+    test "#{inspect(backend)}: no key that only the manifest knows is lost", %{tmp: tmp} do
+      backend = unquote(backend)
+      path = Path.join(tmp, "auth")
+      names = ~w(one two three)
+
+      vms =
+        for name <- names, do: start(OwnerWorkload, :commit_irregular, [backend, path, name, 30])
+
+      for vm <- vms, do: assert({_lines, 0} = collect(vm))
+
+      ids = for name <- names, n <- 1..30, do: OwnerWorkload.irregular_id(name, n)
+      for id <- ids, do: assert({:ok, id} == load(backend, path, id))
+      {:ok, %{"lid-mapping": listed}} = backend.list_keys(path)
+      assert Enum.sort(listed) == Enum.sort(ids)
+    end
+  end
+
   test "alternating increments of a store and of plain functions all count", %{tmp: tmp} do
     path = Path.join(tmp, "auth")
     :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "n", "0")
