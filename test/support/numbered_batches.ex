@@ -46,6 +46,7 @@ defmodule BaileysEx.Test.NumberedBatches do
         do: {:ok, number},
         else: {:error, "torn: " <> inspect(values, limit: :infinity)}
     else
+      {:error, :enoent} -> {:ok, 0}
       error -> {:error, inspect(error)}
     end
   end

@@ -45,6 +45,28 @@ defmodule BaileysEx.Auth.PersistenceContract do
           assert stored(@backend, path) == :nothing
         end
 
+        test "are no fresh ones where they must exist", %{path: path} do
+          assert {:error, {:no_credentials, place}} =
+                   @backend.load_credentials(path, must_exist: true)
+
+          assert place == place_of(path)
+
+          assert stored(@backend, path) == :nothing
+          :ok = @backend.save_keys(path, :"lid-mapping", "1", "2")
+
+          assert {:error, {:no_credentials, ^place}} =
+                   @backend.load_credentials(path, must_exist: true)
+
+          state = State.new()
+          :ok = @backend.save_credentials(path, state)
+          assert {:ok, ^state} = @backend.load_credentials(path, must_exist: true)
+          assert {:ok, ^state} = @backend.load_credentials(path, must_exist: false)
+
+          assert_raise ArgumentError, ~r/unknown options \[:must_exists\]; .*:must_exist/, fn ->
+            @backend.load_credentials(path, must_exists: true)
+          end
+        end
+
         test "are given back as they were saved", %{path: path} do
           state =
             State.new(me: %{id: "1@s.whatsapp.net"}, additional_data: %{"a" => [1, "b", nil]})
@@ -151,10 +173,10 @@ defmodule BaileysEx.Auth.PersistenceContract do
         end
 
         test "are listed by type", %{path: path} do
+          assert nothing_listed?(@backend, path)
+          :ok = @backend.save_credentials(path, State.new())
           assert {:ok, empty} = @backend.list_keys(path)
           assert empty == %{}
-
-          :ok = @backend.save_credentials(path, State.new())
           for id <- 1..3, do: :ok = @backend.save_keys(path, :"pre-key", id, pre_key())
           :ok = @backend.save_keys(path, :"lid-mapping", "1_reverse", "2")
 
@@ -256,8 +278,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
           assert {:error, %InvalidKeyError{}} =
                    @backend.commit_keys(path, %{"lid-mapping": %{"a/b" => "1", "a__b" => "2"}})
 
-          assert {:ok, keys} = @backend.list_keys(path)
-          assert keys == %{}
+          assert nothing_listed?(@backend, path)
         end
 
         test "that guess wrong are written down", %{path: path} do
@@ -459,6 +480,17 @@ defmodule BaileysEx.Auth.PersistenceContract do
       end
     end
   end
+
+  @doc "A path where nothing is may be a mistake; an account of a table is one of many."
+  def nothing_listed?(BaileysEx.Auth.PostgresPersistence, context) do
+    BaileysEx.Auth.PostgresPersistence.list_keys(context) == {:ok, %{}}
+  end
+
+  def nothing_listed?(backend, path), do: backend.list_keys(path) == {:error, :enoent}
+
+  @doc "What an error calls a context."
+  def place_of(path) when is_binary(path), do: path
+  def place_of(context), do: context[:account]
 
   @doc "All that is kept, as it is kept; `:nothing` where nothing is."
   def stored(BaileysEx.Auth.PostgresPersistence, context) do

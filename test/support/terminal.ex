@@ -40,12 +40,12 @@ defmodule BaileysEx.Test.Terminal do
 
   @doc """
   Starts a shell command on a pseudo-terminal and calls `react` with the operating-system pid of
-  the VM in it once it has shown `text`; returns everything that was shown.
+  the VM in it once it has shown `text`; returns everything that was shown, and the exit code.
 
   `react` is given a function that types.
   """
   @spec interrupt(String.t(), String.t(), ((String.t() -> true) -> term()), keyword()) ::
-          String.t()
+          {String.t(), integer()}
   def interrupt(command, text, react, opts \\ []) do
     line = "exec script -qec #{quoted("exec " <> command)} /dev/null"
     port = Port.open({:spawn_executable, "/bin/sh"}, port_options(["-c", line], opts))
@@ -92,7 +92,7 @@ defmodule BaileysEx.Test.Terminal do
   defp rest(port, shown) do
     receive do
       {^port, {:data, data}} -> rest(port, shown <> data)
-      {^port, {:exit_status, _status}} -> shown
+      {^port, {:exit_status, status}} -> {shown, status}
     after
       60_000 -> raise "did not end:\n#{shown}"
     end

@@ -17,6 +17,7 @@ defmodule BaileysEx.Auth.Adoption do
   """
 
   alias BaileysEx.Auth.Adoption.{Exports, MixFile, Source}
+  alias BaileysEx.Auth.Options
 
   @typedoc "What a module exports; `:field` is a member of its struct, of arity 0."
   @type export() :: {:function | :macro | :callback | :field, atom(), arity()}
@@ -66,7 +67,7 @@ defmodule BaileysEx.Auth.Adoption do
   @spec plan(Path.t(), dependency: String.t(), force: boolean()) ::
           {:ok, t()} | {:error, reason()}
   def plan(path, opts) do
-    opts = Keyword.validate!(opts, [:dependency, force: false])
+    Options.check!(opts, [:dependency, :force])
     dependency = Keyword.fetch!(opts, :dependency)
     path = Path.expand(path)
 
@@ -78,7 +79,7 @@ defmodule BaileysEx.Auth.Adoption do
     with {:ok, mix_file} <- mix_file(path),
          {:ok, sources} <- sources(path),
          plan = add_dependency(remove(path, sources), mix_file, dependency),
-         :ok <- check_committed(path, opts[:force] or plan.edits == %{}) do
+         :ok <- check_committed(path, Keyword.get(opts, :force, false) or plan.edits == %{}) do
       {:ok, plan}
     end
   end

@@ -9,7 +9,8 @@ defmodule BaileysEx.Auth.CLI do
   behind them instead: `BaileysEx.Auth.Inspection.inspect_directory/2`,
   `BaileysEx.Auth.PersistenceMigration`, and `verify/2` and `snapshot/2` of each backend.
 
-  Exit codes: 0 all is well; 1 the directory or the migration has a problem; 2 wrong usage.
+  Exit codes: 0 all is well; 1 the directory or the migration has a problem; 2 wrong usage; 130 and 143
+  ended by Ctrl-C and by SIGTERM.
 
   With `--json`, standard output holds one JSON document and nothing else, also for an error:
   `{"error": {"code": …, "message": …, "advice": …}}`. Without it, errors go to standard error.
@@ -19,6 +20,7 @@ defmodule BaileysEx.Auth.CLI do
   """
 
   alias BaileysEx.Auth.CLI.{Failure, JSON, Terminal}
+  alias BaileysEx.Auth.Native
 
   @typedoc "0: all is well; 1: a problem; 2: wrong usage."
   @type exit_code() :: 0 | 1 | 2
@@ -49,7 +51,17 @@ defmodule BaileysEx.Auth.CLI do
 
   @doc "Runs a command, and ends the VM with its exit code."
   @spec main([String.t()]) :: no_return()
-  def main(argv), do: argv |> run() |> System.halt()
+  def main(argv), do: fn -> run(argv) end |> until_signal() |> System.halt()
+
+  @doc false
+  # For who owns the VM: work that Ctrl-C or SIGTERM cut short does not end with 0.
+  @spec until_signal((() -> result)) :: result when result: var
+  def until_signal(fun) do
+    Native.process_end_by_signals(true)
+    fun.()
+  after
+    Native.process_end_by_signals(false)
+  end
 
   @doc "Runs a command, prints what it has to say and returns its exit code."
   @spec run([String.t()]) :: exit_code()

@@ -15,6 +15,7 @@ defmodule BaileysEx.Auth.Inspection do
     Native,
     NativeError,
     NativeFilePersistence,
+    Options,
     Owner,
     State,
     Verification
@@ -59,8 +60,10 @@ defmodule BaileysEx.Auth.Inspection do
     * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are
       present and count what was uploaded
     * `:damaged`: files that cannot be read
-    * `:unknown`: names with a key's extension and no known family; they are kept, and migrated
-    * `:leftovers`: names of interrupted writes, ours or Baileys'; they are never read
+    * `:unknown`: names with a key's extension and no known family, perhaps somebody else's; they are
+      left where they are
+    * `:leftovers`: names of interrupted writes, ours or Baileys', copies that other programs made of
+      files, and keys under an old name that are there under the current one too; they are never read
     * `:foreign`: other names that are no keys
     * `:owner`: the `BaileysEx.Auth.Owner` whose store has claimed the directory, or `nil`
     * `:permissions`: what others than the owner can access, `.` being the directory itself; files
@@ -107,6 +110,7 @@ defmodule BaileysEx.Auth.Inspection do
   """
   @spec inspect_directory(Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
   def inspect_directory(path, opts \\ []) do
+    Options.check!(opts, [:backend, :on_progress])
     path = Path.expand(path)
 
     with {:ok, names} <- Census.names(path),
@@ -177,7 +181,7 @@ defmodule BaileysEx.Auth.Inspection do
   defp holds?(names, format) do
     names
     |> Census.kinds(format)
-    |> Enum.any?(&(&1 == :creds or match?({:key, _family, _id}, &1)))
+    |> Enum.any?(&(&1 == :creds or (is_tuple(&1) and elem(&1, 0) in [:key, :old_key])))
   end
 
   defp journal(module, format, path) do

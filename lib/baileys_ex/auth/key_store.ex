@@ -70,11 +70,21 @@ defmodule BaileysEx.Auth.KeyStore do
     TxRef
   }
 
-  alias BaileysEx.Auth.{Lock, NativeFilePersistence, NotOwnerError}
+  alias BaileysEx.Auth.{Lock, NativeFilePersistence, NotOwnerError, Options}
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.{Changes, Running, Transaction, View}
 
   @behaviour Store
+
+  # A misspelt context would leave the default directory, one account's, to another one.
+  @options [
+    :persistence_module,
+    :persistence_context,
+    :name,
+    :max_commit_retries,
+    :delay_between_tries_ms,
+    :max_cached_entries
+  ]
 
   @typedoc """
   Options of `start_link/1`.
@@ -103,11 +113,12 @@ defmodule BaileysEx.Auth.KeyStore do
   if it cannot, nothing is started and the answer is `{:error, error}` with a
   `BaileysEx.Auth.KeyStore.OperationError`. Nothing else is read: a damaged key shows when it is asked for.
 
-  Raises `ArgumentError` for options that cannot work.
+  Raises `ArgumentError` for options that are not known or cannot work.
   """
   @impl true
   @spec start_link([option()]) :: GenServer.on_start()
   def start_link(opts \\ []) do
+    Options.check!(opts, @options)
     module = Keyword.get(opts, :persistence_module, NativeFilePersistence)
     context = Keyword.fetch(opts, :persistence_context)
     backend = Backend.new!(module, context)
@@ -192,10 +203,14 @@ defmodule BaileysEx.Auth.KeyStore do
   @doc """
   Saves and deletes (`nil`) entries. On a store: commits them; on the handle of a transaction:
   leaves that to the end of it.
+
+  Raises `ArgumentError` for a store of which this process is in a transaction: what is saved then is a
+  part of it, by its handle.
   """
   @impl true
   @spec set(Ref.t() | TxRef.t(), Store.data_set()) :: :ok
   def set(%Ref{} = ref, data) do
+    Transaction.refuse_inside!(ref.pid)
     changes = Changes.from_data_set!(data)
     commit(ref, nil, :set, changes, remembered(ref.table, changes))
   end
@@ -205,11 +220,15 @@ defmodule BaileysEx.Auth.KeyStore do
 
   @doc """
   Deletes every key of the backend, also those that this store has never read; not the credentials.
-  Needs the backend's `list_keys`.
+  Needs the backend's `list_keys`. Raises as `set/2` does.
   """
   @impl true
   @spec clear(Ref.t() | TxRef.t()) :: :ok
-  def clear(%Ref{} = ref), do: commit(ref, nil, :clear, Changes.new(true, %{}), {nil, %{}})
+  def clear(%Ref{} = ref) do
+    Transaction.refuse_inside!(ref.pid)
+    commit(ref, nil, :clear, Changes.new(true, %{}), {nil, %{}})
+  end
+
   def clear(%TxRef{} = tx), do: View.put(tx.tx_table, Changes.new(true, %{}))
   def clear(_other), do: Running.no_reference!(__MODULE__)
 

@@ -46,13 +46,16 @@ defmodule BaileysEx.Auth.Native do
   def etf_commit(_path, _by, _changes), do: stub()
 
   # Whole directories, in steps (native/auth_nif/src/migration.rs)
-  def migration_begin(_source, _target, _from, _overwrite, _skip_corrupt, _json), do: stub()
+  def migration_begin(_source, _target, _from, _flags, _json), do: stub()
   def migration_step(_migration, _files), do: stub()
   def migration_publish(_migration), do: stub()
   def migration_abort(_migration), do: stub()
   def survey_begin(_path, _format), do: stub()
   def survey_step(_survey, _files), do: stub()
   def survey_finish(_survey), do: stub()
+
+  # The operating-system process (native/auth_nif/src/process.rs)
+  def process_end_by_signals(_ends), do: stub()
 
   defp stub, do: :erlang.nif_error(:nif_not_loaded)
 end

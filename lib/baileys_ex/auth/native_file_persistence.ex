@@ -47,6 +47,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     Directory,
     InvalidTermError,
     Native,
+    Options,
     Persistence,
     State,
     TermCheck,
@@ -61,15 +62,16 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   def default_path, do: Path.expand(@default_directory)
 
   @doc """
-  Loads the credentials, and gives what a connection needs to keep its auth state in `path`.
+  Loads the credentials, and gives what a connection needs to keep its auth state in `path`. Options as
+  for `load_credentials/2`.
   """
-  @spec use_native_file_auth_state(Path.t()) ::
+  @spec use_native_file_auth_state(Path.t(), [Persistence.load_option()]) ::
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
-  def use_native_file_auth_state(path \\ default_path()) do
+  def use_native_file_auth_state(path \\ default_path(), opts \\ []) do
     # Where it is now: the current directory may be another one when the credentials are saved.
     path = Path.expand(path)
 
-    with {:ok, state} <- load_credentials(path) do
+    with {:ok, state} <- load_credentials(path, opts) do
       {:ok,
        %{
          state: state,
@@ -92,9 +94,21 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   """
   @impl true
   @spec load_credentials(Path.t()) :: {:ok, State.t()} | {:error, term()}
-  def load_credentials(path) do
+  def load_credentials(path), do: load_credentials(path, [])
+
+  @doc """
+  As `load_credentials/1`. With `must_exist: true` a directory without credentials is
+  `{:error, {:no_credentials, path}}`: for an account that is known to be paired, so that a wrong path or
+  a volume that is not mounted never brings up a fresh identity.
+  """
+  @spec load_credentials(Path.t(), [Persistence.load_option()]) ::
+          {:ok, State.t()} | {:error, term()}
+  def load_credentials(path, opts) do
+    must_exist? = Options.must_exist?(opts)
+
     case load(path, Directory.creds()) do
       {:ok, term} -> credentials(path, term)
+      {:error, :not_found} when must_exist? -> {:error, {:no_credentials, Path.expand(path)}}
       {:error, :not_found} -> {:ok, State.new()}
       error -> error
     end

@@ -44,6 +44,12 @@ defmodule BaileysEx.Auth.Persistence do
           save_creds: (State.t() | map() -> :ok | {:error, term()})
         }
 
+  @typedoc """
+  What the built-in backends take when they load credentials: with `must_exist: true` there is no fresh
+  identity for an account whose credentials are not there.
+  """
+  @type load_option() :: {:must_exist, boolean()}
+
   @typedoc "Changes by type and id; `nil` deletes."
   @type changes() :: %{
           optional(atom() | String.t()) => %{optional(term()) => term() | nil}

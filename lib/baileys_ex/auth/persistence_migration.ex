@@ -18,6 +18,12 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `:overwrite?` replaces a target that is not empty (default `false`)
     * `:on_corrupt`: `:error` (default) refuses when a file cannot be read; `:skip` leaves such
       *keys* out and lists them in the summary. Credentials that cannot be read are always refused.
+    * `:credentials`: `:required` (default) refuses a source that holds keys and no credentials, for
+      which a fresh identity would come up; `:optional` migrates the keys alone
+    * `:on_change`: `:error` (default) publishes nothing where files of the source were written, added or
+      deleted while it was read; `:ignore` publishes what was read, and names them in the summary
+    * `:unknown`: files with a key's extension and no known family, such as another program's JSON, are
+      left where they are (`:leave`, default) and named, or carried over with `:carry`
     * `:on_progress`: a function that is given `t:progress/0` after each step
 
   Only on the way back to JSON:
@@ -45,6 +51,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `{:error, {:invalid_migration_target, path, posix}}`: not a directory, or not accessible;
       `:einval` when source and target are the same or one holds the other
     * `{:error, {:not_an_auth_directory, path}}`: the source holds neither credentials nor keys
+    * `{:error, {:no_credentials, path}}`: it holds keys only
+    * `{:error, {:source_changed, path, names}}`: somebody was writing in it; nothing was published
     * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}`: files that cannot be read, all of them
     * the errors of the backends, for the source as for the target
   """
@@ -58,6 +66,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     Native,
     NativeError,
     NativeFilePersistence,
+    Options,
     Telemetry,
     Verification
   }
@@ -68,6 +77,9 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   @type option() ::
           {:overwrite?, boolean()}
           | {:on_corrupt, :error | :skip}
+          | {:credentials, :required | :optional}
+          | {:on_change, :error | :ignore}
+          | {:unknown, :leave | :carry}
           | {:on_progress, (progress() -> term())}
           | {:sender_keys, :array | :buffer}
           | {:device_names, :current | :old}
@@ -75,8 +87,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   @typedoc """
   What was carried over.
 
-    * `:migrated_keys` counts keys, credentials not among them; `:families` by type, keys of
-      families that this library does not know under `:unknown`
+    * `:migrated_keys` counts keys, credentials not among them; `:families` by type, with
+      `unknown: :carry` also files of no known family under `:unknown`
     * `:credentials?`: whether the source had credentials
     * `:skipped`: files left out because of `on_corrupt: :skip`
     * `:dropped`: files of sender keys of which elements that hold no key were left out (`null`, `{}`,
@@ -84,8 +96,12 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `:sender_keys`: the form of group keys in the JSON directory, source or target; `nil` where it is
       not known, for a source without any
     * `:renamed`: files of devices under a name of other versions, with the name in the target; of
-      `:superseded` files the device is there under the current name as well: they were left out
-    * `:ignored`: names in the source that are no keys, such as leftovers of interrupted writes
+      `:superseded` files the key is there under its current name as well, written by a newer version:
+      they were left out
+    * `:unknown`: names in the source with a key's extension and no known family, which were left
+    * `:changed`: names in the source that changed after they were read, with `on_change: :ignore`
+    * `:ignored`: names in the source that are no keys, such as leftovers of interrupted writes, and
+      copies that other programs made of files
   """
   @type summary() :: %{
           source_backend: module(),
@@ -100,10 +116,23 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           renamed: [%{from: String.t(), to: String.t()}],
           superseded: [String.t()],
           dropped: [%{file: String.t(), elements: pos_integer()}],
+          unknown: [String.t()],
+          changed: [String.t()],
           ignored: [String.t()],
           bytes_read: non_neg_integer(),
           bytes_written: non_neg_integer()
         }
+
+  @options [
+    :overwrite?,
+    :on_corrupt,
+    :credentials,
+    :on_change,
+    :unknown,
+    :on_progress,
+    :sender_keys,
+    :device_names
+  ]
 
   @json {FilePersistence, :json}
   @native {NativeFilePersistence, :etf}
@@ -128,8 +157,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   defp migrate({source_module, format} = from, {target_module, _} = to, source, target, opts) do
     source = Path.expand(source)
     target = Path.expand(target)
-    overwrite? = Keyword.get(opts, :overwrite?, false)
-    skip? = Keyword.get(opts, :on_corrupt, :error) == :skip
+    Options.check!(opts, @options)
+    flags = flags(opts)
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
     json = json_options(format, opts)
 
@@ -144,7 +173,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       outcome =
         Owner.run(locks, fn call ->
           begin = fn ->
-            Native.migration_begin(source, target, format, overwrite?, skip?, json)
+            Native.migration_begin(source, target, format, flags, json)
           end
 
           with {:ok, handle, total} <- call.(fn -> Busy.wait(begin) end) do
@@ -159,6 +188,16 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     end
   end
 
+  defp flags(opts) do
+    {
+      Options.one_of!(opts, :overwrite?, [false, true]),
+      Options.one_of!(opts, :on_corrupt, [:error, :skip]) == :skip,
+      Options.one_of!(opts, :credentials, [:required, :optional]) == :optional,
+      Options.one_of!(opts, :on_change, [:error, :ignore]) == :ignore,
+      Options.one_of!(opts, :unknown, [:leave, :carry]) == :carry
+    }
+  end
+
   # What is asked of a JSON target.
   defp json_options(:json, opts) do
     for name <- [:sender_keys, :device_names], Keyword.has_key?(opts, name) do
@@ -169,19 +208,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   end
 
   defp json_options(:etf, opts) do
-    {one_of(opts, :sender_keys, [nil, :array, :buffer]),
-     one_of(opts, :device_names, [:current, :old]) == :old}
-  end
-
-  defp one_of(opts, name, [default | _] = choices) do
-    value = Keyword.get(opts, name, default)
-
-    if value not in choices do
-      known = Enum.map_join(choices -- [nil], " or ", &inspect/1)
-      raise ArgumentError, "#{inspect(name)} is #{known}, not #{inspect(value)}"
-    end
-
-    value
+    {opts[:sender_keys] && Options.one_of!(opts, :sender_keys, [:array, :buffer]),
+     Options.one_of!(opts, :device_names, [:current, :old]) == :old}
   end
 
   # Both backends, for both directories.
@@ -218,7 +246,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   defp summary(carried, {source_module, _}, {target_module, _}, source, target) do
     {credentials?, counts, skipped, ignored, bytes_read, bytes_written, notes} = carried
-    {dropped, sender_keys, renamed, superseded} = notes
+    {dropped, sender_keys, renamed, superseded, unknown, changed} = notes
 
     %{
       source_backend: source_module,
@@ -233,6 +261,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       renamed: for({from, to} <- renamed, do: %{from: from, to: to}),
       superseded: superseded,
       dropped: for({file, elements} <- dropped, do: %{file: file, elements: elements}),
+      unknown: unknown,
+      changed: changed,
       ignored: ignored,
       bytes_read: bytes_read,
       bytes_written: bytes_written
@@ -263,6 +293,6 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     %DamagedDirectoryError{path: source, files: DamagedDirectoryError.files(files)}
   end
 
-  # :target_not_empty and :not_an_auth_directory, with their path.
+  # :target_not_empty, :not_an_auth_directory, :no_credentials and :source_changed, with their path.
   defp error(reason, _, _, _), do: reason
 end

@@ -57,6 +57,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     Native,
     NativeError,
     NotOwnerError,
+    Options,
     Owner,
     Persistence,
     State,
@@ -71,11 +72,14 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   # An index entry of PostgreSQL holds some 2,700 bytes, account, type and id together.
   @most_bytes 1024
 
-  @doc "Loads the credentials, and gives what a connection needs to keep its auth state there."
-  @spec use_postgres_auth_state(context()) ::
+  @doc """
+  Loads the credentials, and gives what a connection needs to keep its auth state there. Options as for
+  `load_credentials/2`.
+  """
+  @spec use_postgres_auth_state(context(), [Persistence.load_option()]) ::
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
-  def use_postgres_auth_state(context) do
-    with {:ok, state} <- load_credentials(context) do
+  def use_postgres_auth_state(context, opts \\ []) do
+    with {:ok, state} <- load_credentials(context, opts) do
       {:ok,
        %{
          state: state,
@@ -94,11 +98,22 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   """
   @impl true
   @spec load_credentials(context()) :: {:ok, State.t()} | {:error, term()}
-  def load_credentials(context) do
+  def load_credentials(context), do: load_credentials(context, [])
+
+  @doc """
+  As `load_credentials/1`. With `must_exist: true` an account without credentials is
+  `{:error, {:no_credentials, account}}`: for one that is known to be paired, so that a misspelt name
+  never brings up a fresh identity.
+  """
+  @spec load_credentials(context(), [Persistence.load_option()]) ::
+          {:ok, State.t()} | {:error, term()}
+  def load_credentials(context, opts) do
+    must_exist? = Options.must_exist?(opts)
     account = Account.new!(context)
 
     case Account.query(account, Statements.creds(account.prefix), [account.name]) do
       {:ok, [[bytes]]} when is_binary(bytes) -> Value.credentials(account, bytes)
+      {:ok, _none} when must_exist? -> {:error, {:no_credentials, account.name}}
       {:ok, _none} -> {:ok, State.new()}
       error -> error
     end
@@ -355,7 +370,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
           {:ok, %{credentials?: boolean(), keys: non_neg_integer()}}
           | {:error, [CorruptRowError.t()] | Exception.t()}
   def verify(context, opts \\ []) do
-    opts = Keyword.validate!(opts, on_progress: fn _progress -> :ok end)
-    Value.verify(Account.new!(context), opts[:on_progress])
+    Options.check!(opts, [:on_progress])
+    on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
+    Value.verify(Account.new!(context), on_progress)
   end
 end

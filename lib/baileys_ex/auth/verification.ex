@@ -8,26 +8,33 @@ defmodule BaileysEx.Auth.Verification do
   meanwhile some files may be seen as they were and others as they are.
   """
 
-  alias BaileysEx.Auth.{DamagedDirectoryError, Directory, Native, NativeError}
+  alias BaileysEx.Auth.{DamagedDirectoryError, Directory, Native, NativeError, Options}
 
   @typedoc """
   What was read.
 
     * `:credentials?`: whether credentials were saved
-    * `:families`: the number of keys by type; files of families that this library does not know
-      are counted under `:unknown`
-    * `:ignored`: names that are no keys, such as leftovers of interrupted writes
+    * `:families`: the number of keys by type
+    * `:unknown`: names with a key's extension and no known family, perhaps another program's: not read
+    * `:ignored`: names that are no keys, such as leftovers of interrupted writes, and copies that other
+      programs made of files
     * `:bytes_read`: of file content
   """
   @type report() :: %{
           credentials?: boolean(),
           families: %{optional(atom() | String.t()) => pos_integer()},
+          unknown: [String.t()],
           ignored: [String.t()],
           bytes_read: non_neg_integer()
         }
 
+  @typedoc """
+  What `verify/2` takes. Keys without credentials are `{:error, {:no_credentials, path}}`, since a fresh
+  identity would come up for them, unless `:credentials` is `:optional`.
+  """
   @type option() ::
-          {:on_progress, (%{done: non_neg_integer(), total: non_neg_integer()} -> term())}
+          {:credentials, :required | :optional}
+          | {:on_progress, (%{done: non_neg_integer(), total: non_neg_integer()} -> term())}
 
   # Files a step, as in a migration.
   @step 256
@@ -35,12 +42,22 @@ defmodule BaileysEx.Auth.Verification do
   @doc false
   @spec run(Directory.backend(), Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
   def run({module, format}, path, opts) do
+    Options.check!(opts, [:credentials, :on_progress])
+    required? = Options.one_of!(opts, :credentials, [:required, :optional]) == :required
     path = Path.expand(path)
 
     case survey({module, format}, path, opts) do
-      {:ok, %{damaged: []} = survey} -> {:ok, Map.drop(survey, [:damaged, :dialects])}
-      {:ok, %{damaged: files}} -> {:error, %DamagedDirectoryError{path: path, files: files}}
-      error -> error
+      {:ok, %{damaged: [_ | _] = files}} ->
+        {:error, %DamagedDirectoryError{path: path, files: files}}
+
+      {:ok, %{credentials?: false, families: keys}} when required? and keys != %{} ->
+        {:error, {:no_credentials, path}}
+
+      {:ok, survey} ->
+        {:ok, Map.drop(survey, [:damaged, :dialects])}
+
+      error ->
+        error
     end
   end
 
@@ -58,12 +75,13 @@ defmodule BaileysEx.Auth.Verification do
       end
 
     case outcome do
-      {:ok, {credentials?, counts, damaged, ignored, bytes_read, dialects}} ->
+      {:ok, {credentials?, counts, damaged, {ignored, unknown}, bytes_read, dialects}} ->
         {:ok,
          %{
            credentials?: credentials?,
            families: families(counts),
            damaged: DamagedDirectoryError.files(damaged),
+           unknown: unknown,
            ignored: ignored,
            bytes_read: bytes_read,
            dialects: Map.new(dialects)

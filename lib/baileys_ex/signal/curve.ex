@@ -12,7 +12,7 @@ defmodule BaileysEx.Signal.Curve do
   stack trace would print the arguments.
   """
 
-  alias BaileysEx.Auth.Native
+  alias BaileysEx.Auth.{Native, Options}
 
   @type key_pair() :: %{public: binary(), private: binary()}
 
@@ -40,6 +40,8 @@ defmodule BaileysEx.Signal.Curve do
   """
   @spec generate_key_pair(private_key: binary()) :: key_pair()
   def generate_key_pair(opts \\ []) do
+    Options.check!(opts, [:private_key])
+
     case Keyword.fetch(opts, :private_key) do
       {:ok, private} -> key_pair_of(private)
       :error -> fresh_key_pair()
@@ -63,6 +65,7 @@ defmodule BaileysEx.Signal.Curve do
 
   def signed_key_pair(%{private: private}, key_id, opts)
       when byte_size(private) == 32 and is_integer(key_id) and key_id >= 0 do
+    Options.check!(opts, [:key_pair])
     key_pair = Keyword.get_lazy(opts, :key_pair, &fresh_key_pair/0)
 
     with {:ok, public} <- generate_signal_pub_key(public_of(key_pair)),

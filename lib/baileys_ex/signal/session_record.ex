@@ -16,6 +16,8 @@ defmodule BaileysEx.Signal.SessionRecord do
   Sessions are plain maps with key material in them; the record prints none of it.
   """
 
+  alias BaileysEx.Auth.Options
+
   @max_closed_sessions 40
 
   @typedoc "33 bytes with the type byte 5 in front, or 32, as found."
@@ -121,6 +123,8 @@ defmodule BaileysEx.Signal.SessionRecord do
   """
   @spec close_session(t(), public_key(), closed_at: integer()) :: t()
   def close_session(%__MODULE__{sessions: sessions} = record, base_key, opts \\ []) do
+    Options.check!(opts, [:closed_at])
+
     case sessions do
       %{^base_key => %{index_info: %{closed: nil} = info} = session} ->
         closed = %{session | index_info: %{info | closed: closed_at(opts)}}
@@ -134,6 +138,8 @@ defmodule BaileysEx.Signal.SessionRecord do
   @doc "Closes the open session, if there is one; options as for `close_session/3`."
   @spec close_open_session(t(), closed_at: integer()) :: t()
   def close_open_session(%__MODULE__{} = record, opts \\ []) do
+    Options.check!(opts, [:closed_at])
+
     case get_open_session(record) do
       {base_key, _session} -> record |> close_session(base_key, opts) |> close_open_session(opts)
       nil -> record

@@ -13,7 +13,7 @@ use crate::stores::{forget, format_of, store};
 use crate::{error, etf, json};
 
 mod atoms {
-    rustler::atoms! { closed, creds, key, unknown, own, leftover, foreign }
+    rustler::atoms! { closed, creds, key, old_key, unknown, own, leftover, foreign }
 }
 
 /// Recovers the directory where needed. Takes its lock.
@@ -137,8 +137,8 @@ fn creds_peek<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>>
     }
 }
 
-/// What files are by their names: `:creds | {:key, family, id} | :unknown | :own | :leftover |
-/// :foreign` for each. Some hundred at a time: it runs on a normal scheduler.
+/// What files are by their names: `:creds | {:key, family, id} | {:old_key, family, id, current_name} |
+/// :unknown | :own | :leftover | :foreign` for each. Some hundred at a time: it runs on a normal scheduler.
 #[rustler::nif]
 fn layout_kinds<'a>(
     env: Env<'a>,
@@ -153,7 +153,12 @@ fn layout_kinds<'a>(
         match layout::parse(name, format) {
             Entry::Creds => atoms::creds().encode(env),
             Entry::Key { family, id } => (atoms::key(), family, id).encode(env),
+            Entry::Old { family, id } => {
+                let current = layout::key_name(&family, &id, format).unwrap_or_default();
+                (atoms::old_key(), family, id, current).encode(env)
+            }
             Entry::Unknown => atoms::unknown().encode(env),
+            Entry::Copy => atoms::leftover().encode(env),
             Entry::Foreign if engine::is_own(name) || name == format.manifest_name() => {
                 atoms::own().encode(env)
             }
@@ -164,7 +169,8 @@ fn layout_kinds<'a>(
     Ok(names.iter().map(kind).collect())
 }
 
-/// `{:ok, [{family, [id]}]} | :closed | {:error, reason}`
+/// `{:ok, [{family, [id]}]} | :closed | {:error, reason}`. A directory that is not there is an error, and
+/// so is one of the other backend.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_list<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
@@ -172,7 +178,8 @@ fn store_list<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>>
         return Ok(atoms::closed().encode(env));
     }
     let keys = store
-        .list()
+        .check_there()
+        .and_then(|()| store.list())
         .map(|keys| keys.into_iter().collect::<Vec<_>>());
     Ok(tagged(env, keys))
 }

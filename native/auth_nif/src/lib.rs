@@ -9,6 +9,7 @@ mod error;
 mod etf;
 mod json;
 mod migration;
+mod process;
 mod stores;
 mod term;
 

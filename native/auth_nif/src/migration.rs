@@ -20,6 +20,8 @@ mod atoms {
         source,
         target,
         not_an_auth_directory,
+        no_credentials,
+        source_changed,
         target_holds_auth_state,
         target_not_empty,
         invalid_target,
@@ -85,7 +87,8 @@ impl rustler::Resource for MigrationHandle {}
 impl rustler::Resource for SurveyHandle {}
 
 /// `{:ok, handle, total_files} | {:error, reason}`. The caller holds both directories' locks until
-/// it has published or aborted. `json` is `{nil | :array | :buffer, old_device_names}`: what is asked of a
+/// it has published or aborted. `flags` is `{overwrite, skip_corrupt, without_credentials,
+/// ignore_changes, include_unknown}`, `json` is `{nil | :array | :buffer, old_device_names}`: what is asked of a
 /// JSON target.
 #[rustler::nif(schedule = "DirtyIo")]
 fn migration_begin<'a>(
@@ -93,12 +96,15 @@ fn migration_begin<'a>(
     source: &str,
     target: &str,
     from: Atom,
-    overwrite: bool,
-    skip_corrupt: bool,
+    flags: (bool, bool, bool, bool, bool),
     json: (Atom, bool),
 ) -> NifResult<Term<'a>> {
     let (sender_keys, old_device_names) = json;
+    let (overwrite, skip_corrupt, without_credentials, ignore_changes, include_unknown) = flags;
     let options = Options {
+        without_credentials,
+        ignore_changes,
+        include_unknown,
         overwrite,
         skip_corrupt,
         sender_keys: form_of(sender_keys)?,
@@ -196,8 +202,8 @@ fn survey_step<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>, files: usize
     }
 }
 
-/// `{has_creds, [{family, count}], damaged, ignored, bytes_read, [{dialect, count}]}` of what was
-/// surveyed.
+/// `{has_creds, [{family, count}], damaged, {ignored, unknown}, bytes_read, [{dialect, count}]}` of what
+/// was surveyed.
 #[rustler::nif(schedule = "DirtyIo")]
 fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a> {
     match handle.take() {
@@ -206,8 +212,10 @@ fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a
             let keys: Vec<(String, u64)> = tally.keys.into_iter().collect();
             let damaged = damage_terms(&survey.damaged);
             let dialects = dialect_terms(&survey.dialects);
-            let ignored = survey.ignored;
-            (tally.has_creds, keys, damaged, ignored, bytes, dialects).encode(env)
+            let mut ignored = survey.ignored;
+            ignored.extend(survey.superseded);
+            let left = (ignored, survey.unknown);
+            (tally.has_creds, keys, damaged, left, bytes, dialects).encode(env)
         }
         None => env.error_tuple(atoms::finished()),
     }
@@ -248,7 +256,7 @@ fn dialect_terms(dialects: &BTreeMap<Dialect, u64>) -> Vec<(Atom, u64)> {
 }
 
 /// `{has_creds, [{family, count}], skipped, ignored, bytes_read, bytes_written, notes}`; the notes are
-/// `{[{file, dropped}], nil | :array | :buffer, [{file, renamed}], superseded}`
+/// `{[{file, dropped}], nil | :array | :buffer, [{file, renamed}], superseded, unknown, changed}`
 fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
     let keys: Vec<(String, u64)> = summary.tally.keys.into_iter().collect();
     (
@@ -263,6 +271,8 @@ fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
             form_term(summary.sender_keys),
             summary.renamed,
             summary.superseded,
+            summary.unknown,
+            summary.changed,
         ),
     )
         .encode(env)
@@ -289,6 +299,10 @@ fn failure<'a>(env: Env<'a>, failure: &MigrationError) -> Term<'a> {
         MigrationError::Target(error) => (atoms::target(), error::reason(env, error)).encode(env),
         MigrationError::NotAnAuthDirectory(path) => {
             (atoms::not_an_auth_directory(), text(path)).encode(env)
+        }
+        MigrationError::NoCredentials(path) => (atoms::no_credentials(), text(path)).encode(env),
+        MigrationError::SourceChanged { path, names } => {
+            (atoms::source_changed(), text(path), names).encode(env)
         }
         MigrationError::TargetHoldsAuthState(path) => {
             (atoms::target_holds_auth_state(), text(path)).encode(env)

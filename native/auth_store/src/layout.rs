@@ -95,10 +95,27 @@ pub enum Entry {
         family: String,
         id: String,
     },
+    /// A key under the name that Baileys gave it before it rewrote colons.
+    Old {
+        family: String,
+        id: String,
+    },
+    /// What a program that syncs directories, or a person, made of a key's file: `creds (1).json`.
+    Copy,
     /// Has the extension of a key, but not its name.
     Unknown,
     /// Hidden, a leftover, or of another extension.
     Foreign,
+}
+
+impl Entry {
+    /// The key that the file holds, if no other file does.
+    pub fn into_key(self) -> Option<(String, String)> {
+        match self {
+            Entry::Key { family, id } | Entry::Old { family, id } => Some((family, id)),
+            Entry::Creds | Entry::Copy | Entry::Unknown | Entry::Foreign => None,
+        }
+    }
 }
 
 pub fn creds_name(format: Format) -> String {
@@ -154,16 +171,32 @@ pub fn parse(name: &str, format: Format) -> Entry {
     if stem == CREDS {
         return Entry::Creds;
     }
+    if let Some(original) = original_of_copy(stem) {
+        return match parse(&format!("{original}{}", format.extension()), format) {
+            Entry::Unknown | Entry::Foreign => Entry::Unknown,
+            _ => Entry::Copy,
+        };
+    }
     for family in FAMILIES {
-        if let Some(tail) = stem
+        let Some(tail) = stem
             .strip_prefix(family)
             .and_then(|rest| rest.strip_prefix('-'))
-        {
-            return Entry::Key {
-                family: family.to_owned(),
-                id: guess_id(family, tail),
-            };
+        else {
+            continue;
+        };
+        let family = family.to_owned();
+        if !tail.contains(':') {
+            let id = guess_id(&family, tail);
+            return Entry::Key { family, id };
         }
+        return match format {
+            Format::Json => Entry::Old {
+                family,
+                id: tail.replace("__", "/"),
+            },
+            // Nothing ever wrote such a name.
+            Format::Etf => Entry::Unknown,
+        };
     }
     match unknown_key(stem) {
         Some((family, tail)) => Entry::Key {
@@ -172,6 +205,37 @@ pub fn parse(name: &str, format: Format) -> Entry {
         },
         None => Entry::Unknown,
     }
+}
+
+/// The name that a key's file had before Baileys rewrote colons; `None` where it is this one.
+pub fn old_name(family: &str, id: &str, format: Format) -> Option<String> {
+    let had_one = format == Format::Json && id.contains(':') && FAMILIES.contains(&family);
+    had_one.then(|| format!("{family}-{}.json", id.replace('/', "__")))
+}
+
+/// What the stem of a copy's name was made from: `pre-key-1.sync-conflict-20240101-120000-ABCDEFG`
+/// (Syncthing), `creds (1)` (browsers, Google Drive, Windows), `creds (Ada's conflicted copy 2024-01-01)`
+/// (Dropbox, Nextcloud), `creds copy`, `creds copy 2`, `creds - Copy` (file managers), `creds 2` (iCloud).
+/// No id that WhatsApp gives has a space.
+fn original_of_copy(stem: &str) -> Option<&str> {
+    if let Some((original, _)) = stem.split_once(".sync-conflict-") {
+        return Some(original);
+    }
+    let (before, last) = stem.rsplit_once(' ')?;
+    if let Some(inside) = stem.strip_suffix(')') {
+        let (original, inside) = inside.rsplit_once(" (")?;
+        let is_copy = is_number(inside) || inside.to_lowercase().contains("conflict");
+        return is_copy.then_some(original);
+    }
+    if is_number(last) || last.eq_ignore_ascii_case("copy") {
+        let original = before.strip_suffix(" copy").unwrap_or(before);
+        return Some(original.strip_suffix(" -").unwrap_or(original));
+    }
+    None
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A key of a family that some fork of Baileys has, such as `contacts-tc-token-<jid>` of whaileys: words,
@@ -208,9 +272,12 @@ pub fn is_regular(family: &str, id: &str, name: &str, format: Format) -> bool {
 /// Whether no other id, regular or not, can want this file name.
 ///
 /// Such a key needs no look at the manifest. Only `/` and `:` are rewritten, so a name whose id
-/// part holds neither `__` nor `-` has one reading.
+/// part holds neither `__` nor `-`, and that no copy of another file has, has one reading.
 pub fn is_unambiguous(family: &str, id: &str) -> bool {
-    FAMILIES.contains(&family) && !id.contains(['-', ':', '/']) && !id.contains("__")
+    FAMILIES.contains(&family)
+        && !id.contains(['-', ':', '/', ' '])
+        && !id.contains("__")
+        && !id.contains(".sync-conflict-")
 }
 
 /// `*.tmp-*` names are leftovers of interrupted writes.
@@ -382,6 +449,57 @@ mod tests {
         }
         let fits = "x".repeat(255 - "session-.json".len());
         assert_eq!(key_name("session", &fits, Format::Json).unwrap().len(), 255);
+    }
+
+    #[test]
+    fn names_of_before_colons_were_rewritten_are_told_and_lead_to_the_current_one() {
+        for (name, family, id, current) in [
+            (
+                "sender-key-1@g.us::155::7.json",
+                "sender-key",
+                "1@g.us::155::7",
+                "sender-key-1@g.us--155--7.json",
+            ),
+            (
+                "app-state-sync-key-A__:b.json",
+                "app-state-sync-key",
+                "A/:b",
+                "app-state-sync-key-A__-b.json",
+            ),
+        ] {
+            let expected = Entry::Old {
+                family: family.into(),
+                id: id.into(),
+            };
+            assert_eq!(parse(name, Format::Json), expected);
+            assert_eq!(old_name(family, id, Format::Json).as_deref(), Some(name));
+            assert_eq!(key_name(family, id, Format::Json).unwrap(), current);
+        }
+        assert_eq!(old_name("session", "1.0", Format::Json), None);
+        assert_eq!(old_name("sender-key", "a::b::c", Format::Etf), None);
+    }
+
+    #[test]
+    fn copies_of_key_files_are_no_keys() {
+        for name in [
+            "pre-key-1.sync-conflict-20240101-120000-ABCDEFG.json",
+            "creds (1).json",
+            "creds copy.json",
+            "creds copy 2.json",
+            "creds - Copy.json",
+            "creds - Copy (2).json",
+            "creds 2.json",
+            "session-155.0 (Ada's conflicted copy 2024-01-01).json",
+            "session-155.0 (conflicted copy 2024-01-01 120000).json",
+        ] {
+            assert_eq!(parse(name, Format::Json), Entry::Copy, "{name}");
+        }
+        assert_eq!(parse("oauth (1).json", Format::Json), Entry::Unknown);
+        for id in ["zoe smith", "a (b)", "1.sync-conflict-x", "a copy", "a 2"] {
+            assert!(!is_unambiguous("session", id), "{id}");
+            let name = key_name("session", id, Format::Json).unwrap();
+            assert_ne!(parse(&name, Format::Json), Entry::Unknown, "{id}");
+        }
     }
 
     #[test]

@@ -33,6 +33,14 @@ pub enum MigrationError {
     #[error("{}: not a directory of the source backend", .0.display())]
     NotAnAuthDirectory(PathBuf),
 
+    /// Keys without the credentials that they belong to: a fresh identity would come up for them.
+    #[error("{}: holds keys and no credentials", .0.display())]
+    NoCredentials(PathBuf),
+
+    /// Files of the source that somebody has written while it was read.
+    #[error("{}: {} files changed meanwhile", path.display(), names.len())]
+    SourceChanged { path: PathBuf, names: Vec<String> },
+
     /// The target holds files of the target's format.
     #[error("{}: already holds auth state", .0.display())]
     TargetHoldsAuthState(PathBuf),
@@ -63,6 +71,12 @@ pub struct Options {
     pub overwrite: bool,
     /// Leave keys out that cannot be read. Credentials are never left out.
     pub skip_corrupt: bool,
+    /// Carry keys over where there are no credentials.
+    pub without_credentials: bool,
+    /// Publish what was read although the source has changed since.
+    pub ignore_changes: bool,
+    /// Carry files of unknown families over, too.
+    pub include_unknown: bool,
     /// The form of sender keys in a JSON target; `None` takes that which the source came from.
     pub sender_keys: Option<SenderKeyForm>,
     /// Names the files of devices in a JSON target as Baileys before 6.4 does.
@@ -84,6 +98,10 @@ pub struct Summary {
     pub renamed: Vec<(String, String)>,
     /// Files under an old name of a device that has one under the current name, too: left out.
     pub superseded: Vec<String>,
+    /// Files with a key's extension and of no known family: left where they are.
+    pub unknown: Vec<String>,
+    /// Files of the source that changed after they were read.
+    pub changed: Vec<String>,
     pub ignored: Vec<String>,
 }
 
@@ -127,10 +145,16 @@ impl<D: Disk + Clone> Migration<D> {
         if belongs_to_other.map_err(MigrationError::Source)? {
             return Err(MigrationError::NotAnAuthDirectory(source));
         }
-        let survey =
+        let mut survey =
             Survey::begin(disk.clone(), source.clone(), from).map_err(MigrationError::Source)?;
         if survey.total() == 0 {
             return Err(MigrationError::NotAnAuthDirectory(source));
+        }
+        if !survey.has_creds() && !options.without_credentials {
+            return Err(MigrationError::NoCredentials(source));
+        }
+        if options.include_unknown {
+            survey.include_unknown();
         }
         sweep_staging(&disk, target).map_err(MigrationError::Target)?;
         let staging = Staging::create(disk, target).map_err(MigrationError::Target)?;
@@ -211,6 +235,13 @@ impl<D: Disk + Clone> Migration<D> {
                 holder: None,
             }));
         }
+        let changed = self.survey.changed().map_err(MigrationError::Source)?;
+        if !changed.is_empty() && !self.options.ignore_changes {
+            return Err(MigrationError::SourceChanged {
+                path: self.survey.store().path().to_owned(),
+                names: changed,
+            });
+        }
         let format = self.writer.to;
         let has_sender_keys = self.writer.summary.tally.keys.contains_key("sender-key");
         let sender_keys = match format {
@@ -224,7 +255,12 @@ impl<D: Disk + Clone> Migration<D> {
             .and_then(|bytes| self.staging.write(format.manifest_name(), &bytes))
             .and_then(|()| self.staging.publish(self.options.overwrite))
             .map_err(MigrationError::Target)?;
+        let mut superseded = std::mem::take(&mut self.survey.superseded);
+        superseded.append(&mut self.writer.summary.superseded);
         Ok(Summary {
+            superseded,
+            changed,
+            unknown: std::mem::take(&mut self.survey.unknown),
             bytes_read: self.survey.bytes(),
             skipped: damaged,
             dropped: std::mem::take(&mut self.survey.dropped),

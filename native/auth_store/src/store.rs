@@ -146,6 +146,7 @@ impl<D: Disk> Store<D> {
     }
 
     pub fn snapshot(&self, target: &Path) -> Result<()> {
+        self.check_there()?;
         self.directory.snapshot(target, false)
     }
 
@@ -160,8 +161,7 @@ impl<D: Disk> Store<D> {
 
     /// The bytes of a key. Takes no lock: files are only ever replaced whole.
     pub fn load(&self, key: Key<'_>) -> Result<Vec<u8>> {
-        if let Some(name) = self.file_of(key)?
-            && let Some(bytes) = self.directory.read(&name)?
+        if let Some(bytes) = self.bytes_of(key)?
             && !self.is_deleted(key, &bytes)
         {
             return Ok(bytes);
@@ -171,6 +171,23 @@ impl<D: Disk> Store<D> {
             self.refuse_other_backend()?;
         }
         Err(Error::NotFound)
+    }
+
+    /// What its file holds, under its name or, where that is not there, the one that it had before.
+    fn bytes_of(&self, key: Key<'_>) -> Result<Option<Vec<u8>>> {
+        let Some(name) = self.file_of(key)? else {
+            return Ok(None);
+        };
+        if let Some(bytes) = self.directory.read(&name)? {
+            return Ok(Some(bytes));
+        }
+        match key {
+            Key::Of { family, id } => match layout::old_name(family, id, self.format) {
+                Some(old) => self.directory.read(&old),
+                None => Ok(None),
+            },
+            Key::Creds => Ok(None),
+        }
     }
 
     /// A key whose file holds `null` has been deleted; credentials never are.
@@ -201,6 +218,27 @@ impl<D: Disk> Store<D> {
 
     fn other_backend(&self) -> Error {
         Error::UnexpectedBackend(self.format.other().backend().to_owned())
+    }
+
+    /// Refuses a path where nothing is, and a directory of the other backend: to answer that there are
+    /// no keys would be taken for an account that has none.
+    pub fn check_there(&self) -> Result<()> {
+        self.directory.check_exists()?;
+        let (mut of_this, mut of_other) = (false, false);
+        let holds = |name: &str, format: Format| {
+            name == format.manifest_name()
+                || matches!(layout::parse(name, format), Entry::Creds)
+                || layout::parse(name, format).into_key().is_some()
+        };
+        self.directory.entries(&mut |name, _| {
+            let name = name.to_string_lossy();
+            of_this |= holds(&name, self.format);
+            of_other |= holds(&name, self.format.other());
+        })?;
+        if of_other && !of_this {
+            return Err(self.other_backend());
+        }
+        Ok(())
     }
 
     /// Credentials that are missing here may be there in the other format, or be about to: to take
@@ -249,21 +287,37 @@ impl<D: Disk> Store<D> {
     pub fn list(&self) -> Result<BTreeMap<String, Vec<String>>> {
         let manifest = self.look_at_manifest()?;
         let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut old = Vec::new();
         self.directory.list(&mut |name| {
             if let Some((family, id)) = manifest.owner(name) {
                 keys.entry(family.to_owned())
                     .or_default()
                     .push(id.to_owned());
-            } else if let Entry::Key { family, id } = layout::parse(name, self.format) {
-                keys.entry(family).or_default().push(id);
+                return;
+            }
+            match layout::parse(name, self.format) {
+                Entry::Key { family, id } => keys.entry(family).or_default().push(id),
+                Entry::Old { family, id } => old.push((family, id)),
+                Entry::Creds | Entry::Copy | Entry::Unknown | Entry::Foreign => {}
             }
         })?;
+        for (family, id) in old {
+            let current = layout::key_name(&family, &id, self.format)?;
+            if self.directory.stamp(&current)?.is_none() {
+                keys.entry(family).or_default().push(id);
+            }
+        }
         Ok(keys)
     }
 
     /// Everything the directory holds, whatever it is.
     pub fn entries(&self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
         self.directory.entries(each)
+    }
+
+    /// What tells one version of a file from another; `None` if there is no file.
+    pub fn stamp(&self, name: &str) -> Result<Option<Stamp>> {
+        self.directory.stamp(name)
     }
 
     /// The bytes of a file by its name, whosever it is.
@@ -294,10 +348,17 @@ impl<D: Disk> Store<D> {
 
     /// Where a key's file is, for messages.
     pub fn path_of(&self, key: Key<'_>) -> PathBuf {
-        match self.file_of(key) {
-            Ok(Some(name)) => self.path().join(name),
-            _ => self.path().to_owned(),
+        let Ok(Some(name)) = self.file_of(key) else {
+            return self.path().to_owned();
+        };
+        if let Key::Of { family, id } = key
+            && let Some(old) = layout::old_name(family, id, self.format)
+            && let (Ok(None), Ok(Some(_))) =
+                (self.directory.stamp(&name), self.directory.stamp(&old))
+        {
+            return self.path().join(old);
         }
+        self.path().join(name)
     }
 
     /// The file a key has; `None` where its name belongs to another id.
@@ -316,6 +377,8 @@ impl<D: Disk> Store<D> {
                     family: of,
                     id: regular,
                 } if layout::FAMILIES.contains(&family) || of == family => regular == id,
+                // A copy of another key's file.
+                Entry::Copy if layout::FAMILIES.contains(&family) => false,
                 // A family of a later Baileys: the file is whose name it is.
                 _ => true,
             },

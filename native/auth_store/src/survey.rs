@@ -2,12 +2,12 @@
 //!
 //! Verification is a survey; migration is a survey that writes what it reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::codec::{Problem, etf, json};
-use crate::engine::{self, Disk, Kind};
+use crate::engine::{self, Disk, Kind, Stamp};
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
@@ -84,6 +84,8 @@ pub struct Survey<D: Disk> {
     purpose: Purpose,
     manifest: Arc<Manifest>,
     names: Vec<String>,
+    /// What was read, and which version of it.
+    seen: Vec<(String, Option<Stamp>)>,
     next: usize,
     bytes: u64,
     local_identity: Option<Vec<u8>>,
@@ -94,8 +96,21 @@ pub struct Survey<D: Disk> {
     pub sender_keys: Option<json::SenderKeyForm>,
     /// How many JSON files are in which dialect, of those that tell.
     pub dialects: BTreeMap<json::Dialect, u64>,
-    /// Files that are no keys: hidden, temporary, of another extension.
+    /// Files under an old name whose key is there under its current one as well: not read.
+    pub superseded: Vec<String>,
+    /// Files with a key's extension and no family that is known: somebody else's, not read.
+    pub unknown: Vec<String>,
+    /// Files that are no keys: hidden, temporary, copies, of another extension.
     pub ignored: Vec<String>,
+}
+
+/// The files of a directory by what they are.
+#[derive(Default)]
+struct Names {
+    keys: Vec<String>,
+    superseded: Vec<String>,
+    unknown: Vec<String>,
+    ignored: Vec<String>,
 }
 
 impl<D: Disk> Survey<D> {
@@ -107,38 +122,29 @@ impl<D: Disk> Survey<D> {
         Self::list(store, Purpose::Carry)
     }
 
+    /// Has files of unknown families read as well.
+    pub fn include_unknown(&mut self) {
+        self.names.append(&mut self.unknown);
+    }
+
     /// Lists a directory that is to be verified. Writes nothing and needs no lock: see
     /// [`Store::peek`].
     pub fn peek(disk: D, path: PathBuf, format: Format) -> Result<Self> {
         let store = Store::new(disk, path, format);
         store.peek()?;
+        store.check_there()?;
         Self::list(store, Purpose::Verify)
     }
 
     fn list(store: Store<D>, purpose: Purpose) -> Result<Self> {
-        let format = store.format();
-        let mut names = Vec::new();
-        let mut ignored = Vec::new();
-        store.entries(&mut |name, kind| {
-            let Some(name) = name.to_str() else {
-                return ignored.push(name.to_string_lossy().into_owned());
-            };
-            match layout::parse(name, format) {
-                Entry::Foreign if is_own(name, format) => (),
-                Entry::Foreign => ignored.push(name.to_owned()),
-                // A directory is damage where a key's file should be, and else none of ours.
-                Entry::Unknown if kind != Kind::File => ignored.push(name.to_owned()),
-                _ => names.push(name.to_owned()),
-            }
-        })?;
-        names.sort_unstable();
-        ignored.sort_unstable();
-        bring_creds_first(&mut names, &layout::creds_name(format));
+        let manifest = store.look_at_manifest()?;
+        let names = names_of(&store, &manifest)?;
         Ok(Survey {
-            manifest: store.look_at_manifest()?,
+            manifest,
             store,
             purpose,
-            names,
+            names: names.keys,
+            seen: Vec::new(),
             next: 0,
             bytes: 0,
             local_identity: None,
@@ -146,7 +152,9 @@ impl<D: Disk> Survey<D> {
             dropped: Vec::new(),
             sender_keys: None,
             dialects: BTreeMap::new(),
-            ignored,
+            superseded: names.superseded,
+            unknown: names.unknown,
+            ignored: names.ignored,
         })
     }
 
@@ -180,18 +188,45 @@ impl<D: Disk> Survey<D> {
         self.local_identity.as_deref()
     }
 
+    /// Whether the directory has a file for credentials.
+    pub fn has_creds(&self) -> bool {
+        let creds = layout::creds_name(self.store.format());
+        self.names.contains(&creds) || self.seen.iter().any(|(name, _)| *name == creds)
+    }
+
+    /// Files that are not as they were when they were read: written since, gone or added.
+    pub fn changed(&self) -> Result<Vec<String>> {
+        let now = names_of(&self.store, &self.manifest)?;
+        let seen: HashSet<&str> = self.seen.iter().map(|(name, _)| name.as_str()).collect();
+        let mut changed: Vec<String> = now.keys;
+        changed.retain(|name| !seen.contains(name.as_str()));
+        for (name, before) in &self.seen {
+            let same = match (before, self.store.stamp(name)?) {
+                (Some(before), Some(now)) => before.may_be(&now),
+                (before, now) => before.is_none() && now.is_none(),
+            };
+            if !same {
+                changed.push(name.clone());
+            }
+        }
+        changed.sort_unstable();
+        Ok(changed)
+    }
+
     /// Reads up to `files` more files and gives each to `sink`. Damage is collected, not returned.
     pub fn step(&mut self, files: usize, sink: &mut Sink<'_>) -> Result<()> {
         let end = self.names.len().min(self.next.saturating_add(files));
         while self.next < end {
             let name = std::mem::take(&mut self.names[self.next]);
             self.next += 1;
+            let before = self.store.stamp(&name)?;
             match self.read(&name) {
                 Ok(Some(value)) => self.give(&name, &value, sink)?,
                 // Listed, and deleted since: the caller broke the lock, nothing is lost by us.
                 Ok(None) => (),
                 Err(damage) => self.damaged.push(damage),
             }
+            self.seen.push((name, before));
         }
         Ok(())
     }
@@ -284,8 +319,7 @@ impl<D: Disk> Survey<D> {
     fn family_of(&self, name: &str) -> String {
         match layout::parse(name, self.store.format()) {
             Entry::Creds => layout::CREDS.to_owned(),
-            Entry::Key { family, .. } => family,
-            Entry::Unknown | Entry::Foreign => String::new(),
+            entry => entry.into_key().map_or(String::new(), |(family, _)| family),
         }
     }
 
@@ -299,18 +333,21 @@ impl<D: Disk> Survey<D> {
             };
             return sink(&finding, self.local_identity());
         }
-        match layout::parse(name, self.store.format()) {
-            Entry::Creds => sink(&Finding::Creds(value), self.local_identity()),
-            Entry::Key { family, id } => {
+        let finding = match layout::parse(name, self.store.format()) {
+            Entry::Creds => return sink(&Finding::Creds(value), self.local_identity()),
+            entry => entry.into_key(),
+        };
+        match &finding {
+            Some((family, id)) => {
                 let finding = Finding::Key {
                     name,
-                    family: &family,
-                    id: &id,
+                    family,
+                    id,
                     value,
                 };
                 sink(&finding, self.local_identity())
             }
-            Entry::Unknown | Entry::Foreign => sink(
+            None => sink(
                 &Finding::UnknownFamily { name, value },
                 self.local_identity(),
             ),
@@ -318,11 +355,51 @@ impl<D: Disk> Survey<D> {
     }
 }
 
+/// In order, with the credentials first: sessions need the identity that they hold.
+fn names_of<D: Disk>(store: &Store<D>, manifest: &Manifest) -> Result<Names> {
+    let format = store.format();
+    let mut names = Names::default();
+    let mut old = Vec::new();
+    store.entries(&mut |name, kind| {
+        let Some(name) = name.to_str() else {
+            return names.ignored.push(name.to_string_lossy().into_owned());
+        };
+        let name = name.to_owned();
+        if manifest.owner(&name).is_some() {
+            return names.keys.push(name);
+        }
+        match layout::parse(&name, format) {
+            Entry::Foreign if is_own(&name, format) => (),
+            Entry::Creds | Entry::Key { .. } => names.keys.push(name),
+            Entry::Old { family, id } => old.push((name, family, id)),
+            Entry::Unknown if kind == Kind::File => names.unknown.push(name),
+            Entry::Unknown | Entry::Copy | Entry::Foreign => names.ignored.push(name),
+        }
+    })?;
+    let keys: HashSet<&str> = names.keys.iter().map(String::as_str).collect();
+    let (superseded, alone): (Vec<_>, Vec<_>) = old.into_iter().partition(|(_, family, id)| {
+        layout::key_name(family, id, format).is_ok_and(|current| keys.contains(current.as_str()))
+    });
+    names
+        .superseded
+        .extend(superseded.into_iter().map(|(name, ..)| name));
+    names.keys.extend(alone.into_iter().map(|(name, ..)| name));
+    for list in [
+        &mut names.keys,
+        &mut names.superseded,
+        &mut names.unknown,
+        &mut names.ignored,
+    ] {
+        list.sort_unstable();
+    }
+    bring_creds_first(&mut names.keys, &layout::creds_name(format));
+    Ok(names)
+}
+
 fn is_own(name: &str, format: Format) -> bool {
     name == format.manifest_name() || engine::is_own(name)
 }
 
-/// Sessions need the identity that the credentials hold.
 fn bring_creds_first(names: &mut [String], creds: &str) {
     if let Some(position) = names.iter().position(|name| name == creds) {
         names[..=position].rotate_right(1);

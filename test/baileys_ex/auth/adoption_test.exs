@@ -59,7 +59,7 @@ defmodule BaileysEx.Auth.AdoptionTest do
     assert plan.missing ==
              [
                {State, {:field, :toy, 0}},
-               {FilePersistence, {:function, :load_credentials, 2}}
+               {FilePersistence, {:function, :load_credentials, 3}}
              ]
              |> Enum.sort()
   end
@@ -122,7 +122,7 @@ defmodule BaileysEx.Auth.AdoptionTest do
     before = tree(checkout)
     assert {output, 0} = cli([checkout, "--dry-run"])
     assert output =~ "4 modules would be removed"
-    assert output =~ "BaileysEx.Auth.FilePersistence.load_credentials/2"
+    assert output =~ "BaileysEx.Auth.FilePersistence.load_credentials/3"
     assert output =~ "%BaileysEx.Auth.State{toy: …}"
     assert tree(checkout) == before
 

@@ -221,9 +221,13 @@ defmodule BaileysEx.Auth.OlderBaileysTest do
     end
 
     test "other values are refused with the choices", context do
-      assert_raise ArgumentError, ":sender_keys is :array or :buffer, not :list", fn ->
-        PersistenceMigration.migrate_native_to_compat_json("a", "b", sender_keys: :list)
-      end
+      assert_raise ArgumentError,
+                   "expected :sender_keys to be :array or :buffer, not :list",
+                   fn ->
+                     PersistenceMigration.migrate_native_to_compat_json("a", "b",
+                       sender_keys: :list
+                     )
+                   end
 
       assert_raise ArgumentError, ":device_names is for migrations to JSON", fn ->
         PersistenceMigration.migrate_compat_json_to_native("a", "b", device_names: :old)

@@ -140,7 +140,11 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
         for id <- ids, do: :ok = from.save_keys(source, :"lid-mapping", id, id)
         :ok = from.save_keys(source, :future, "x/y", %{"a" => <<0>>})
 
-        {:ok, _} = migrate(context, source, target)
+        assert {:error, {:no_credentials, ^source}} = migrate(context, source, target)
+        refute File.exists?(target)
+
+        assert {:ok, %{credentials?: false}} =
+                 migrate(context, source, target, credentials: :optional)
 
         assert {:ok, %{"lid-mapping": listed, future: ["x/y"]}} = to.list_keys(target)
         assert Enum.sort(listed) == Enum.sort(ids)

@@ -104,7 +104,9 @@ defmodule BaileysEx.Auth.TelemetryTest do
       target = Path.join(tmp, "target")
       entries = Map.new(1..600, &{"#{&1}", "x"})
       :ok = FilePersistence.commit_keys(source, %{"lid-mapping": entries})
-      {:ok, _summary} = PersistenceMigration.migrate_compat_json_to_native(source, target)
+
+      {:ok, _summary} =
+        PersistenceMigration.migrate_compat_json_to_native(source, target, credentials: :optional)
 
       steps = FakeTelemetry.events([:migration, :step])
       assert for({%{files: files}, _} <- steps, do: files) == [256, 256, 88]

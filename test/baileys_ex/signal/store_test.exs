@@ -60,11 +60,35 @@ defmodule BaileysEx.Signal.StoreTest do
 
         Store.transaction(store, "k", fn tx ->
           assert Store.get(tx, :"lid-mapping", ["a", "b"]) == %{"a" => "1"}
-          Store.set(store, %{"lid-mapping": %{"a" => "2", "b" => "2"}})
+          others = %{"lid-mapping": %{"a" => "2", "b" => "2"}}
+          :ok = Task.await(Task.async(fn -> Store.set(store, others) end))
           assert Store.get(tx, :"lid-mapping", ["a", "b"]) == %{"a" => "1"}
         end)
 
         assert Store.get(store, :"lid-mapping", ["a", "b"]) == %{"a" => "2", "b" => "2"}
+      end
+
+      test "what would be saved outside of a transaction from within it is refused", context do
+        %{store: store} = context
+        Store.set(store, %{"lid-mapping": %{"a" => "1"}})
+
+        Store.transaction(store, "k", fn tx ->
+          for outside <- [
+                fn -> Store.set(store, %{"lid-mapping": %{"b" => "2"}}) end,
+                fn -> Store.clear(store) end
+              ] do
+            assert_raise ArgumentError, ~r/use the handle/, outside
+            # Neither does a transaction within end the one around it.
+            Store.transaction(store, "other", fn _inner -> :ok end)
+            assert_raise ArgumentError, ~r/use the handle/, outside
+          end
+
+          Store.set(tx, %{"lid-mapping": %{"c" => "3"}})
+        end)
+
+        expected = %{"a" => "1", "c" => "3"}
+        assert Store.get(store, :"lid-mapping", ["a", "b", "c"]) == expected
+        assert Store.set(store, %{"lid-mapping": %{"b" => "2"}}) == :ok
       end
 
       test "a transaction that raises, throws or exits changes nothing", %{store: store} do

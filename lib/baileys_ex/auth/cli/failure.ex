@@ -106,6 +106,25 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(:not_an_auth_directory, "#{path} holds no credentials and no keys", "Check the path.")
   end
 
+  def describe({:no_credentials, path}, _command) do
+    failure(
+      :no_credentials,
+      "#{path} holds keys and no credentials: with these keys a fresh identity would come up",
+      "Check that this is the whole directory of the account. --without-credentials goes on."
+    )
+  end
+
+  def describe({:source_changed, path, names}, _command) do
+    shown = names |> Enum.take(3) |> Enum.join(", ")
+    more = if length(names) > 3, do: " and #{length(names) - 3} more", else: ""
+
+    failure(
+      :source_changed,
+      "#{path} was written to while it was read: #{shown}#{more}",
+      "Stop the program that uses it, and migrate again. Nothing was changed."
+    )
+  end
+
   def describe({:ambiguous_auth_directory, path}, _command) do
     failure(
       :ambiguous_auth_directory,

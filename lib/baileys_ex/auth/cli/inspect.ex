@@ -13,18 +13,19 @@ defmodule BaileysEx.Auth.CLI.Inspect do
     oldest and newest change, pre-keys left, journal, and what is damaged, unknown or too widely
     readable. No key material is shown.
 
-        mix baileys.auth.inspect PATH [--backend native|json] [--json]
+        mix baileys.auth.inspect PATH [--backend native|json] [--without-credentials] [--json]
 
     ## Options
 
       * `--backend native|json` - which files to look at, where the directory holds both kinds
+      * `--without-credentials` - keys without credentials are no problem
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
     ## Exit codes
 
       * 0 - nothing is wrong with the directory
-      * 1 - it cannot be read, or files in it are damaged
+      * 1 - it cannot be read, files in it are damaged, or there are keys and no credentials
       * 2 - wrong usage
 
     The directory is only read, and may be in use.
@@ -32,13 +33,16 @@ defmodule BaileysEx.Auth.CLI.Inspect do
   end
 
   @impl true
-  def switches, do: [backend: :string]
+  def switches, do: [backend: :string, without_credentials: :boolean]
 
   @impl true
   def run([path], options, terminal) do
     with {:ok, backend} <- Backends.of(path, options),
          {:ok, report} <- look(path, backend, terminal) do
-      status = if report.damaged == [], do: :ok, else: :problem
+      missing? =
+        report.credentials == :absent and not Keyword.get(options, :without_credentials, false)
+
+      status = if report.damaged == [] and not missing?, do: :ok, else: :problem
       {status, document(report), text(report, terminal)}
     end
   end
@@ -72,8 +76,8 @@ defmodule BaileysEx.Auth.CLI.Inspect do
       "\n",
       Layout.table(terminal, ["family", "files", "bytes"], rows(report.families)),
       Layout.list(terminal, "damaged", Enum.map(report.damaged, &Failure.file/1)),
-      Layout.list(terminal, "of unknown families, kept", report.unknown),
-      Layout.list(terminal, "left by interrupted writes", report.leftovers),
+      Layout.list(terminal, "of no known family, left alone", report.unknown),
+      Layout.list(terminal, "leftovers and copies, not read", report.leftovers),
       Layout.list(terminal, "not of this directory", report.foreign),
       Layout.list(
         terminal,
@@ -112,7 +116,9 @@ defmodule BaileysEx.Auth.CLI.Inspect do
   defp dialect(:mixed), do: "JSON of several writers"
   defp dialect(:unknown), do: "JSON, nothing tells whose"
 
-  defp account(%{credentials: :absent}), do: "no credentials here"
+  defp account(%{credentials: :absent}),
+    do: "keys without credentials: a fresh identity would come up"
+
   defp account(%{credentials: :damaged}), do: "credentials cannot be read"
   defp account(%{account: %{id: nil}}), do: "not paired yet"
 

@@ -14,6 +14,7 @@ defmodule BaileysEx.Auth.CLI.Migrate do
     receives meanwhile would advance sessions that the copy does not see.
 
         mix baileys.auth.migrate SOURCE TARGET [--to native|json] [--overwrite] [--skip-corrupt]
+                                 [--without-credentials] [--allow-changes] [--carry-unknown]
                                  [--sender-keys array|buffer] [--device-names current|old]
                                  [--verify] [--json]
 
@@ -23,6 +24,9 @@ defmodule BaileysEx.Auth.CLI.Migrate do
         Baileys or baileys_ex, `json` takes a native one
       * `--overwrite` - replace a TARGET that is not empty
       * `--skip-corrupt` - leave out keys that cannot be read; credentials must be readable
+      * `--without-credentials` - migrate keys for which SOURCE holds no credentials
+      * `--allow-changes` - publish what was read although SOURCE was written to meanwhile
+      * `--carry-unknown` - carry files of no known family over too, such as another program's JSON
       * `--sender-keys array|buffer` - with `--to json`, the form of group keys: Baileys 6.17.16 and
         every version up to 6.7.18 can use `array` only, later ones `buffer`. By default the form
         that SOURCE was made from
@@ -37,6 +41,7 @@ defmodule BaileysEx.Auth.CLI.Migrate do
       * 0 - TARGET is complete (but for what `--skip-corrupt` left out and names)
       * 1 - the migration failed and TARGET is as it was, or `--verify` found damage in it
       * 2 - wrong usage
+      * 130, 143 - ended by Ctrl-C or by SIGTERM, TARGET is as it was
 
     Ctrl-C, or a kill, at any moment leaves TARGET as it was. What had been written by then lies in a
     hidden directory beside it, which the next migration to the same TARGET removes.
@@ -49,6 +54,9 @@ defmodule BaileysEx.Auth.CLI.Migrate do
       to: :string,
       overwrite: :boolean,
       skip_corrupt: :boolean,
+      without_credentials: :boolean,
+      allow_changes: :boolean,
+      carry_unknown: :boolean,
       sender_keys: :string,
       device_names: :string,
       verify: :boolean
@@ -109,6 +117,9 @@ defmodule BaileysEx.Auth.CLI.Migrate do
         [
           overwrite?: Keyword.get(options, :overwrite, false),
           on_corrupt: if(options[:skip_corrupt], do: :skip, else: :error),
+          credentials: if(options[:without_credentials], do: :optional, else: :required),
+          on_change: if(options[:allow_changes], do: :ignore, else: :error),
+          unknown: if(options[:carry_unknown], do: :carry, else: :leave),
           on_progress: on_progress
         ] ++ for(name <- [:sender_keys, :device_names], options[name], do: {name, options[name]})
       ])
@@ -117,7 +128,10 @@ defmodule BaileysEx.Auth.CLI.Migrate do
 
   defp verify(summary, options, terminal) do
     if options[:verify] do
-      verify = &summary.target_backend.verify(summary.target_path, on_progress: &1)
+      verify = fn on_progress ->
+        options = [credentials: :optional, on_progress: on_progress]
+        summary.target_backend.verify(summary.target_path, options)
+      end
 
       with {:ok, report} <- Progress.run(terminal, "verifying", verify) do
         complete(summary, report)
@@ -171,7 +185,7 @@ defmodule BaileysEx.Auth.CLI.Migrate do
       ),
       Layout.list(
         terminal,
-        "left out, there under the current name of the device",
+        "left out, there under the current name as well",
         summary.superseded
       ),
       Layout.list(
@@ -179,6 +193,8 @@ defmodule BaileysEx.Auth.CLI.Migrate do
         "useless elements left out of",
         for(%{file: file, elements: n} <- summary.dropped, do: "#{file}: #{n} without a key")
       ),
+      Layout.list(terminal, "changed meanwhile, and may be older in the target", summary.changed),
+      Layout.list(terminal, "of no known family, not migrated", summary.unknown),
       Layout.list(terminal, "no keys, not migrated", summary.ignored)
     ]
   end

@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.CLI.MixTask do
   def run(command, argv) do
     on_standard_error(fn -> Mix.Task.run("app.config") end)
 
-    case CLI.run([command | argv]) do
+    case CLI.until_signal(fn -> CLI.run([command | argv]) end) do
       0 -> :ok
       code -> exit({:shutdown, code})
     end

@@ -10,18 +10,19 @@ defmodule BaileysEx.Auth.CLI.Verify do
     """
     Reads every file of an auth directory and reports all that cannot be read.
 
-        mix baileys.auth.verify PATH [--backend native|json] [--json]
+        mix baileys.auth.verify PATH [--backend native|json] [--without-credentials] [--json]
 
     ## Options
 
       * `--backend native|json` - which files to read, where the directory holds both kinds
+      * `--without-credentials` - keys without credentials are no problem
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
     ## Exit codes
 
       * 0 - every file can be read
-      * 1 - some cannot, or the directory cannot be opened
+      * 1 - some cannot, there are keys and no credentials, or the directory cannot be opened
       * 2 - wrong usage
 
     The directory is only read, and may be in use.
@@ -29,12 +30,12 @@ defmodule BaileysEx.Auth.CLI.Verify do
   end
 
   @impl true
-  def switches, do: [backend: :string]
+  def switches, do: [backend: :string, without_credentials: :boolean]
 
   @impl true
   def run([path], options, terminal) do
     with {:ok, backend} <- Backends.of(path, options),
-         {:ok, report} <- verify(backend, path, terminal) do
+         {:ok, report} <- verify(backend, path, options, terminal) do
       path = Path.expand(path)
       {:ok, document(report, backend, path), text(report, path, terminal)}
     end
@@ -42,8 +43,12 @@ defmodule BaileysEx.Auth.CLI.Verify do
 
   def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
 
-  defp verify(backend, path, terminal) do
-    Progress.run(terminal, "verifying", &backend.verify(path, on_progress: &1))
+  defp verify(backend, path, options, terminal) do
+    credentials = if options[:without_credentials], do: :optional, else: :required
+
+    Progress.run(terminal, "verifying", fn on_progress ->
+      backend.verify(path, credentials: credentials, on_progress: on_progress)
+    end)
   end
 
   defp document(report, backend, path) do
@@ -58,6 +63,7 @@ defmodule BaileysEx.Auth.CLI.Verify do
       Terminal.paint(terminal, [:green, "ok"]),
       "  #{Terminal.safe(path)}: #{credentials}#{Layout.count(keys, "key")} can be read, ",
       "#{Layout.size(report.bytes_read)}\n",
+      Layout.list(terminal, "of no known family, not read", report.unknown),
       Layout.list(terminal, "no keys, not read", report.ignored)
     ]
   end

@@ -53,14 +53,23 @@ defmodule BaileysEx.Auth.Inspection.Census do
         permissions: wide(".", info)
       }
 
+      all = MapSet.new(names)
+
       census =
         names
-        |> Enum.zip(kinds(names, format))
+        |> Enum.zip(Enum.map(kinds(names, format), &settled(&1, all)))
         |> Enum.reduce(census, fn {name, kind}, census -> look(census, path, name, kind) end)
 
       {:ok, finish(census)}
     end
   end
+
+  # A key under an old name is one only where it is not there under its current one.
+  defp settled({:old_key, family, id, current}, names) do
+    if current in names, do: :leftover, else: {:key, family, id}
+  end
+
+  defp settled(kind, _names), do: kind
 
   defp look(census, path, name, kind) do
     case info(path <> "/" <> name) do

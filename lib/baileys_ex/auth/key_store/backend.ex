@@ -181,6 +181,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   def list(backend) do
     case call(backend, :list_keys, []) do
       {:ok, listed} when is_map(listed) and not is_struct(listed) -> keys(Map.to_list(listed), [])
+      # A directory that was never written.
+      {:error, :enoent} -> {:ok, []}
       other -> failure(:list_keys, other)
     end
   end

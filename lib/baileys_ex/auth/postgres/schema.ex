@@ -21,7 +21,7 @@ defmodule BaileysEx.Auth.Postgres.Schema do
   each key, and `baileys_auth_schema` with the version. Values are external term format.
   """
 
-  alias BaileysEx.Auth.DatabaseError
+  alias BaileysEx.Auth.{DatabaseError, Options}
   alias BaileysEx.Auth.Postgres.Account
 
   @version 1
@@ -36,6 +36,7 @@ defmodule BaileysEx.Auth.Postgres.Schema do
   """
   @spec up(keyword()) :: [String.t()]
   def up(opts \\ []) do
+    Options.check!(opts, [:from, :to, :prefix])
     prefix = Account.prefix!(opts)
     from = Keyword.get(opts, :from, 0)
     to = Keyword.get(opts, :to, @version)
@@ -53,6 +54,7 @@ defmodule BaileysEx.Auth.Postgres.Schema do
   @doc "The statements that remove everything, accounts too."
   @spec down(keyword()) :: [String.t()]
   def down(opts \\ []) do
+    Options.check!(opts, [:prefix, :account, :repo, :conn, :connection])
     prefix = Account.prefix!(opts)
     for table <- ~w(keys accounts schema), do: ~s(DROP TABLE "#{prefix}".baileys_auth_#{table})
   end

@@ -10,6 +10,7 @@ defmodule BaileysEx.Signal.Store.Memory do
   use GenServer
 
   alias BaileysEx.Auth.Lock.Queue
+  alias BaileysEx.Auth.Options
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.{Changes, Running, Transaction, View}
 
@@ -32,7 +33,7 @@ defmodule BaileysEx.Signal.Store.Memory do
   @impl Store
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(opts \\ []) do
-    GenServer.start_link(__MODULE__, [], Keyword.take(opts, [:name]))
+    GenServer.start_link(__MODULE__, [], Options.check!(opts, [:name]))
   end
 
   # Raises for anything but the pid or name of a memory store.
@@ -59,13 +60,21 @@ defmodule BaileysEx.Signal.Store.Memory do
 
   @impl Store
   @spec set(Ref.t() | TxRef.t(), Store.data_set()) :: :ok
-  def set(%Ref{} = ref, data), do: commit(ref, Changes.from_data_set!(data))
+  def set(%Ref{} = ref, data) do
+    Transaction.refuse_inside!(ref.pid)
+    commit(ref, Changes.from_data_set!(data))
+  end
+
   def set(%TxRef{} = tx, data), do: View.put(tx.tx_table, Changes.from_data_set!(data))
   def set(_other, _data), do: Running.no_reference!(__MODULE__)
 
   @impl Store
   @spec clear(Ref.t() | TxRef.t()) :: :ok
-  def clear(%Ref{} = ref), do: commit(ref, Changes.new(true, %{}))
+  def clear(%Ref{} = ref) do
+    Transaction.refuse_inside!(ref.pid)
+    commit(ref, Changes.new(true, %{}))
+  end
+
   def clear(%TxRef{} = tx), do: View.put(tx.tx_table, Changes.new(true, %{}))
   def clear(_other), do: Running.no_reference!(__MODULE__)
 

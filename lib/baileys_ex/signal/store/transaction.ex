@@ -26,12 +26,28 @@ defmodule BaileysEx.Signal.Store.Transaction do
   @spec run(store :: pid(), Queue.token(), (View.t() -> result)) :: result when result: var
   def run(store, token, fun) do
     view = View.new()
+    outer = Process.put({__MODULE__, store}, true)
 
     try do
       fun.(view)
     after
+      if outer == nil, do: Process.delete({__MODULE__, store})
       View.close(view)
       Server.release(store, token)
     end
+  end
+
+  @doc """
+  Refuses what would be committed outside of a transaction of `store` that this process is in. It would
+  stay when that one fails, and be gone when that one writes the same entry.
+  """
+  @spec refuse_inside!(store :: pid()) :: :ok
+  def refuse_inside!(store) do
+    if Process.get({__MODULE__, store}) do
+      raise ArgumentError,
+            "this process is in a transaction of the store: use the handle that its callback was given"
+    end
+
+    :ok
   end
 end

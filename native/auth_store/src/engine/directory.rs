@@ -208,6 +208,12 @@ impl<D: Disk> Directory<D> {
         }
     }
 
+    /// Refuses a path where no directory is.
+    pub fn check_exists(&self) -> Result<()> {
+        self.disk.metadata(&self.path.join(".")).at(&self.path)?;
+        Ok(())
+    }
+
     /// Refuses a link that leads nowhere, as to a volume that is not mounted: that is no empty directory.
     pub fn check_not_dangling(&self) -> Result<()> {
         let link = found(self.disk.metadata(&self.path)).at(&self.path)?;

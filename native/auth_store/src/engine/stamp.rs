@@ -26,6 +26,11 @@ const YOUNG_NS: i128 = 50_000_000;
 static YOUNG: AtomicU64 = AtomicU64::new(1);
 
 impl Stamp {
+    /// Whether it may be the same version, as far as the file itself tells: young stamps too.
+    pub fn may_be(&self, other: &Stamp) -> bool {
+        Stamp { young: 0, ..*self } == Stamp { young: 0, ..*other }
+    }
+
     pub(super) fn new(metadata: Metadata) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -11,20 +11,30 @@ use crate::manifest::Manifest;
 /// The changes that one commit is to make, and the files that has come to.
 pub(super) struct Plan<'a, D: Disk> {
     store: &'a Store<D>,
-    /// Each with the name that its file has if no other key has it.
-    wanted: Vec<(String, &'a KeyChange<'a>)>,
+    wanted: Vec<Wanted<'a>>,
     /// The manifest to write with them: none where the one on disk will do.
     manifest: Option<Vec<u8>>,
+}
+
+struct Wanted<'a> {
+    /// The name that its file has if no other key has it.
+    name: String,
+    /// The one that it had before Baileys rewrote colons, if there is such a file: it goes.
+    old: Option<String>,
+    change: &'a KeyChange<'a>,
 }
 
 impl<'a, D: Disk> Plan<'a, D> {
     pub(super) fn new(store: &'a Store<D>, changes: &'a [KeyChange<'a>]) -> Result<Self> {
         let named = |change: &'a KeyChange<'a>| {
-            let name = match change.key {
-                Key::Creds => layout::creds_name(store.format),
-                Key::Of { family, id } => layout::key_name(family, id, store.format)?,
+            let (name, old) = match change.key {
+                Key::Creds => (layout::creds_name(store.format), None),
+                Key::Of { family, id } => (
+                    layout::key_name(family, id, store.format)?,
+                    layout::old_name(family, id, store.format),
+                ),
             };
-            Ok((name, change))
+            Ok(Wanted { name, old, change })
         };
         Ok(Plan {
             store,
@@ -37,7 +47,7 @@ impl<'a, D: Disk> Plan<'a, D> {
         if self.wanted.is_empty() {
             return Ok(());
         }
-        let keys = (self.wanted.iter()).any(|(_, change)| change.key != Key::Creds);
+        let keys = (self.wanted.iter()).any(|wanted| wanted.change.key != Key::Creds);
         let directory = &self.store.directory;
         let result = directory.commit_by(by, keys, &mut self);
         if self.manifest.is_some() || result.is_err() {
@@ -50,8 +60,11 @@ impl<'a, D: Disk> Plan<'a, D> {
 impl<D: Disk> Planned for Plan<'_, D> {
     fn changes(&mut self) -> Result<Vec<Change<'_>>> {
         let mut files = Files::new(self.store, self.wanted.len());
-        for (name, change) in &self.wanted {
+        for Wanted { name, old, change } in &self.wanted {
             files.add(name, change)?;
+            if let Some(old) = old {
+                files.remove(old)?;
+            }
         }
         self.manifest = files.manifest_bytes()?;
         let manifest = self.manifest.as_deref().map(|bytes| Change {
@@ -97,6 +110,13 @@ impl<'a, D: Disk> Files<'a, D> {
         Ok(())
     }
 
+    fn remove(&mut self, old: &'a str) -> Result<()> {
+        if self.store.directory.stamp(old)?.is_some() && !self.by_name.contains_key(old) {
+            self.files.push((old, None));
+        }
+        Ok(())
+    }
+
     /// Whether the name is this key's to write; `false` where deleting it means nothing.
     fn take_name(
         &mut self,
@@ -131,6 +151,8 @@ impl<'a, D: Disk> Files<'a, D> {
                 }
                 true
             }
+            // Somebody's copy of another key may have it.
+            Entry::Copy => layout::FAMILIES.contains(&family),
             // Where the name of an unknown family ends is its user's to say.
             _ => false,
         };

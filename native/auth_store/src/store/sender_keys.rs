@@ -6,7 +6,7 @@ use super::{Key, Store};
 use crate::codec::json::SenderKeyForm;
 use crate::engine::Disk;
 use crate::error::Result;
-use crate::layout::{self, Entry};
+use crate::layout;
 
 const FAMILY: &str = "sender-key";
 
@@ -21,8 +21,8 @@ impl<D: Disk> Store<D> {
     /// The form to write a sender key in: that of its file, else that of the directory.
     pub fn sender_key_form(&self, id: &str) -> Result<SenderKeyForm> {
         let family = FAMILY;
-        if let Some(name) = self.file_of(Key::Of { family, id })?
-            && let Some(form) = self.form_of_file(&name)?
+        if let Some(bytes) = self.bytes_of(Key::Of { family, id })?
+            && let Some(form) = SenderKeyForm::of(&bytes)
         {
             return Ok(form);
         }
@@ -55,7 +55,9 @@ impl<D: Disk> Store<D> {
     fn ask_files(&self) -> Result<Option<Witness>> {
         let mut names = Vec::new();
         self.directory.list(&mut |name| {
-            if matches!(layout::parse(name, self.format), Entry::Key { family, .. } if family == FAMILY)
+            if layout::parse(name, self.format)
+                .into_key()
+                .is_some_and(|(family, _)| family == FAMILY)
             {
                 names.push(name.to_owned());
             }
