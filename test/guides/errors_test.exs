@@ -109,7 +109,7 @@ defmodule BaileysEx.Guides.ErrorsTest do
       {:io, "eacces"},
       {:io, "emfile"},
       {:io, "eio"},
-      {:corrupt, "file", "", "is empty"},
+      {:corrupt, "file", "", "is empty", :content},
       {:invalid_term, "session", "is no session"},
       {:invalid_term, "creds.additional_data.a", "JSON cannot hold a tuple"},
       {:invalid_key, "session", "a", "its file name would pass 255 bytes"},

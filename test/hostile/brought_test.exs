@@ -104,6 +104,48 @@ defmodule BaileysEx.Hostile.BroughtTest do
     assert {:error, _reason} = FilePersistence.load_credentials(path)
   end
 
+  test "what happened to a file is said", %{path: path} do
+    for {file, told} <- [
+          {"creds-tail-of-an-older-write.json", "holds a whole document, and after it"},
+          {"creds-filled-with-zeros.json", "is filled with zero bytes"}
+        ] do
+      bring(file, path, "creds.json")
+      assert {:error, %{problem: problem}} = FilePersistence.load_credentials(path)
+      assert problem =~ told
+    end
+
+    whole = File.read!(Path.join(Fixtures.path(:baileys), "creds.json"))
+    zeros = <<0::size(4096)>>
+
+    for {bytes, told} <- [
+          {whole <> zeros, "after it 512 zero bytes"},
+          {binary_part(whole, 0, 500) <> zeros, "is cut off, and filled up with zero bytes"},
+          {binary_part(whole, 0, 500), "is cut off: the JSON ends too early"},
+          {"", "is empty"}
+        ] do
+      File.write!(Path.join(path, "creds.json"), bytes)
+      assert {:error, %{problem: problem}} = FilePersistence.load_credentials(path)
+      assert problem =~ told
+    end
+  end
+
+  test "records of clients on protobuf are named as such", %{path: path} do
+    record = <<10, 5, 8, 3, 18, 1, 7, 16, 9>>
+    buffer = ~s({"type":"Buffer","data":"#{Base.encode64(record)}"})
+    session = Path.join(path, "session-15559990002.0.json")
+    group = Path.join(path, "sender-key-1@g.us--155--7.json")
+
+    for content <- [buffer, record, ~s("#{Base.encode64(record)}")] do
+      File.write!(session, content)
+      File.write!(group, content)
+
+      for {type, id} <- [session: "15559990002.0", "sender-key": "1@g.us::155::7"] do
+        assert {:error, %{problem: problem}} = FilePersistence.load_keys(path, type, id)
+        assert problem =~ "a record in protobuf", content
+      end
+    end
+  end
+
   defp bring(file, path, name), do: File.cp!(Path.join(@brought, file), Path.join(path, name))
   defp json(path), do: JSON.decode!(File.read!(Path.join(path, "creds.json")))
 end

@@ -1,28 +1,82 @@
 defmodule BaileysEx.Auth.CorruptFileError do
   @moduledoc """
-  A file of an auth directory holds something else than its name promises.
+  A file of an auth directory cannot be read as what its name promises.
 
     * `:path` is the file
     * `:member` is where in it, such as `"session.sessions[].chains[].chain_key"`, or `nil` for
       the whole file
     * `:problem` says what is wrong, and never shows a value of the file
+    * `:kind` says of what kind that is: `t:kind/0`
 
-  The file was left as it is. Restore it from a backup; a damaged *key* can also be deleted, which
-  costs the session or group it belongs to. Damaged *credentials* are never replaced by new ones.
+  The file was left as it is. `advice/1` says what can be done.
   """
 
-  @type t() :: %__MODULE__{path: Path.t(), member: String.t() | nil, problem: String.t()}
+  @typedoc """
+  What is wrong, by what can be done about it.
 
-  defexception [:path, :member, :problem]
+    * `:content`: what the file holds. `mix baileys.auth.repair` says what can be mended; else it is to be
+      restored from a backup. A damaged *key* can also be deleted, which costs the session or group it
+      belongs to. Damaged *credentials* are never replaced by new ones
+    * `:symbolic_link` and `:not_a_file`: there is no regular file under the name
+    * `:access`: the file is another user's, and nothing is known to be wrong with it
+    * `:journal`: the journal that completes the directory is damaged
+    * `:bookkeeping`: the lock or the owner's record, which say nothing of the account
+  """
+  @type kind() ::
+          :content | :symbolic_link | :not_a_file | :access | :journal | :bookkeeping
+
+  @type t() :: %__MODULE__{
+          path: Path.t(),
+          member: String.t() | nil,
+          problem: String.t(),
+          kind: kind()
+        }
+
+  defexception [:path, :member, :problem, kind: :content]
 
   @impl true
-  def message(%__MODULE__{path: path, member: nil, problem: problem}) do
-    "#{path}: #{problem}; the file was left as it is, restore it from a backup"
+  def message(%__MODULE__{path: path, member: member, problem: problem} = error) do
+    [path, member, problem]
+    |> Enum.reject(&is_nil/1)
+    |> Enum.join(": ")
+    |> Kernel.<>(end_of(error))
   end
 
-  def message(%__MODULE__{member: member} = error) do
-    "#{error.path}: #{member}: #{error.problem}; the file was left as it is, " <>
-      "restore it from a backup"
+  # In a few words: several of them may be listed.
+  defp end_of(error), do: "; the file was left as it is, " <> short(error.kind)
+
+  defp short(:content), do: "repair the directory or restore it from a backup"
+  defp short(:symbolic_link), do: "put the file itself in the place of the link"
+  defp short(:not_a_file), do: "move away what has its name"
+  defp short(:access), do: "act as its owner or give it to this user"
+  defp short(:journal), do: "repair the directory"
+  defp short(:bookkeeping), do: "delete it when nobody uses the directory"
+
+  @doc "What can be done, in a sentence or two."
+  @spec advice(t()) :: String.t()
+  def advice(%__MODULE__{kind: :content}) do
+    "mix baileys.auth.repair says what can be mended. Else restore the file from a backup. A damaged " <>
+      "key can be deleted, which costs the session or group it belongs to; credentials cannot."
+  end
+
+  def advice(%__MODULE__{kind: :symbolic_link}) do
+    "Links that leave the directory are not followed. Put the file itself in the place of the link."
+  end
+
+  def advice(%__MODULE__{kind: :not_a_file}), do: "Move away what has the name of a file."
+
+  def advice(%__MODULE__{kind: :access}) do
+    "Nothing is known to be wrong with the file: run this as the user who owns it, or give it to this " <>
+      "user (chown)."
+  end
+
+  def advice(%__MODULE__{kind: :journal}) do
+    "Commits that are in the journal only would be lost with it: mix baileys.auth.repair says what of it " <>
+      "can be trusted."
+  end
+
+  def advice(%__MODULE__{kind: :bookkeeping}) do
+    "The file says nothing of the account: stop whatever uses the directory, and delete it."
   end
 end
 
@@ -84,10 +138,13 @@ defmodule BaileysEx.Auth.DamagedDirectoryError do
   end
 
   @doc false
-  @spec files([{Path.t(), String.t(), String.t()}]) :: [CorruptFileError.t()]
+  @spec files([{Path.t(), String.t(), String.t(), CorruptFileError.kind()}]) :: [
+          CorruptFileError.t()
+        ]
   def files(damaged) do
-    for {path, member, problem} <- damaged do
-      %CorruptFileError{path: path, member: if(member != "", do: member), problem: problem}
+    for {path, member, problem, kind} <- damaged do
+      member = if member != "", do: member
+      %CorruptFileError{path: path, member: member, problem: problem, kind: kind}
     end
   end
 end

@@ -68,6 +68,8 @@ defmodule BaileysEx.Auth.Inspection do
     * `:owner`: the `BaileysEx.Auth.Owner` whose store has claimed the directory, or `nil`
     * `:permissions`: what others than the owner can access, `.` being the directory itself; files
       should have mode 0600 and the directory 0700
+    * `:owners`: files that belong to another user than the directory does: the application that owns the
+      directory may not be able to read them
   """
   @type report() :: %{
           path: Path.t(),
@@ -89,6 +91,7 @@ defmodule BaileysEx.Auth.Inspection do
           leftovers: [String.t()],
           foreign: [String.t()],
           permissions: [%{name: String.t(), mode: non_neg_integer()}],
+          owners: [%{name: String.t(), uid: non_neg_integer()}],
           journal: journal(),
           owner: Owner.t() | nil
         }
@@ -141,6 +144,7 @@ defmodule BaileysEx.Auth.Inspection do
          leftovers: census.leftovers,
          foreign: census.foreign,
          permissions: census.permissions,
+         owners: census.owners,
          journal: journal,
          owner: owner
        }}

@@ -56,6 +56,7 @@ defmodule BaileysEx.Auth.Native do
 
   # The operating-system process (native/auth_nif/src/process.rs)
   def process_end_by_signals(_ends), do: stub()
+  def process_user, do: stub()
 
   defp stub, do: :erlang.nif_error(:nif_not_loaded)
 end

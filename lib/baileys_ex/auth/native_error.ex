@@ -14,7 +14,7 @@ defmodule BaileysEx.Auth.NativeError do
   @type reason() ::
           :not_found
           | {:io, String.t()}
-          | {:corrupt, Path.t(), String.t(), String.t()}
+          | {:corrupt, Path.t(), String.t(), String.t(), CorruptFileError.kind()}
           | {:invalid_term, String.t(), String.t()}
           | {:invalid_key, String.t(), String.t(), String.t()}
           | {:unexpected_backend, String.t()}
@@ -32,8 +32,8 @@ defmodule BaileysEx.Auth.NativeError do
   # The names are those of `rustix`'s errno table in the NIF: bounded.
   def to_public({:io, posix}, _backend), do: String.to_atom(posix)
 
-  def to_public({:corrupt, path, member, problem}, _backend) do
-    %CorruptFileError{path: path, member: presence(member), problem: problem}
+  def to_public({:corrupt, path, member, problem, kind}, _backend) do
+    %CorruptFileError{path: path, member: presence(member), problem: problem, kind: kind}
   end
 
   def to_public({:invalid_term, member, problem}, _backend) do

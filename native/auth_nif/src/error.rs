@@ -2,6 +2,8 @@
 
 use auth_store::Error;
 use auth_store::engine::Owner;
+use auth_store::error::Flaw;
+use rustler::types::atom::Atom;
 use rustler::{Encoder, Env, Term};
 
 mod atoms {
@@ -19,6 +21,12 @@ mod atoms {
         busy,
         not_owner,
         changed,
+        content,
+        symbolic_link,
+        not_a_file,
+        access,
+        journal,
+        bookkeeping,
     }
 }
 
@@ -35,11 +43,13 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
             path,
             member,
             problem,
+            flaw,
         } => (
             atoms::corrupt(),
             path.to_string_lossy().as_ref(),
             member,
             problem,
+            flaw_atom(*flaw),
         )
             .encode(env),
         Error::InvalidTerm { member, problem } => {
@@ -71,6 +81,18 @@ pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
         Error::RecoveryRequired { path } => {
             (atoms::recovery_required(), path.to_string_lossy().as_ref()).encode(env)
         }
+    }
+}
+
+/// The `:kind` of a `CorruptFileError`.
+pub fn flaw_atom(flaw: Flaw) -> Atom {
+    match flaw {
+        Flaw::Content => atoms::content(),
+        Flaw::Link => atoms::symbolic_link(),
+        Flaw::NotAFile => atoms::not_a_file(),
+        Flaw::Access => atoms::access(),
+        Flaw::Journal => atoms::journal(),
+        Flaw::Bookkeeping => atoms::bookkeeping(),
     }
 }
 

@@ -278,8 +278,8 @@ fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
         .encode(env)
 }
 
-/// `[{path, member, problem}]`
-fn damage_terms(damaged: &[Damage]) -> Vec<(String, String, String)> {
+/// `[{path, member, problem, kind}]`
+fn damage_terms(damaged: &[Damage]) -> Vec<(String, String, String, Atom)> {
     damaged
         .iter()
         .map(|damage| {
@@ -287,6 +287,7 @@ fn damage_terms(damaged: &[Damage]) -> Vec<(String, String, String)> {
                 damage.path.to_string_lossy().into_owned(),
                 damage.member.clone(),
                 damage.problem.clone(),
+                error::flaw_atom(damage.flaw),
             )
         })
         .collect()

@@ -18,6 +18,12 @@ static ENDS: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
     ends
 });
 
+/// The id of the user that this process acts as.
+#[rustler::nif]
+fn process_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// Whether Ctrl-C and SIGTERM end the process at once, with 130 and 143: the VM's own ways of stopping end
 /// with 0, as if the work were done.
 #[rustler::nif]

@@ -6,7 +6,24 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::engine::Owner;
+use crate::engine::{self, JOURNAL, Owner};
+
+/// What is wrong with a file, by what can be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// What it holds.
+    Content,
+    /// It is a symbolic link, which is not followed.
+    Link,
+    /// It is a directory, a socket or the like.
+    NotAFile,
+    /// It is somebody else's: nothing is known to be wrong with it.
+    Access,
+    /// It is the journal: what can be trusted of it completes the directory.
+    Journal,
+    /// It is a record of this library that says nothing of the account: the lock, the owner.
+    Bookkeeping,
+}
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -31,6 +48,7 @@ pub enum Error {
         /// Where in the file, such as `session.sessions[].chains[].chain_key`; empty for the whole.
         member: String,
         problem: String,
+        flaw: Flaw,
     },
 
     /// A term that the format cannot hold, refused before anything is written.
@@ -104,7 +122,16 @@ impl Error {
             path: path.to_owned(),
             member: member.into(),
             problem: problem.into(),
+            flaw: flaw_of(path),
         }
+    }
+}
+
+fn flaw_of(path: &Path) -> Flaw {
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some(JOURNAL) => Flaw::Journal,
+        Some(name) if engine::is_own(name) => Flaw::Bookkeeping,
+        _ => Flaw::Content,
     }
 }
 

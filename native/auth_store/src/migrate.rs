@@ -13,7 +13,7 @@ use crate::codec::json::SenderKeyForm;
 use crate::codec::{etf, json};
 use crate::device_names;
 use crate::engine::{Disk, Kind, Staging, is_bookkeeping, sweep_staging};
-use crate::error::Error;
+use crate::error::{Error, Flaw};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
 use crate::store::Store;
@@ -285,6 +285,7 @@ impl Unwritable {
             path: source.join(self.name),
             member: self.member,
             problem: self.problem,
+            flaw: Flaw::Content,
             can_be_skipped: self.can_be_skipped,
         }
     }

@@ -315,6 +315,11 @@ impl<D: Disk> Store<D> {
         self.directory.entries(each)
     }
 
+    /// Why a file of somebody else cannot be read.
+    pub fn who_may_read(&self, name: &str) -> String {
+        self.directory.who_may_read(name)
+    }
+
     /// What tells one version of a file from another; `None` if there is no file.
     pub fn stamp(&self, name: &str) -> Result<Option<Stamp>> {
         self.directory.stamp(name)

@@ -3,12 +3,13 @@
 //! Verification is a survey; migration is a survey that writes what it reads.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::codec::{Problem, etf, json};
 use crate::engine::{self, Disk, Kind, Stamp};
-use crate::error::{Error, Result};
+use crate::error::{Error, Flaw, Result};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
 use crate::store::Store;
@@ -66,6 +67,7 @@ pub struct Damage {
     pub path: PathBuf,
     pub member: String,
     pub problem: String,
+    pub flaw: Flaw,
     /// Whether the key can be left out: credentials cannot, nor what the disk failed to give.
     pub can_be_skipped: bool,
 }
@@ -233,19 +235,34 @@ impl<D: Disk> Survey<D> {
 
     fn read(&mut self, name: &str) -> Result<Option<Value>, Damage> {
         let is_creds = matches!(layout::parse(name, self.store.format()), Entry::Creds);
-        let damage = |member: String, problem: String, can_be_skipped: bool| Damage {
+        let damage = |member: String, problem: String, flaw: Flaw, can_be_skipped: bool| Damage {
             path: self.store.path().join(name),
             member,
             problem,
+            flaw,
             can_be_skipped: can_be_skipped && !is_creds,
         };
         let bytes = match self.store.read_file(name) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(None),
             Err(Error::Corrupt {
-                member, problem, ..
-            }) => return Err(damage(member, problem, true)),
-            Err(error) => return Err(damage(String::new(), error.to_string(), false)),
+                member,
+                problem,
+                flaw,
+                ..
+            }) => return Err(damage(member, problem, flaw, true)),
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                let problem = self.store.who_may_read(name);
+                return Err(damage(String::new(), problem, Flaw::Access, false));
+            }
+            Err(error) => {
+                return Err(damage(
+                    String::new(),
+                    error.to_string(),
+                    Flaw::Content,
+                    false,
+                ));
+            }
         };
         if !is_creds && self.store.format() == Format::Json && json::is_null(&bytes) {
             return Ok(None);
@@ -256,7 +273,7 @@ impl<D: Disk> Survey<D> {
             dropped,
         } = self
             .decode(name, &bytes)
-            .map_err(|problem| damage(problem.member, problem.problem, true))?;
+            .map_err(|problem| damage(problem.member, problem.problem, Flaw::Content, true))?;
         if let Some(dialect) = dialect {
             *self.dialects.entry(dialect).or_default() += 1;
         }

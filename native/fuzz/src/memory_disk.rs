@@ -89,6 +89,7 @@ impl Disk for MemoryDisk {
             inode: file.inode,
             size: lock(&file.content).len() as u64,
             modified: 0,
+            user: 0,
         })
     }
 
@@ -147,6 +148,7 @@ impl Disk for MemoryDisk {
                 inode: 0,
                 size: 0,
                 modified: 0,
+                user: 0,
             }),
         }
     }

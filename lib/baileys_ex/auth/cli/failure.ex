@@ -2,6 +2,8 @@ defmodule BaileysEx.Auth.CLI.Failure do
   @moduledoc false
   # Errors of the library for people: a code for scripts, what happened, and what to do next.
 
+  alias BaileysEx.Auth.CLI.Access
+
   alias BaileysEx.Auth.{
     CorruptFileError,
     DamagedDirectoryError,
@@ -86,6 +88,11 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
+  def describe({:invalid_migration_target, path, posix}, command)
+      when posix in [:eacces, :eperm] do
+    describe({posix, [path]}, command)
+  end
+
   def describe({:invalid_migration_target, path, posix}, _command) do
     failure(
       :invalid_migration_target,
@@ -146,14 +153,14 @@ defmodule BaileysEx.Auth.CLI.Failure do
     :damaged_directory
     |> failure(
       Exception.message(%DamagedDirectoryError{path: path, files: files}),
-      damage_advice(command)
+      damage_advice(files, command)
     )
     |> Map.put(:files, files(files))
   end
 
   def describe(%CorruptFileError{} = error, command) do
     :corrupt_file
-    |> failure(Exception.message(error), damage_advice(command))
+    |> failure(Exception.message(error), damage_advice([error], command))
     |> Map.put(:files, files([error]))
   end
 
@@ -198,6 +205,17 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
+  def describe({posix, [_ | _] = paths}, command) when posix in [:eacces, :eperm] do
+    case Access.blame(paths) do
+      {path, why} ->
+        failure(posix, "#{path} #{why} (#{posix})", posix_advice(posix, command))
+
+      nil ->
+        text = "#{about(posix, paths)}: #{posix_text(posix)}"
+        failure(posix, text, posix_advice(posix, command))
+    end
+  end
+
   def describe({posix, [_ | _] = paths}, command) when is_atom(posix) do
     text = "#{about(posix, paths)}: #{posix_text(posix)}"
     failure(posix, text, posix_advice(posix, command))
@@ -213,9 +231,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
   @doc "Damaged files as data."
   @spec files([CorruptFileError.t()]) :: [map()]
   def files(files) do
-    for %CorruptFileError{path: path, member: member, problem: problem} <- files do
-      %{path: path, member: member, problem: problem}
-    end
+    for %CorruptFileError{} = file <- files, do: Map.take(file, [:path, :member, :problem, :kind])
   end
 
   @doc "A damaged file in a line."
@@ -236,15 +252,16 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  defp damage_advice("migrate") do
-    "Nothing was migrated. Restore the files from a backup, or give --skip-corrupt to leave out " <>
-      "keys that cannot be read: each costs the session or group it belongs to. Credentials cannot " <>
-      "be left out."
+  # Each kind of damage once.
+  defp damage_advice(files, command) do
+    advice = files |> Enum.uniq_by(& &1.kind) |> Enum.map_join(" ", &CorruptFileError.advice/1)
+    if command == "migrate", do: "Nothing was migrated. " <> advice <> skip(files), else: advice
   end
 
-  defp damage_advice(_command) do
-    "Restore the files from a backup. A damaged key can be deleted, which costs the session or " <>
-      "group it belongs to; credentials cannot."
+  defp skip(files) do
+    if Enum.any?(files, &(&1.kind == :content)),
+      do: " --skip-corrupt leaves out keys that cannot be read.",
+      else: ""
   end
 
   defp form(FilePersistence), do: "JSON"
@@ -262,7 +279,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
   defp posix_advice(:enotdir, _command), do: "Give the directory, not a file in it."
 
   defp posix_advice(posix, _command) when posix in [:eacces, :eperm] do
-    "Run this as the user who owns the directory."
+    "Run this as the user who owns it, or give it to this user (chown). Nothing was changed."
   end
 
   defp posix_advice(posix, _command) when posix in [:enospc, :edquot] do

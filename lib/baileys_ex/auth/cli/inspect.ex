@@ -83,6 +83,11 @@ defmodule BaileysEx.Auth.CLI.Inspect do
         terminal,
         "open to others, should be 0600 (files) and 0700",
         Enum.map(report.permissions, &permission/1)
+      ),
+      Layout.list(
+        terminal,
+        "of another user than the directory: its owner may not be able to read them",
+        for(%{name: name, uid: uid} <- report.owners, do: "#{name} (uid #{uid})")
       )
     ]
   end

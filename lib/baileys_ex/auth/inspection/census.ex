@@ -19,7 +19,8 @@ defmodule BaileysEx.Auth.Inspection.Census do
           unknown: [String.t()],
           leftovers: [String.t()],
           foreign: [String.t()],
-          permissions: [%{name: String.t(), mode: non_neg_integer()}]
+          permissions: [%{name: String.t(), mode: non_neg_integer()}],
+          owners: [%{name: String.t(), uid: non_neg_integer()}]
         }
 
   # Names a call of the NIF, which runs on a normal scheduler.
@@ -50,15 +51,20 @@ defmodule BaileysEx.Auth.Inspection.Census do
         unknown: [],
         leftovers: [],
         foreign: [],
-        permissions: wide(".", info)
+        permissions: wide(".", info),
+        owners: []
       }
 
       all = MapSet.new(names)
 
+      {_type, _size, _mtime, _mode, uid} = info
+
       census =
         names
         |> Enum.zip(Enum.map(kinds(names, format), &settled(&1, all)))
-        |> Enum.reduce(census, fn {name, kind}, census -> look(census, path, name, kind) end)
+        |> Enum.reduce(census, fn {name, kind}, census ->
+          look(census, path, name, kind, uid)
+        end)
 
       {:ok, finish(census)}
     end
@@ -71,9 +77,9 @@ defmodule BaileysEx.Auth.Inspection.Census do
 
   defp settled(kind, _names), do: kind
 
-  defp look(census, path, name, kind) do
+  defp look(census, path, name, kind, uid) do
     case info(path <> "/" <> name) do
-      {:ok, info} -> count(census, name, kind, info)
+      {:ok, info} -> census |> another_s(name, info, uid) |> count(name, kind, info)
       # Replaced or deleted while we look: the directory may be in use.
       {:error, _posix} -> census
     end
@@ -93,7 +99,14 @@ defmodule BaileysEx.Auth.Inspection.Census do
     end
   end
 
-  defp add(census, family, {_type, size, mtime, _mode}) do
+  # What root made in somebody's directory, for one, his application cannot read.
+  defp another_s(census, name, {_type, _size, _mtime, _mode, uid}, of_directory) do
+    if uid == of_directory,
+      do: census,
+      else: %{census | owners: [%{name: text(name), uid: uid} | census.owners]}
+  end
+
+  defp add(census, family, {_type, size, mtime, _mode, _uid}) do
     one = %{files: 1, bytes: size}
     more = fn %{files: files, bytes: bytes} -> %{files: files + 1, bytes: bytes + size} end
 
@@ -106,7 +119,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
   end
 
   # A symbolic link has no permissions of its own, and is reported as damage where a key should be.
-  defp wide(name, {type, _size, _mtime, mode}) when type in [:regular, :directory] do
+  defp wide(name, {type, _size, _mtime, mode, _uid}) when type in [:regular, :directory] do
     if (mode &&& 0o077) == 0, do: [], else: [%{name: text(name), mode: mode}]
   end
 
@@ -120,14 +133,15 @@ defmodule BaileysEx.Auth.Inspection.Census do
         unknown: census.unknown |> Enum.reverse() |> Enum.map(&text/1),
         leftovers: census.leftovers |> Enum.reverse() |> Enum.map(&text/1),
         foreign: census.foreign |> Enum.reverse() |> Enum.map(&text/1),
-        permissions: Enum.reverse(census.permissions)
+        permissions: Enum.reverse(census.permissions),
+        owners: Enum.reverse(census.owners)
     }
   end
 
   defp info(path) do
     with {:ok, info} <- :file.read_link_info(path, [:raw, time: :posix]) do
-      {:file_info, size, type, _access, _atime, mtime, _ctime, mode, _, _, _, _, _, _} = info
-      {:ok, {type, size, mtime, mode &&& 0o7777}}
+      {:file_info, size, type, _access, _atime, mtime, _ctime, mode, _, _, _, _, uid, _} = info
+      {:ok, {type, size, mtime, mode &&& 0o7777, uid}}
     end
   end
 

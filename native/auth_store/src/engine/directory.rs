@@ -16,7 +16,7 @@ use super::owning::ClaimState;
 use super::recovery::Changes;
 use super::scan::fill;
 use super::stamp::Stamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Flaw, Result};
 
 /// Files above this are neither written nor read: no key comes near, and a reader must not be made
 /// to hold more.
@@ -208,6 +208,18 @@ impl<D: Disk> Directory<D> {
         }
     }
 
+    /// Why a file of somebody else cannot be read.
+    pub fn who_may_read(&self, name: &str) -> String {
+        let owner = self.disk.metadata(&self.path.join(name));
+        let owner = owner.map_or(String::new(), |file| {
+            format!("owned by {}, ", user(file.user))
+        });
+        format!(
+            "cannot be read: {owner}this is {}",
+            user(rustix::process::geteuid().as_raw())
+        )
+    }
+
     /// Refuses a path where no directory is.
     pub fn check_exists(&self) -> Result<()> {
         self.disk.metadata(&self.path.join(".")).at(&self.path)?;
@@ -228,18 +240,32 @@ impl<D: Disk> Directory<D> {
         names::check(name)?;
         self.check_served()?;
         let path = self.path.join(name);
-        let metadata = found(self.disk.metadata(&path)).at(&path)?;
+        let mut metadata = found(self.disk.metadata(&path)).at(&path)?;
+        if metadata.is_some_and(|found| found.kind == Kind::Symlink)
+            && let Some(real) = link_within(&self.disk, &path)
+        {
+            metadata = found(self.disk.metadata(&real)).at(&real)?;
+        }
         Ok(metadata.map(Stamp::new))
     }
 
-    /// The names of regular files, as they stream from the directory and in no order. Left out:
+    /// The names of regular files, and of links to some within the directory, as they stream from the directory and in no order. Left out:
     /// the journal, unfinished files (`*.tmp-*`), and names that are not UTF-8, which no key has;
     /// [`entries`](Self::entries) shows all. A missing directory lists as empty.
     pub fn list(&self, each: &mut dyn FnMut(&str)) -> Result<()> {
         self.entries(&mut |name, kind| match name.to_str() {
-            Some(name) if kind == Kind::File && names::is_key(name) => each(name),
+            Some(name) if names::is_key(name) && self.is_file(name, kind) => each(name),
             _ => {}
         })
+    }
+
+    /// Whether an entry can be read as a file.
+    pub(super) fn is_file(&self, name: &str, kind: Kind) -> bool {
+        match kind {
+            Kind::File => true,
+            Kind::Symlink => link_within(&self.disk, &self.path.join(name)).is_some(),
+            Kind::Directory | Kind::Other => false,
+        }
     }
 
     /// Everything the directory holds, whatever it is.
@@ -378,13 +404,36 @@ impl<D: Disk> Directory<D> {
     }
 }
 
-/// Reads a regular file whole, without following a link or waiting for a FIFO.
+/// A user, for messages.
+fn user(id: u32) -> String {
+    match id {
+        0 => "root".to_owned(),
+        id => format!("uid {id}"),
+    }
+}
+
+/// Where a link leads that stays within its directory: mounted secrets and configuration are laid out so.
+/// Nothing is ever written through one.
+fn link_within<D: Disk>(disk: &D, path: &Path) -> Option<PathBuf> {
+    let place = disk.resolve(names::parent(path)).ok()?;
+    let real = disk.resolve(path).ok()?;
+    let is_file = || {
+        disk.metadata(&real)
+            .is_ok_and(|real| real.kind == Kind::File)
+    };
+    (real.starts_with(place) && is_file()).then_some(real)
+}
+
+/// Reads a regular file whole, without following a link out of its directory or waiting for a FIFO.
 pub(super) fn read_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>> {
     let file = match disk.open_read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // A symbolic link (ELOOP), a socket (ENXIO): say what is there, not how opening failed.
-        Err(error) => return Err(irregular(disk, path).unwrap_or_else(|| Error::io(path, error))),
+        Err(error) => match link_within(disk, path) {
+            Some(real) if real != path => disk.open_read(&real).at(&real)?,
+            _ => return Err(irregular(disk, path).unwrap_or_else(|| Error::io(path, error))),
+        },
     };
     let metadata = disk.file_metadata(&file).at(path)?;
     if metadata.kind != Kind::File {
@@ -406,10 +455,15 @@ fn irregular<D: Disk>(disk: &D, path: &Path) -> Option<Error> {
 }
 
 pub(super) fn not_a_file(path: &Path, kind: Kind) -> Error {
-    let what = match kind {
-        Kind::Directory => "a directory",
-        Kind::Symlink => "a symbolic link, which is not followed",
-        Kind::File | Kind::Other => "not a regular file",
+    let (what, flaw) = match kind {
+        Kind::Directory => ("a directory", Flaw::NotAFile),
+        Kind::Symlink => ("a symbolic link, which is not followed", Flaw::Link),
+        Kind::File | Kind::Other => ("not a regular file", Flaw::NotAFile),
     };
-    Error::corrupt(path, "", format!("this is {what}"))
+    Error::Corrupt {
+        path: path.to_owned(),
+        member: String::new(),
+        problem: format!("this is {what}"),
+        flaw,
+    }
 }

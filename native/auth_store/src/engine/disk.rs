@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a directory entry is, without following symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Metadata {
     pub size: u64,
     /// Nanoseconds since 1970.
     pub modified: i128,
+    /// The id of its owner.
+    pub user: u32,
 }
 
 /// Why a sync is made. A real disk ignores it; the crash explorer leaves out one at a time and
@@ -116,6 +118,11 @@ pub trait Disk: Clone + Send + Sync {
     fn remove_directory(&self, path: &Path) -> io::Result<()>;
     /// The entries as they stream, in no order, without `.` and `..`.
     fn entries(&self, path: &Path, each: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()>;
+
+    /// The path without any link in it. A double without links has nothing to say.
+    fn resolve(&self, _path: &Path) -> io::Result<PathBuf> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Bits for names and epochs that must never repeat.
     fn random(&self) -> io::Result<u64>;

@@ -23,7 +23,7 @@ pub(crate) const TEMP_PREFIX: &str = ".baileys_ex.tmp-";
 const TEMP_MARK: &str = ".tmp-";
 
 /// The longest file name of the file systems in use.
-const MAX_NAME: usize = 255;
+pub(crate) const MAX_NAME: usize = 255;
 
 /// The engine's own files, which belong to one directory and are never copied.
 pub fn is_own(name: &str) -> bool {

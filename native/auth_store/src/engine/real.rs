@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 
@@ -35,12 +35,20 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        Self::open(path, flags, Mode::RUSR | Mode::WUSR)
+        let file = Self::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+        give_to_owner_of_place(&file, path);
+        Ok(file)
     }
 
     fn open_or_create(&self, path: &Path) -> io::Result<File> {
+        match self.open_write(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => return result,
+        }
         let flags = OFlags::RDWR | OFlags::CREATE;
-        Self::open(path, flags, Mode::RUSR | Mode::WUSR)
+        let file = Self::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+        give_to_owner_of_place(&file, path);
+        Ok(file)
     }
 
     fn try_lock(&self, file: &File) -> io::Result<bool> {
@@ -120,7 +128,13 @@ impl Disk for RealDisk {
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().mode(0o700).create(path)
+        fs::DirBuilder::new().mode(0o700).create(path)?;
+        if is_root() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let directory = rustix::fs::open(path, flags, Mode::empty())?;
+            give_to_owner_of_place(&directory.into(), path);
+        }
+        Ok(())
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
@@ -140,8 +154,31 @@ impl Disk for RealDisk {
         Ok(())
     }
 
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
     fn random(&self) -> io::Result<u64> {
         getrandom::u64().map_err(|_| io::Error::other("no randomness from the operating system"))
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// What root makes in somebody's directory is for him: an application that runs as its user could not
+/// even read it. Where that cannot be done (a server that trusts no root), inspection tells.
+fn give_to_owner_of_place(file: &File, path: &Path) {
+    if !is_root() {
+        return;
+    }
+    if let Ok(place) = fs::metadata(super::names::parent(path))
+        && let Ok(made) = file.metadata()
+        && (place.uid(), place.gid()) != (made.uid(), made.gid())
+    {
+        let (uid, gid) = (Some(place.uid()), Some(place.gid()));
+        let _ = std::os::unix::fs::fchown(file, uid, gid);
     }
 }
 
@@ -161,6 +198,7 @@ fn metadata(of: &fs::Metadata) -> Metadata {
         inode: of.ino(),
         size: of.size(),
         modified: i128::from(of.mtime()) * 1_000_000_000 + i128::from(of.mtime_nsec()),
+        user: of.uid(),
     }
 }
 

@@ -42,13 +42,13 @@ impl<D: Disk> Directory<D> {
                 let Some(name) = name.to_str().filter(|name| names::is_key(name)) else {
                     return;
                 };
-                if kind != Kind::File || problem.is_some() {
+                if problem.is_some() || !self.is_file(name, kind) {
                     return;
                 }
                 let from = self.path.join(name);
-                let copied = match self.policy {
-                    Policy::Journaled => staging.link_or_copy(&from, name),
-                    Policy::Plain => staging.copy(&from, name),
+                let copied = match (self.policy, kind) {
+                    (Policy::Journaled, Kind::File) => staging.link_or_copy(&from, name),
+                    _ => staging.copy(&from, name),
                 };
                 problem = copied.err();
             })

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 
 /// `.<target>` + this + random digits: a directory that is being made, or one that was replaced.
 const STAGING: &str = ".baileys_ex.tmp-";
+/// The digits behind it.
+const TOKEN: usize = 16;
 /// Likewise, where names cannot be exchanged: the old target, moved aside for a moment.
 const ASIDE: &str = ".baileys_ex.old-";
 
@@ -333,8 +335,15 @@ fn is_occupied(error: &io::Error) -> bool {
 }
 
 fn prefix(target: &Path, mark: &str) -> Option<OsString> {
+    let target = target.file_name()?;
     let mut name = OsString::from(".");
-    name.push(target.file_name()?);
+    // A name may have 255 bytes: of a longer one a checksum stands for it.
+    if target.len() + 1 + mark.len() + TOKEN > names::MAX_NAME {
+        let checksum = crc32c::crc32c(target.as_encoded_bytes());
+        name.push(format!("{checksum:08x}-{:03}", target.len()));
+    } else {
+        name.push(target);
+    }
     name.push(mark);
     Some(name)
 }

@@ -519,6 +519,7 @@ fn metadata(world: &World, inode: Inode) -> io::Result<Metadata> {
         inode,
         size,
         modified: 0,
+        user: 0,
     })
 }
 

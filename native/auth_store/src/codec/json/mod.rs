@@ -24,6 +24,7 @@
 //!   `local_identity_key` the account's
 
 mod bytes;
+mod damage;
 mod emit;
 mod free_form;
 mod legacy;
@@ -47,6 +48,7 @@ use read::Reader;
 use schema::{Content, Family};
 use tree::Json;
 
+pub use damage::document_before_remains;
 pub use local_identity::local_identity;
 pub use read::Dialect;
 pub use sender_key::SenderKeyForm;

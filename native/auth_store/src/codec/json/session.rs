@@ -8,8 +8,14 @@ use super::legacy::Name;
 use super::read::{Dialect, Reader, int};
 use super::schema::SESSION_RECORD;
 use super::tree::Json;
+use super::{bytes, damage};
 
 pub(super) fn read(reader: &Reader<'_>, json: &Json<'_>) -> Outcome<Value> {
+    if let Some(Ok(record)) = bytes::tagged(json).or_else(|| json.text().map(bytes::from_base64))
+        && let Some(fault) = damage::explain(&record)
+    {
+        return Err(fault);
+    }
     if reader.dialect != Dialect::Baileys || json.get("version").is_some() {
         return reader.record(&SESSION_RECORD, json);
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::super::fault::{Fault, Outcome};
+use super::damage;
 
 /// How deep JSON may nest, reading and writing.
 ///
@@ -88,7 +89,8 @@ impl<'a> Json<'a> {
 pub(super) fn parse(bytes: &[u8]) -> Outcome<Json<'_>> {
     let bytes = without_mark(bytes);
     // Checked once for all strings together.
-    let text = std::str::from_utf8(bytes).map_err(|_| Fault::new("is not UTF-8"))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| damage::explain(bytes).unwrap_or_else(|| Fault::new("is not UTF-8")))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Tree { depth: 0 }
         .deserialize(&mut deserializer)
@@ -104,8 +106,10 @@ pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
 /// Says where the text breaks, in words of our own: the parser's might show some of it.
 fn syntax(bytes: &[u8], error: &serde_json::Error) -> Fault {
     use serde_json::error::Category;
-    if bytes.is_empty() {
-        return Fault::new("is empty");
+    if error.classify() != Category::Data
+        && let Some(fault) = damage::explain(bytes)
+    {
+        return fault;
     }
     match error.classify() {
         Category::Eof => Fault::new("is cut off: the JSON ends too early"),
