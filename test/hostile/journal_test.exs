@@ -15,6 +15,8 @@ defmodule BaileysEx.Hostile.JournalTest do
   # A directory with three commits in its journal, as a VM leaves it that is killed.
   setup %{tmp: tmp} do
     path = Path.join(tmp, "auth")
+    # The first commit of a directory is brought to the files at once.
+    :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "0", "zero")
     :ok = NativeFilePersistence.save_credentials(path, State.new())
     :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "1", "one")
     :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "2", "two")
@@ -94,8 +96,6 @@ defmodule BaileysEx.Hostile.JournalTest do
 
     for at <- [third + 1, third + 47, third + 48, third + 60, finish - 1] do
       copy = copy_with(path, binary_part(journal, 0, at))
-      # What a crash leaves of a commit that did not come to its end: no file of it.
-      File.rm!(Path.join(copy, "lid-mapping-2.etf"))
       assert {:ok, "one"} = NativeFilePersistence.load_keys(copy, :"lid-mapping", "1")
       assert {:error, :not_found} = NativeFilePersistence.load_keys(copy, :"lid-mapping", "2")
       assert :ok = NativeFilePersistence.save_keys(copy, :"lid-mapping", "2", "again")

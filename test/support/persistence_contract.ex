@@ -323,6 +323,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
       describe "a damaged file" do
         test "of credentials is an error and never a fresh identity", %{path: path} do
           :ok = @backend.save_credentials(path, State.new())
+          checkpoint(@backend, path)
           file = Path.join(path, "creds" <> @extension)
           whole = File.read!(file)
 
@@ -335,6 +336,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
 
         test "of a key costs that key alone", %{path: path} do
           for id <- 1..2, do: :ok = @backend.save_keys(path, :"pre-key", id, pre_key())
+          checkpoint(@backend, path)
           file = Path.join(path, "pre-key-1" <> @extension)
 
           for bytes <- ["", "{", <<131>>, <<131, 104>>] do
@@ -354,6 +356,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
 
         test "that is a link is not followed", %{path: path, tmp: tmp} do
           :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
+          checkpoint(@backend, path)
           outside = Path.join(tmp, "outside")
           File.rename!(Path.join(path, "pre-key-1" <> @extension), outside)
           File.ln_s!(outside, Path.join(path, "pre-key-1" <> @extension))
@@ -369,6 +372,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
 
         test "that a crash left behind is never read", %{path: path} do
           :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
+          checkpoint(@backend, path)
           whole = File.read!(Path.join(path, "pre-key-1" <> @extension))
           File.write!(Path.join(path, "pre-key-2#{@extension}.tmp-1234"), whole)
           File.write!(Path.join(path, "pre-key-3#{@extension}.bak"), whole)

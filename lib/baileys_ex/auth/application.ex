@@ -3,6 +3,7 @@ defmodule BaileysEx.Auth.Application do
 
   use Application
 
+  alias BaileysEx.Auth.Directory.Checkpointer
   alias BaileysEx.Auth.ForeignModules
   alias BaileysEx.Auth.Lock.Server
   alias BaileysEx.Auth.Telemetry
@@ -12,7 +13,7 @@ defmodule BaileysEx.Auth.Application do
     check_modules!()
     Telemetry.detect()
 
-    Supervisor.start_link([{Server, name: Server}],
+    Supervisor.start_link([{Server, name: Server}, Checkpointer],
       strategy: :one_for_one,
       name: BaileysEx.Auth.Supervisor
     )

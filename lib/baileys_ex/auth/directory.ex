@@ -125,6 +125,12 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
+  @doc "Brings the files up to the journal; `{:error, _}` where somebody writes right now."
+  @spec tidy(backend(), Path.t()) :: :ok | {:error, term()}
+  def tidy({_module, format} = backend, path) do
+    done(backend, path, Native.store_tidy(path, format))
+  end
+
   @doc "A consistent copy. The target is locked as well: what a killed one left there is removed."
   @spec snapshot(backend(), Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot({module, format} = backend, path, target) do

@@ -22,11 +22,13 @@ defmodule BaileysEx.Auth.Native do
   # Which directory a path leads to (native/auth_nif/src/stores.rs)
   def directory_known_path(_path), do: stub()
   def directory_real_path(_path), do: stub()
+  def stores_due(_idle_ms), do: stub()
 
   # A directory as a whole (native/auth_nif/src/directory.rs)
   def store_open(_path, _format), do: stub()
   def store_recover(_path, _format), do: stub()
   def store_checkpoint(_path, _format), do: stub()
+  def store_tidy(_path, _format), do: stub()
   def store_claim(_path, _format, _owner), do: stub()
   def store_release(_path, _format, _id), do: stub()
   def store_owner(_path, _format), do: stub()

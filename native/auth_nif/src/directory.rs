@@ -37,6 +37,13 @@ fn store_checkpoint<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Ter
     Ok(done(env, &store, store.checkpoint()))
 }
 
+/// Brings the files up to the journal. Takes the directory's lock.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_tidy<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
+    let store = store(path, format_of(format)?);
+    Ok(done(env, &store, store.tidy()))
+}
+
 /// Claims the directory for `{id, node, os_process, host, since_ms}`: the newest claim wins.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_claim<'a>(

@@ -16,6 +16,9 @@ mod atoms {
     rustler::atoms! { json, etf, keeper }
 }
 
+/// Half of what commits hold back at.
+const MUCH: u64 = 64 << 20;
+
 type ByDirectory = HashMap<(PathBuf, Format), Arc<Store<RealDisk>>>;
 
 /// What is known of each directory that this VM has used, by its real path. No descriptor is kept.
@@ -45,6 +48,27 @@ pub fn forget(path: &str) {
     for format in [Format::Json, Format::Etf] {
         stores().remove(&(real.clone(), format));
     }
+}
+
+/// The native directories whose files should follow by now: those that have been idle for some
+/// milliseconds, and, where much is held in memory, those that have been idle for longest.
+#[rustler::nif]
+fn stores_due(idle_ms: u64) -> Vec<String> {
+    let all: Vec<_> = stores().values().map(Arc::clone).collect();
+    let mut waiting: Vec<_> = all
+        .iter()
+        .filter_map(|store| store.idle().map(|(size, idle)| (idle, size, store)))
+        .collect();
+    waiting.sort_unstable_by_key(|(idle, ..)| std::cmp::Reverse(*idle));
+    let mut held = auth_store::engine::held();
+    let mut due = Vec::new();
+    for (idle, size, store) in waiting {
+        if idle.as_millis() >= u128::from(idle_ms) || held > MUCH {
+            held = held.saturating_sub(size);
+            due.extend(store.path().to_str().map(str::to_owned));
+        }
+    }
+    due
 }
 
 /// The path without links; where there is nothing yet, that of the directory it would be made in.

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::codec::json;
 use crate::engine::{By, Directory, Disk, Happened, JournalState, Kind, Owner, Stamp};
@@ -143,6 +144,16 @@ impl<D: Disk> Store<D> {
     pub fn checkpoint(&self) -> Result<()> {
         self.check_owner()?;
         self.directory.checkpoint()
+    }
+
+    /// Brings the files up to the journal, if they lag; see [`Directory::tidy`].
+    pub fn tidy(&self) -> Result<()> {
+        self.directory.tidy()
+    }
+
+    /// What waits to be brought to the files; see [`Directory::idle`].
+    pub fn idle(&self) -> Option<(u64, Duration)> {
+        self.directory.idle()
     }
 
     pub fn snapshot(&self, target: &Path) -> Result<()> {

@@ -41,6 +41,25 @@ fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
+/// What is there for who looks: in the files alone under the plain policy, and with what the journal
+/// says of them under the other one.
+fn served(path: &Path, policy: Policy) -> BTreeMap<String, Vec<u8>> {
+    if policy == Policy::Plain {
+        return files(path);
+    }
+    let visitor = directory(path, policy);
+    visitor.peek().unwrap();
+    let mut names = Vec::new();
+    visitor
+        .list(&mut |name| names.push(name.to_owned()))
+        .unwrap();
+    let read = |name: String| {
+        let bytes = visitor.read(&name).unwrap().unwrap();
+        (name, bytes)
+    };
+    names.into_iter().map(read).collect()
+}
+
 fn expected(files: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
     files
         .iter()
@@ -82,7 +101,7 @@ fn what_is_committed_is_read_and_listed_now_and_after_a_restart() {
             ("key-3", ""),
             ("key-5", "y"),
         ]);
-        assert_eq!(files(&path), state);
+        assert_eq!(served(&path, policy), state);
 
         let again = directory(&path, policy);
         assert!(matches!(
@@ -98,7 +117,7 @@ fn what_is_committed_is_read_and_listed_now_and_after_a_restart() {
             assert_eq!(again.read(name).unwrap().as_ref(), Some(bytes));
         }
         assert_eq!(again.read("key-2").unwrap(), None);
-        assert_eq!(files(&path), state);
+        assert_eq!(served(&path, policy), state);
     }
 }
 
@@ -153,7 +172,7 @@ fn two_owners_of_one_directory_see_each_others_commits() {
             }
         }
         assert_eq!(
-            files(&path),
+            served(&path, policy),
             expected(&[("own-0", "18"), ("own-1", "19"), ("shared", "19")])
         );
     }
@@ -177,7 +196,10 @@ fn two_spellings_of_one_directory_are_two_owners_that_know_of_each_other() {
                 .unwrap();
             assert_ne!(other.changes().unwrap(), known);
         }
-        assert_eq!(files(&spellings[0]), expected(&[("a", "19"), ("b", "19")]));
+        assert_eq!(
+            served(&spellings[0], policy),
+            expected(&[("a", "19"), ("b", "19")])
+        );
         let identities = owners
             .each_ref()
             .map(|owner| owner.identity_of_lock().unwrap());
@@ -199,11 +221,91 @@ fn a_directory_removed_or_made_anew_behind_its_back_gives_no_old_value() {
             }
             assert_eq!(auth.read("a").unwrap(), None);
             auth.commit(&[put("a", b"new")]).unwrap();
-            assert_eq!(files(&path), expected(&[("a", "new")]));
+            assert_eq!(served(&path, policy), expected(&[("a", "new")]));
             let again = directory(&path, policy);
             again.open().unwrap();
-            assert_eq!(files(&path), expected(&[("a", "new")]));
+            assert_eq!(served(&path, policy), expected(&[("a", "new")]));
         }
+    }
+}
+
+#[test]
+fn the_files_of_a_journaled_directory_follow_with_a_checkpoint() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let auth = directory(&path, Policy::Journaled);
+    let version = || fs::read(path.join(".baileys_ex.journal")).unwrap()[8];
+    auth.commit(&[put("a", b"1"), put("b", b"1")]).unwrap();
+    auth.checkpoint().unwrap();
+    // What every version of this library reads.
+    assert_eq!(version(), 1);
+    auth.commit(&[put("a", b"2"), delete("b"), put("c", b"2")])
+        .unwrap();
+    assert_eq!(files(&path), expected(&[("a", "1"), ("b", "1")]));
+    assert_eq!(version(), 2);
+    assert_eq!(
+        served(&path, Policy::Journaled),
+        expected(&[("a", "2"), ("c", "2")])
+    );
+    auth.tidy().unwrap();
+    assert_eq!(files(&path), expected(&[("a", "2"), ("c", "2")]));
+    assert_eq!(version(), 2);
+    auth.checkpoint().unwrap();
+    assert_eq!(version(), 1);
+}
+
+/// As on a node of a cluster that only reads what another one writes.
+#[test]
+fn who_has_a_directory_open_reads_what_another_one_commits_at_once() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let owner = directory(&path, Policy::Journaled);
+    let reader = directory(&path, Policy::Journaled);
+    reader.open().unwrap();
+    for round in 0..50 {
+        let value = format!("{round}");
+        let name = format!("key-{}", round % 7);
+        owner.commit(&[put(&name, value.as_bytes())]).unwrap();
+        assert_eq!(reader.read(&name).unwrap().unwrap(), value.as_bytes());
+        match round % 10 {
+            3 => owner.checkpoint().unwrap(),
+            5 => owner.tidy().unwrap(),
+            7 => owner.commit(&[delete(&name)]).unwrap(),
+            9 => owner.snapshot(&root.path().join("copy"), true).unwrap(),
+            _ => {}
+        }
+        assert_eq!(reader.read(&name).unwrap(), owner.read(&name).unwrap());
+        let listed = |directory: &Directory<RealDisk>| {
+            let mut names = Vec::new();
+            directory
+                .list(&mut |name| names.push(name.to_owned()))
+                .unwrap();
+            names.sort();
+            names
+        };
+        assert_eq!(listed(&reader), listed(&owner));
+    }
+    // Nobody recovered what was not broken.
+    assert_eq!(owner.take_happened().recoveries, 0);
+    assert_eq!(reader.take_happened().recoveries, 0);
+}
+
+#[test]
+fn what_may_be_held_in_memory_is_limited_for_the_process() {
+    let root = TempDir::new().unwrap();
+    let limits = Limits {
+        held: 0,
+        ..Limits::default()
+    };
+    let path = root.path().join("auth");
+    let auth = Directory::with_limits(RealDisk, path.clone(), Policy::Journaled, limits);
+    for round in 0..5 {
+        auth.commit(&[put("a", &[round; 64])]).unwrap();
+        let held = auth.idle().map_or(0, |(held, _)| held);
+        assert!(held < 1_000, "{held}");
+        auth.commit(&[put(&format!("b-{round}"), &[round; 64])])
+            .unwrap();
+        assert!(files(&path).contains_key("a"));
     }
 }
 
@@ -319,7 +421,9 @@ fn leftovers_are_swept_and_others_unfinished_files_are_left_alone() {
     for policy in BOTH {
         let root = TempDir::new().unwrap();
         let path = root.path().join("auth");
-        directory(&path, policy).commit(&[put("a", b"1")]).unwrap();
+        let before = directory(&path, policy);
+        before.commit(&[put("a", b"1")]).unwrap();
+        before.checkpoint().unwrap();
         fs::write(path.join(".baileys_ex.tmp-0123456789abcdef"), "half").unwrap();
         fs::write(path.join("creds.json.tmp-7"), "foreign").unwrap();
         let auth = directory(&path, policy);
@@ -344,17 +448,17 @@ fn a_journal_of_a_later_version_is_refused_and_nothing_is_touched() {
             .unwrap();
         let journal = path.join(".baileys_ex.journal");
         let mut bytes = fs::read(&journal).unwrap();
-        bytes[8] = 2;
+        bytes[8] = 3;
         fs::write(&journal, &bytes).unwrap();
         fs::write(path.join(".baileys_ex.tmp-1"), "theirs").unwrap();
         let before = files(&path);
         let auth = directory(&path, policy);
-        assert!(matches!(auth.open(), Err(Error::UnsupportedJournal(2))));
+        assert!(matches!(auth.open(), Err(Error::UnsupportedJournal(3))));
         assert!(matches!(
             auth.commit(&[put("a", b"2")]),
-            Err(Error::UnsupportedJournal(2))
+            Err(Error::UnsupportedJournal(3))
         ));
-        assert!(matches!(auth.recover(), Err(Error::UnsupportedJournal(2))));
+        assert!(matches!(auth.recover(), Err(Error::UnsupportedJournal(3))));
         assert!(!auth.is_open());
         assert_eq!(files(&path), before);
         assert_eq!(fs::read(&journal).unwrap(), bytes);
@@ -376,8 +480,8 @@ fn a_snapshot_is_a_directory_of_its_own() {
 
         let second = directory(&copy, policy);
         second.commit(&[put("a", b"3")]).unwrap();
-        assert_eq!(files(&path), expected(&[("a", "2")]));
-        assert_eq!(files(&copy), expected(&[("a", "3"), ("b", "1")]));
+        assert_eq!(served(&path, policy), expected(&[("a", "2")]));
+        assert_eq!(served(&copy, policy), expected(&[("a", "3"), ("b", "1")]));
 
         auth.snapshot(&copy, true).unwrap();
         assert_eq!(files(&copy), expected(&[("a", "2")]));
@@ -470,7 +574,11 @@ fn stamps_change_with_every_replacement() {
     std::thread::sleep(std::time::Duration::from_millis(120));
     let old = auth.stamp("a").unwrap();
     assert_eq!(old, auth.stamp("a").unwrap());
-    assert!(!stamps.contains(&old.unwrap()));
+    assert_eq!(old, stamps.pop());
+    // Of the file that follows, which is asked for anew.
+    auth.checkpoint().unwrap();
+    let of_file = auth.stamp("a").unwrap().unwrap();
+    assert!(!stamps.contains(&of_file) && Some(of_file) != old);
 }
 
 #[test]
@@ -478,8 +586,10 @@ fn no_error_shows_what_a_file_holds() {
     let root = TempDir::new().unwrap();
     let path = root.path().join("auth");
     let auth = directory(&path, Policy::Journaled);
-    auth.commit(&[put("a", b"SECRET-MARK")]).unwrap();
-    auth.commit(&[put("a", b"SECRET-MARK")]).unwrap();
+    // The first one is brought to the files at once.
+    for _ in 0..3 {
+        auth.commit(&[put("a", b"SECRET-MARK")]).unwrap();
+    }
     let journal = path.join(".baileys_ex.journal");
     let mut bytes = fs::read(&journal).unwrap();
     bytes[100] ^= 1;

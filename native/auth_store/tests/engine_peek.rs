@@ -49,7 +49,10 @@ fn crashed(path: &Path) {
     owner
         .commit(&[put("a", b"1"), put("b", b"2"), put("c", b"3")])
         .unwrap();
-    owner.commit(&[put("a", b"4"), delete("c")]).unwrap();
+    owner.tidy().unwrap();
+    owner
+        .commit(&[put("a", b"4"), put("b", b"2"), delete("c")])
+        .unwrap();
     fs::write(path.join("a"), "").unwrap();
     fs::remove_file(path.join("b")).unwrap();
     fs::write(path.join("c"), "3").unwrap();
@@ -128,6 +131,8 @@ fn refuses_a_journal_that_is_damaged() {
 fn tells_recoveries_and_checkpoints_once() {
     let root = TempDir::new().unwrap();
     crashed(root.path());
+    // As after a crash: what it said of the journal is lost.
+    fs::write(root.path().join(".baileys_ex.lock"), "").unwrap();
     let limits = Limits {
         checkpoint: 64,
         ..Limits::default()
@@ -136,7 +141,7 @@ fn tells_recoveries_and_checkpoints_once() {
     let owner = Directory::with_limits(RealDisk, path, Policy::Journaled, limits);
     owner.open().unwrap();
     let happened = owner.take_happened();
-    assert_eq!((happened.recoveries, happened.recovered_commits), (1, 2));
+    assert_eq!((happened.recoveries, happened.recovered_commits), (1, 1));
     assert_eq!(happened.checkpoints, 0);
     assert_eq!(owner.take_happened(), Happened::default());
 
@@ -144,5 +149,5 @@ fn tells_recoveries_and_checkpoints_once() {
         owner.commit(&[put("a", &[7; 64])]).unwrap();
     }
     let happened = owner.take_happened();
-    assert_eq!((happened.recoveries, happened.checkpoints), (0, 2));
+    assert_eq!((happened.recoveries, happened.checkpoints), (0, 3));
 }

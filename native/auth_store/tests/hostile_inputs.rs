@@ -79,8 +79,9 @@ fn a_recovery_stays_inside_of_its_directory() {
             sealed_journal(&body(name)),
         );
         let policy = auth_store::engine::Policy::Journaled;
-        auth_store::engine::Directory::new(disk.clone(), directory, policy)
-            .open()
+        let auth = auth_store::engine::Directory::new(disk.clone(), directory, policy);
+        auth.open()
+            .and_then(|()| auth.checkpoint())
             .map(|()| disk.files())
     };
     // Else the next assertions would hold of a journal that nobody reads.

@@ -78,6 +78,7 @@ defmodule BaileysEx.Auth.FixturesTest do
     {:ok, key} = NativeFilePersistence.load_keys(path, :"pre-key", 1)
     :ok = NativeFilePersistence.delete_keys(path, :"pre-key", 1)
     :ok = NativeFilePersistence.save_keys(path, :"pre-key", 41, key)
+    :ok = NativeFilePersistence.checkpoint(path)
 
     names =
       path

@@ -32,11 +32,11 @@ defmodule BaileysEx.Auth.JsonDirectoryTest do
 
   test "a journal of a later version is an error, and left alone", %{tmp: tmp} do
     journal = Path.join(tmp, ".baileys_ex.journal")
-    bytes = <<0x89, "BXJRNL\n", 2::32-little, 0::192>>
+    bytes = <<0x89, "BXJRNL\n", 3::32-little, 0::192>>
     File.write!(journal, bytes)
 
     assert FilePersistence.load_keys(tmp, :"lid-mapping", "1") ==
-             {:error, {:unsupported_journal_version, FilePersistence, 2}}
+             {:error, {:unsupported_journal_version, FilePersistence, 3}}
 
     assert File.read!(journal) == bytes
   end

@@ -114,6 +114,7 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
         :ok = to.save_credentials(saved, terms.creds)
 
         for {{type, id}, term} <- terms, do: :ok = to.save_keys(saved, type, id, term)
+        if to == NativeFilePersistence, do: :ok = to.checkpoint(saved)
 
         same = fn path ->
           for {name, bytes} <- Fixtures.files!(path),

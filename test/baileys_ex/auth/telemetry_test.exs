@@ -69,17 +69,17 @@ defmodule BaileysEx.Auth.TelemetryTest do
       assert duration > 0
       assert metadata == %{backend: NativeFilePersistence, path: tmp}
 
-      # Past a megabyte of journal.
-      large = String.duplicate("x", 700_000)
-      for _ <- 1..3, do: :ok = NativeFilePersistence.save_keys(tmp, :"lid-mapping", "1", large)
+      # Past four megabytes of journal.
+      large = String.duplicate("x", 1_400_000)
+      for _ <- 1..4, do: :ok = NativeFilePersistence.save_keys(tmp, :"lid-mapping", "1", large)
       events = FakeTelemetry.events()
       assert [{%{count: 1}, _}] = of(events, [:checkpoint])
-      assert length(of(events, [:commit])) == 3
+      assert length(of(events, [:commit])) == 4
     end
 
     test "a recovery tells how many commits it found", %{tmp: tmp} do
       crashed = Path.join(tmp, "crashed")
-      for id <- 1..3, do: :ok = NativeFilePersistence.save_keys(tmp, :"lid-mapping", id, "x")
+      for id <- 0..3, do: :ok = NativeFilePersistence.save_keys(tmp, :"lid-mapping", id, "x")
       # What a copy of the disk shows to a VM that has never seen it.
       File.mkdir!(crashed)
 
@@ -87,6 +87,8 @@ defmodule BaileysEx.Auth.TelemetryTest do
           name != "crashed",
           do: File.cp!("#{tmp}/#{name}", "#{crashed}/#{name}")
 
+      # And what the lock said of the journal was never on it.
+      File.write!(Path.join(crashed, ".baileys_ex.lock"), "")
       FakeTelemetry.events()
 
       {:ok, "x"} = NativeFilePersistence.load_keys(crashed, :"lid-mapping", "1")

@@ -4,52 +4,28 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::disk::{Disk, Kind};
 use super::failure::{After, At, Failure, Outcome};
-use super::journal::{Journal, Position, found};
+use super::journal::{Journal, found};
+use super::limits::{Limits, MAX_FILE};
 use super::lock::{Lock, Turn};
+use super::memtable::Memtable;
 use super::names;
 use super::owning::ClaimState;
-use super::recovery::Changes;
 use super::scan::fill;
 use super::stamp::Stamp;
 use crate::error::{Error, Flaw, Result};
-
-/// Files above this are neither written nor read: no key comes near, and a reader must not be made
-/// to hold more.
-pub const MAX_FILE: u64 = 64 << 20;
 
 /// How commits reach the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// The directory is complete as it stands whenever no call is running.
     Plain,
-    /// One flush per commit; the journal completes the directory after a crash.
+    /// One flush per commit, of the journal; the files follow.
     Journaled,
-}
-
-/// Sizes that tests make small.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// A commit that finds the journal this long makes a checkpoint first.
-    pub checkpoint: u64,
-    /// The journal grows by this much at a time.
-    pub chunk: u64,
-    /// From this many files on, one sync of the file system takes the place of one for each file.
-    pub together: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            checkpoint: 1 << 20,
-            chunk: 16 << 10,
-            together: 64,
-        }
-    }
 }
 
 /// What a journal holds, for inspection.
@@ -81,8 +57,9 @@ pub struct Directory<D: Disk> {
     /// The lock of the operation that runs, or of all of them.
     pub(super) lock: Mutex<Option<Lock<D>>>,
     pub(super) keeps_lock: AtomicBool,
-    /// What the journal held when this directory was peeked into.
-    journaled: OnceLock<Changes>,
+    /// The memtable is that of now, and stays so until the lock is given back.
+    pub(super) is_current: AtomicBool,
+    pub(super) memtable: RwLock<Memtable>,
 }
 
 const NEW: u8 = 0;
@@ -93,8 +70,6 @@ const PEEKED: u8 = 3;
 /// What is remembered between commits.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    /// Where the journal ended; `None` if that must be found out.
-    pub position: Option<Position>,
     /// The directory whose name is durable, if there is one.
     pub anchored: Option<(u64, u64)>,
     /// Files that a failed plain commit made visible.
@@ -139,7 +114,8 @@ impl<D: Disk> Directory<D> {
             writer: Mutex::new(Writer::default()),
             lock: Mutex::new(None),
             keeps_lock: AtomicBool::new(false),
-            journaled: OnceLock::new(),
+            is_current: AtomicBool::new(false),
+            memtable: RwLock::default(),
         }
     }
 
@@ -173,11 +149,11 @@ impl<D: Disk> Directory<D> {
     /// directory is shown as if it were there. For looking at a directory that another process may
     /// be using; a commit of its, made meanwhile, may be seen for some files and not for others.
     pub fn peek(&self) -> Result<()> {
-        let mut changes = Changes::default();
-        Journal::new(&self.disk, &self.path).load(&mut |change| changes.add(change))?;
-        if self.journaled.set(changes).is_ok() {
-            self.status.store(PEEKED, Ordering::Release);
+        if self.is_open() {
+            return Ok(());
         }
+        self.peek_into_journal()?;
+        self.status.store(PEEKED, Ordering::Release);
         Ok(())
     }
 
@@ -185,14 +161,17 @@ impl<D: Disk> Directory<D> {
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         names::check(name)?;
         self.check_served()?;
-        if let Some(bytes) = self.journaled().and_then(|changes| changes.0.get(name)) {
-            return Ok(bytes.clone());
+        if let Some(held) = self.held(name)? {
+            return Ok(held.bytes.map(|bytes| bytes.to_vec()));
         }
         read_file(&self.disk, &self.path.join(name))
     }
 
-    /// Whether something has this name, before the directory is open.
+    /// Whether something has this name, also before the directory is open.
     pub fn has(&self, name: &str) -> Result<bool> {
+        if let Some(exists) = self.journal_says(name)? {
+            return Ok(exists);
+        }
         let path = self.path.join(name);
         match self.disk.metadata(&path) {
             Ok(_) => Ok(true),
@@ -239,6 +218,9 @@ impl<D: Disk> Directory<D> {
     pub fn stamp(&self, name: &str) -> Result<Option<Stamp>> {
         names::check(name)?;
         self.check_served()?;
+        if let Some(held) = self.held(name)? {
+            return Ok(held.bytes.map(|_| Stamp::of_held(held.version)));
+        }
         let path = self.path.join(name);
         let mut metadata = found(self.disk.metadata(&path)).at(&path)?;
         if metadata.is_some_and(|found| found.kind == Kind::Symlink)
@@ -271,30 +253,18 @@ impl<D: Disk> Directory<D> {
     /// Everything the directory holds, whatever it is.
     pub fn entries(&self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
         self.check_served()?;
-        let Some(changes) = self.journaled() else {
-            found(self.disk.entries(&self.path, each)).at(&self.path)?;
-            return Ok(());
-        };
+        // Before the files are listed: what is brought to them meanwhile is held here.
+        let changes = self.current()?.changes();
         found(self.disk.entries(&self.path, &mut |name, kind| {
-            if !name
-                .to_str()
-                .is_some_and(|name| changes.0.contains_key(name))
-            {
+            if !name.to_str().is_some_and(|name| changes.contains_key(name)) {
                 each(name, kind);
             }
         }))
         .at(&self.path)?;
-        for (name, _) in changes.0.iter().filter(|(_, bytes)| bytes.is_some()) {
-            each(name.as_ref(), Kind::File);
+        for (name, _) in changes.iter().filter(|(_, held)| held.bytes.is_some()) {
+            each(name.as_ref().as_ref(), Kind::File);
         }
         Ok(())
-    }
-
-    fn journaled(&self) -> Option<&Changes> {
-        match self.status.load(Ordering::Acquire) {
-            PEEKED => self.journaled.get(),
-            _ => None,
-        }
     }
 
     /// What happened since the last call of this function.
@@ -349,9 +319,9 @@ impl<D: Disk> Directory<D> {
         let result = outcome.map_err(|Failure { error, after }| {
             match after {
                 After::Unchanged => {}
-                After::Forget => writer.position = None,
+                After::Forget => self.forget_journal(),
                 After::Latch => {
-                    writer.position = None;
+                    self.forget_journal();
                     writer.interrupted = true;
                     self.status.store(LATCHED, Ordering::Release);
                 }
@@ -368,6 +338,7 @@ impl<D: Disk> Directory<D> {
             // A panic in the middle of an operation: nothing it remembered of the disk counts.
             self.writer.clear_poison();
             self.give_lock_back();
+            self.forget_journal();
             let mut writer = PoisonError::into_inner(poisoned);
             let claim = std::mem::take(&mut writer.claim);
             let changes = writer.changes + 1;
@@ -393,6 +364,10 @@ impl<D: Disk> Directory<D> {
             }
             run(writer)
         })
+    }
+
+    pub(super) fn is_peeked(&self) -> bool {
+        self.status.load(Ordering::Acquire) == PEEKED
     }
 
     pub(super) fn is_latched(&self) -> bool {

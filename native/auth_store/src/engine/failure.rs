@@ -37,6 +37,14 @@ impl Failure {
         Self::latch(self.error)
     }
 
+    /// For what may as well fail, as long as that leaves no doubt about the directory.
+    pub fn unless_latched(self) -> Outcome<()> {
+        match self.after {
+            After::Latch => Err(self),
+            After::Unchanged | After::Forget => Ok(()),
+        }
+    }
+
     pub fn forget(error: Error) -> Self {
         Failure {
             error,

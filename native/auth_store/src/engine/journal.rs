@@ -3,22 +3,21 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directory::Limits;
-use super::disk::{Disk, Kind, SyncPoint};
+use super::disk::{Disk, Kind, Metadata, SyncPoint};
 use super::failure::{At, Failure, Outcome};
+use super::limits::Limits;
 use super::names;
 use super::record::{
-    Change, Epoch, HEADER_LEN, HeaderProblem, Link, RECORD_LEN, decode_header, encode_header,
-    encode_record,
+    Change, Epoch, HEADER_LEN, Link, Version, decode_header, encode_header, encode_record,
 };
-use super::scan::{MAX_BODY, ScanError, fill, scan};
+use super::scan::{self, MAX_BODY, Scan, ScanError, fill};
 use super::temp::{Temp, write_all};
 use crate::error::{Error, Result};
 
 /// The most chunks that a journal grows by at a time.
 const MAX_CHUNKS: u64 = 16;
 
-/// No record begins behind the limit of about 1 MiB, and the longest is [`MAX_BODY`]. What a journal
+/// No record begins behind the limit of 4 MiB, and the longest is [`MAX_BODY`]. What a journal
 /// holds is kept in memory, so a longer one is not read: its size may cost no room on the disk.
 const MAX_JOURNAL: u64 = MAX_BODY as u64 + (4 << 20);
 
@@ -27,13 +26,58 @@ const MAX_JOURNAL: u64 = MAX_BODY as u64 + (4 << 20);
 pub(crate) struct Position {
     device: u64,
     inode: u64,
+    pub version: Version,
     pub epoch: Epoch,
     pub link: Link,
     pub end: u64,
     /// The file's size: zeros follow `end`.
     allocated: u64,
-    /// Whether this process made the journal.
-    pub ours: bool,
+    /// Whether all of it is known to be durable, its name included: only then may it be appended to.
+    pub settled: bool,
+}
+
+/// What tells the durable part of a journal from that of any other, and from an earlier one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Of the epoch.
+    pub salt: u64,
+    pub end: u64,
+}
+
+impl Position {
+    fn new(metadata: &Metadata, scan: &Scan) -> Self {
+        Position {
+            device: metadata.device,
+            inode: metadata.inode,
+            version: scan.version,
+            epoch: scan.epoch,
+            link: scan.link,
+            end: scan.end,
+            allocated: metadata.size,
+            settled: false,
+        }
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark {
+            salt: self.epoch.salt,
+            end: self.end,
+        }
+    }
+
+    pub fn holds_records(&self) -> bool {
+        self.link.sequence > 0
+    }
+
+    fn scan(&self) -> Scan {
+        Scan {
+            version: self.version,
+            epoch: self.epoch,
+            link: self.link,
+            end: self.end,
+            torn: false,
+        }
+    }
 }
 
 pub(crate) struct Loaded {
@@ -71,6 +115,43 @@ impl<'a, D: Disk> Journal<'a, D> {
 
     /// Reads the whole journal; `None` if there is none. Changes come in the order of commits.
     pub fn load(&self, each: &mut dyn FnMut(Change)) -> Result<Option<Loaded>> {
+        let Some((file, metadata)) = self.open()? else {
+            return Ok(None);
+        };
+        let read_at = |buffer: &mut [u8], offset: u64| self.disk.read_at(&file, buffer, offset);
+        let scan = scan::scan(metadata.size, &read_at, each).map_err(|error| self.failed(error))?;
+        Ok(Some(Loaded {
+            position: Position::new(&metadata, &scan),
+            torn: scan.torn,
+        }))
+    }
+
+    /// Reads the journal as far as `mark` says, from `known` on where that is a part of it; `None` if
+    /// this is another journal, or it does not lead there.
+    pub fn load_until(
+        &self,
+        mark: Mark,
+        known: Option<&Position>,
+        each: &mut dyn FnMut(Change),
+    ) -> Result<Option<Position>> {
+        let Some((file, metadata)) = self.open()? else {
+            return Ok(None);
+        };
+        let read_at = |buffer: &mut [u8], offset: u64| self.disk.read_at(&file, buffer, offset);
+        let failed = |error| self.failed(error);
+        let header = scan::begin(&read_at).map_err(failed)?;
+        if header.epoch.salt != mark.salt {
+            return Ok(None);
+        }
+        let mut scan = known.map_or(header, Position::scan);
+        scan::go_on(&mut scan, mark.end, &read_at, each).map_err(failed)?;
+        Ok((scan.end == mark.end).then(|| Position {
+            settled: true,
+            ..Position::new(&metadata, &scan)
+        }))
+    }
+
+    fn open(&self) -> Result<Option<(D::File, Metadata)>> {
         let Some(file) = found(self.disk.open_read(&self.path)).at(&self.path)? else {
             return Ok(None);
         };
@@ -86,48 +167,34 @@ impl<'a, D: Disk> Journal<'a, D> {
             let problem = "the journal is longer than this library writes any";
             return Err(Error::corrupt(&self.path, "", problem));
         }
-        let read_at = |buffer: &mut [u8], offset: u64| self.disk.read_at(&file, buffer, offset);
-        let scan = scan(metadata.size, &read_at, each).map_err(|error| match error {
+        Ok(Some((file, metadata)))
+    }
+
+    fn failed(&self, error: ScanError) -> Error {
+        match error {
             ScanError::Io(error) => Error::io(&self.path, error),
             ScanError::Corrupt(problem) => Error::corrupt(&self.path, "", problem),
             ScanError::Newer(version) => Error::UnsupportedJournal(version),
-        })?;
-        let position = Position {
-            device: metadata.device,
-            inode: metadata.inode,
-            epoch: scan.epoch,
-            link: scan.link,
-            end: scan.end,
-            allocated: metadata.size,
-            ours: false,
-        };
-        Ok(Some(Loaded {
-            position,
-            torn: scan.torn,
-        }))
+        }
     }
 
-    /// The journal, open for an append, if it is what `position` says and nothing follows its end.
+    /// The journal, open for an append, if it is still the one that `position` tells of: a program that
+    /// does not heed the lock, such as one that copies, may have put another one there.
     pub fn look(&self, position: &Position) -> Result<Option<D::File>> {
         let Some(file) = found(self.disk.open_write(&self.path)).at(&self.path)? else {
             return Ok(None);
         };
         let metadata = self.disk.file_metadata(&file).at(&self.path)?;
-        if (metadata.device, metadata.inode) != (position.device, position.inode) {
+        let same_file = (metadata.device, metadata.inode, metadata.size)
+            == (position.device, position.inode, position.allocated);
+        if !same_file {
             return Ok(None);
         }
         let read_at = |buffer: &mut [u8], offset: u64| self.disk.read_at(&file, buffer, offset);
         let mut header = [0; HEADER_LEN];
         let read = fill(&read_at, &mut header, 0).at(&self.path)?;
-        let same = match decode_header(&header[..read]) {
-            Ok((epoch, _)) => epoch == position.epoch,
-            Err(HeaderProblem::Damaged | HeaderProblem::Newer(_)) => false,
-        };
-        let mut next = [0; RECORD_LEN];
-        let read = fill(&read_at, &mut next, position.end).at(&self.path)?;
-        let nothing_follows = next[..read].iter().all(|byte| *byte == 0);
-        let expected = same && nothing_follows && metadata.size == position.allocated;
-        Ok(expected.then_some(file))
+        let epoch = decode_header(&header[..read]).map(|(_, epoch, _)| epoch);
+        Ok((epoch == Ok(position.epoch)).then_some(file))
     }
 
     /// Appends the record and syncs it: the commit point. The file grows by zeros, by about as much
@@ -173,11 +240,16 @@ impl<'a, D: Disk> Journal<'a, D> {
     /// Puts a new journal in the place of the old one, with one record of `changes` if there are
     /// any, under a new epoch. It is complete before it gets its name, so a journal without a
     /// valid header is never the trace of a crash.
-    pub fn replace(&self, old: Option<&Position>, changes: &[Change]) -> Outcome<Position> {
+    pub fn replace(
+        &self,
+        version: Version,
+        old: Option<&Position>,
+        changes: &[Change],
+    ) -> Outcome<Position> {
         let salt = self.disk.random().at(&self.path)?;
         let counter = old.map_or(1, |old| old.epoch.counter.wrapping_add(1));
         let epoch = Epoch { salt, counter };
-        let (header, mut link) = encode_header(epoch);
+        let (header, mut link) = encode_header(version, epoch);
         let mut bytes = header.to_vec();
         if !changes.is_empty() {
             let (record, last) = self.encode(epoch, link, changes)?;
@@ -199,11 +271,12 @@ impl<'a, D: Disk> Journal<'a, D> {
         Ok(Position {
             device: metadata.device,
             inode: metadata.inode,
+            version,
             epoch,
             link,
             end,
             allocated: end,
-            ours: true,
+            settled: true,
         })
     }
 

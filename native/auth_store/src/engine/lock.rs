@@ -8,7 +8,9 @@
 //!
 //! The file says whose turn it is to write, and counts the beginnings and the ends of turns: whoever
 //! finds another turn than the last he knows of has been overtaken, and one that is under way while he
-//! holds the lock was cut short. It is never synced: after a crash nobody is left who remembers.
+//! holds the lock was cut short. It also says how far the journal is
+//! durable, so that readers need no lock. It is never synced: after a crash nobody is left who
+//! remembers, and what it says of the journal is believed only where the journal says the same.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,14 +18,15 @@ use std::sync::LazyLock;
 
 use super::disk::Disk;
 use super::failure::At;
-use super::journal::found;
+use super::journal::{Mark, found};
 use super::names::LOCK;
 use super::scan::fill;
 use super::temp::write_all;
 use crate::error::{Error, Result};
 
-const MAGIC: [u8; 8] = *b"BXLOCK1\n";
-const HEAD: usize = 28;
+const MAGIC: [u8; 8] = *b"BXLOCK2\n";
+const CHECKED: usize = 40;
+const HEAD: usize = CHECKED + 4;
 /// The holder's text, padded with zeros.
 const TEXT: usize = 100;
 const LEN: usize = HEAD + TEXT;
@@ -36,6 +39,8 @@ const ATTEMPTS: usize = 16;
 pub(crate) struct Turn {
     pub count: u64,
     pub by: u64,
+    /// The durable part of the journal: nothing, where there is none.
+    pub journal: Mark,
 }
 
 impl Turn {
@@ -43,13 +48,18 @@ impl Turn {
         self.count % 2 == 1
     }
 
-    /// The next turn, also after one that was cut short.
-    fn begun(self, by: u64) -> Self {
-        let count = self.count.wrapping_add(1 + self.count % 2);
-        Turn { count, by }
+    /// Whether nobody has had a turn since `other`. A checkpoint is none: it changes no key.
+    pub fn is_of(self, other: Turn) -> bool {
+        (self.count, self.by) == (other.count, other.by)
     }
 
-    fn ended(self) -> Self {
+    /// The next turn, also after one that was cut short.
+    pub fn begun(self, by: u64) -> Self {
+        let count = self.count.wrapping_add(1 + self.count % 2);
+        Turn { count, by, ..self }
+    }
+
+    pub fn ended(self) -> Self {
         let count = self.count.wrapping_add(1);
         Turn { count, ..self }
     }
@@ -121,20 +131,16 @@ impl<D: Disk> Lock<D> {
         read_turn(&self.disk, &self.file).at(&self.path)
     }
 
-    /// Says that `by` writes from now on, before the first change: who finds the turn as it was
-    /// afterwards has missed nothing.
-    pub(crate) fn begin_turn(&self, before: Turn, by: u64) -> Result<Turn> {
-        let turn = before.begun(by);
-        self.write(&encode(turn, &HOLDER))?;
-        Ok(turn)
+    /// Says that a turn begins, before its first change: who finds the turn as it was afterwards has
+    /// missed nothing.
+    pub(crate) fn begin_turn(&self, turn: Turn) -> Result<()> {
+        self.write(&encode(turn, &HOLDER))
     }
 
-    /// Says that nothing changes any more: who looked in the middle, and read what was about to
-    /// change, finds another turn too.
-    pub(crate) fn end_turn(&self, turn: Turn) -> Result<Turn> {
-        let turn = turn.ended();
-        self.write(&encode_head(turn))?;
-        Ok(turn)
+    /// Says what has become of a turn. Its end tells who looked in the middle, and read what was about
+    /// to change, that there is something new.
+    pub(crate) fn tell(&self, turn: Turn) -> Result<()> {
+        self.write(&encode_head(turn))
     }
 
     fn write(&self, bytes: &[u8]) -> Result<()> {
@@ -194,8 +200,10 @@ fn encode_head(turn: Turn) -> [u8; HEAD] {
     bytes[0..8].copy_from_slice(&MAGIC);
     bytes[8..16].copy_from_slice(&turn.count.to_le_bytes());
     bytes[16..24].copy_from_slice(&turn.by.to_le_bytes());
-    let checksum = crc32c::crc32c(&bytes[..24]);
-    bytes[24..28].copy_from_slice(&checksum.to_le_bytes());
+    bytes[24..32].copy_from_slice(&turn.journal.salt.to_le_bytes());
+    bytes[32..40].copy_from_slice(&turn.journal.end.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[..CHECKED]);
+    bytes[CHECKED..].copy_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
@@ -203,13 +211,17 @@ fn encode_head(turn: Turn) -> [u8; HEAD] {
 fn decode(bytes: &[u8]) -> Option<(Turn, String)> {
     let head: &[u8; HEAD] = bytes.get(..HEAD)?.try_into().ok()?;
     let number = |at: usize| Some(u64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?));
-    let checksum = u32::from_le_bytes(head.get(24..28)?.try_into().ok()?);
-    if head[..8] != MAGIC || checksum != crc32c::crc32c(&head[..24]) {
+    let checksum = u32::from_le_bytes(head.get(CHECKED..)?.try_into().ok()?);
+    if head[..8] != MAGIC || checksum != crc32c::crc32c(&head[..CHECKED]) {
         return None;
     }
     let turn = Turn {
         count: number(8)?,
         by: number(16)?,
+        journal: Mark {
+            salt: number(24)?,
+            end: number(32)?,
+        },
     };
     let text = bytes[HEAD..].split(|byte| *byte == 0).next()?;
     let text: String = String::from_utf8_lossy(text)
@@ -233,39 +245,46 @@ static HOLDER: LazyLock<String> = LazyLock::new(|| {
 mod tests {
     use super::*;
 
+    fn turn(count: u64) -> Turn {
+        let journal = Mark { salt: 5, end: 36 };
+        Turn {
+            count,
+            by: 9,
+            journal,
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_and_damage_is_nobody() {
-        let turn = Turn { count: 7, by: 9 };
+        let turn = turn(7);
         let bytes = encode(turn, "process 1 on host");
         assert_eq!(decode(&bytes), Some((turn, "process 1 on host".to_owned())));
         assert_eq!(decode(&bytes[..20]), None);
         assert_eq!(decode(&[]), None);
-        let mut damaged = bytes;
-        damaged[9] ^= 1;
-        assert_eq!(decode(&damaged), None);
+        for at in 0..HEAD {
+            let mut damaged = bytes;
+            damaged[at] ^= 1;
+            assert_eq!(decode(&damaged), None, "damaged at {at}");
+        }
         let long = "a".repeat(500) + "\n";
         assert_eq!(decode(&encode(turn, &long)).unwrap().1.len(), TEXT);
     }
 
     #[test]
     fn a_turn_is_under_way_until_it_ends_and_never_looks_like_another() {
-        let idle = Turn { count: 4, by: 1 };
+        let idle = turn(4);
         let begun = idle.begun(2);
         assert!(begun.is_under_way() && !begun.ended().is_under_way());
         let cut_short_and_begun_again = begun.begun(2);
         assert!(cut_short_and_begun_again.is_under_way());
-        assert_ne!(cut_short_and_begun_again, begun);
-        assert_ne!(begun.ended(), idle);
-        let last = Turn {
-            count: u64::MAX,
-            by: 1,
-        };
-        assert!(last.begun(2).is_under_way());
+        assert!(!cut_short_and_begun_again.is_of(begun));
+        assert!(!begun.ended().is_of(idle));
+        assert!(turn(u64::MAX).begun(2).is_under_way());
     }
 
     #[test]
     fn the_end_of_a_turn_leaves_the_name_of_its_holder() {
-        let begun = Turn::default().begun(2);
+        let begun = turn(0).begun(2);
         let mut bytes = encode(begun, "process 1 on host");
         bytes[..HEAD].copy_from_slice(&encode_head(begun.ended()));
         assert_eq!(

@@ -3,31 +3,40 @@
 //! The engine deals in file names and bytes; families, ids and formats are above it. Its design,
 //! the layout of its journal and what it assumes of the medium are in `README.md` beside.
 
+mod checkpoint;
 mod claim;
 mod commit;
+mod commit_journaled;
+mod commit_plain;
 mod directories;
 mod directory;
 mod disk;
 mod effects;
 mod failure;
 mod journal;
+mod limits;
 mod lock;
+mod memtable;
 mod names;
 mod owning;
+mod reading;
 mod real;
 mod record;
 mod recovery;
 mod scan;
+mod side_by_side;
 mod snapshot;
 mod staging;
 mod stamp;
 mod temp;
 
 pub use claim::Owner;
-pub use commit::{MAX_COMMIT, Planned};
-pub use directory::{Directory, Happened, JournalState, Limits, MAX_FILE, Policy};
+pub use commit::Planned;
+pub use directory::{Directory, Happened, JournalState, Policy};
 pub use disk::{Disk, Kind, Metadata, SyncPoint};
+pub use limits::{Limits, MAX_COMMIT, MAX_FILE};
 pub use lock::Lock;
+pub use memtable::held;
 pub use names::{JOURNAL, is_bookkeeping, is_own};
 pub use owning::By;
 pub use real::RealDisk;

@@ -4,9 +4,10 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::claim::{self, Claim, Owner};
-use super::directory::{Directory, Writer};
+use super::directory::{Directory, Policy, Writer};
 use super::disk::Disk;
-use super::lock::{self, Lock};
+use super::failure::{Failure, Outcome};
+use super::lock::{self, Lock, Turn};
 use crate::error::{Error, Result};
 
 /// What this process has of a directory.
@@ -65,7 +66,8 @@ impl<D: Disk> Directory<D> {
         })
     }
 
-    /// Gives a claim back, if it still stands. A claim that was lost stays lost.
+    /// Gives a claim back, if it still stands, and brings to the files what the journal holds. A claim
+    /// that was lost stays lost.
     pub fn release(&self, id: &str) -> Result<()> {
         self.exclusive(|writer| {
             if writer.claim != ClaimState::Held(id.to_owned()) {
@@ -73,6 +75,11 @@ impl<D: Disk> Directory<D> {
             }
             let found = claim::read(&self.disk, &self.path)?;
             if found.owner.is_some_and(|owner| owner.id == id) {
+                if self.is_open() && !writer.interrupted {
+                    // The next one begins with short work; where it cannot be done, it will do it.
+                    self.checkpoint_locked(writer)
+                        .or_else(Failure::unless_latched)?;
+                }
                 let counter = found.counter;
                 let owner = None;
                 claim::write(&self.disk, &self.path, &Claim { counter, owner })?;
@@ -113,7 +120,7 @@ impl<D: Disk> Directory<D> {
     /// written notices by itself.
     pub fn changes(&self) -> Result<u64> {
         let turn = lock::look(&self.disk, &self.path)?;
-        if turn.is_some_and(lock::Turn::is_under_way) && self.is_open() {
+        if turn.is_some_and(Turn::is_under_way) && self.is_open() {
             match self.exclusive_open(|_| Ok(())) {
                 // Its writer is alive.
                 Err(Error::Busy { .. }) => {}
@@ -153,17 +160,26 @@ impl<D: Disk> Directory<D> {
             Err(error) if lock::is_read_only(&error) => return Ok(()),
             Err(error) => return Err(error),
         }
-        if let Some(lock) = &*slot {
-            let turn = lock.turn()?;
-            // Nobody else holds the lock, so whose turn it was did not live to end it.
-            writer.interrupted = turn.is_under_way();
-            writer.notice(turn);
+        let Some(lock) = &*slot else {
+            return Ok(());
+        };
+        let turn = lock.turn()?;
+        drop(slot);
+        // Nobody else holds the lock, so whose turn it was did not live to end it.
+        writer.interrupted = turn.is_under_way();
+        writer.notice(turn);
+        if self.policy == Policy::Journaled && self.is_open() {
+            if self.read_memtable().seen != Some(turn.journal) {
+                self.catch_up()?;
+            }
+            self.is_current.store(true, Ordering::Release);
         }
         Ok(())
     }
 
     pub(super) fn give_lock_back(&self) {
         if !self.keeps_lock.load(Ordering::Acquire) {
+            self.is_current.store(false, Ordering::Release);
             *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
@@ -215,10 +231,11 @@ impl<D: Disk> Directory<D> {
                     .insert(random.map_err(|error| Error::io(&self.path, error))?)
             }
         };
+        let turn = writer.turn.unwrap_or_default().begun(who);
         let slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = &*slot {
-            let before = writer.turn.unwrap_or_default();
-            writer.turn = Some(lock.begin_turn(before, who)?);
+            lock.begin_turn(turn)?;
+            writer.turn = Some(turn);
         }
         Ok(())
     }
@@ -226,15 +243,22 @@ impl<D: Disk> Directory<D> {
     /// After an operation, before the lock is given back. A turn whose outcome is unknown stays
     /// under way: whoever comes next settles the directory.
     pub(super) fn end_turn(&self, writer: &mut Writer) {
-        let slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lock) = &*slot
-            && let Some(turn) = writer.turn.filter(|turn| turn.is_under_way())
+        if let Some(turn) = writer.turn.filter(|turn| turn.is_under_way())
             && !writer.interrupted
-            // A failure leaves it under way, which costs the next one a look at the directory.
-            && let Ok(ended) = lock.end_turn(turn)
         {
-            writer.turn = Some(ended);
+            // A failure leaves it under way, which costs the next one a look at the directory.
+            let _ = self.tell(writer, turn.ended());
         }
+    }
+
+    /// Says what has become of the turn, and of the journal. Readers believe it.
+    pub(super) fn tell(&self, writer: &mut Writer, turn: Turn) -> Outcome<()> {
+        let slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = &*slot {
+            lock.tell(turn).map_err(Failure::latch)?;
+            writer.turn = Some(turn);
+        }
+        Ok(())
     }
 
     pub(super) fn check_claim(&self, writer: &mut Writer) -> Result<()> {
@@ -260,8 +284,8 @@ impl<D: Disk> Directory<D> {
 impl Writer {
     /// A turn that is not the last known one: somebody else was here. Or is, and what is read now may
     /// change yet.
-    fn notice(&mut self, turn: lock::Turn) {
-        if turn.is_under_way() || self.turn.is_some_and(|known| known != turn) {
+    fn notice(&mut self, turn: Turn) {
+        if turn.is_under_way() || self.turn.is_some_and(|known| !turn.is_of(known)) {
             self.changes += 1;
         }
         self.turn = Some(turn);

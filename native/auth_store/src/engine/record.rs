@@ -2,14 +2,31 @@
 //!
 //! Everything is little-endian. Nothing here touches a disk.
 
-use super::directory::MAX_FILE;
+use super::limits::MAX_FILE;
 use super::names;
 
 pub(crate) const HEADER_LEN: usize = 36;
 pub(crate) const RECORD_LEN: usize = 48;
 
-/// The version this library writes, and the highest it reads.
-pub(crate) const VERSION: u32 = 1;
+/// Whether the files of a directory are complete without the journal, which decides who may read it.
+///
+/// The numbers are the versions in the header. A library that knows the first one only takes files for
+/// the whole truth once it has opened the directory, so it must not meet the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// What the journal holds was brought to the files at once. Such a journal is only made empty now.
+    Follows = 1,
+    /// The files follow some time later.
+    Leads = 2,
+}
+
+impl Version {
+    fn of(number: u32) -> Option<Self> {
+        [Version::Follows, Version::Leads]
+            .into_iter()
+            .find(|version| *version as u32 == number)
+    }
+}
 
 const HEADER_MAGIC: [u8; 8] = *b"\x89BXJRNL\n";
 pub(crate) const RECORD_MAGIC: [u8; 4] = *b"BXRC";
@@ -45,10 +62,10 @@ pub(crate) enum HeaderProblem {
     Newer(u32),
 }
 
-pub(crate) fn encode_header(epoch: Epoch) -> ([u8; HEADER_LEN], Link) {
+pub(crate) fn encode_header(version: Version, epoch: Epoch) -> ([u8; HEADER_LEN], Link) {
     let mut bytes = [0; HEADER_LEN];
     bytes[0..8].copy_from_slice(&HEADER_MAGIC);
-    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[8..12].copy_from_slice(&(version as u32).to_le_bytes());
     // 12..16 stays zero.
     bytes[16..24].copy_from_slice(&epoch.salt.to_le_bytes());
     bytes[24..32].copy_from_slice(&epoch.counter.to_le_bytes());
@@ -63,18 +80,20 @@ pub(crate) fn encode_header(epoch: Epoch) -> ([u8; HEADER_LEN], Link) {
     )
 }
 
-pub(crate) fn decode_header(bytes: &[u8]) -> Result<(Epoch, Link), HeaderProblem> {
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<(Version, Epoch, Link), HeaderProblem> {
     let mut fields = Fields(bytes);
     let header = (|| {
         let magic = fields.take(8)?;
         Some((magic == HEADER_MAGIC, fields.u32()?))
     })();
     // The version stands before everything that a later one may lay out anew.
-    match header {
-        Some((true, version)) if version > VERSION => return Err(HeaderProblem::Newer(version)),
-        Some((true, VERSION)) => {}
+    let version = match header {
+        Some((true, number)) if number > Version::Leads as u32 => {
+            return Err(HeaderProblem::Newer(number));
+        }
+        Some((true, number)) => Version::of(number).ok_or(HeaderProblem::Damaged)?,
         _ => return Err(HeaderProblem::Damaged),
-    }
+    };
     let rest = (|| {
         fields.u32()?;
         let epoch = Epoch {
@@ -85,6 +104,7 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<(Epoch, Link), HeaderProblem
     })();
     match rest {
         Some((epoch, checksum)) if checksum == crc32c::crc32c(&bytes[..32]) => Ok((
+            version,
             epoch,
             Link {
                 sequence: 0,

@@ -1,58 +1,28 @@
-//! Opening, recovery and checkpoints.
+//! What a directory is brought to at the first touch, and after a crash or a failure.
 
-use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::directories::sync_name;
 use super::directory::{Directory, Policy, Writer, read_file};
 use super::disk::{Disk, Kind, SyncPoint};
 use super::failure::{At, Outcome};
-use super::journal::{Journal, Position, found};
+use super::journal::{Journal, Loaded, found};
+use super::lock::{self, Turn};
+use super::memtable::{self, Memtable};
 use super::names;
-use super::record::Change;
+use super::record::{Change, Version};
 use super::staging::restore;
 use crate::error::Result;
 
 impl<D: Disk> Directory<D> {
-    /// Brings the files to a shorter journal: everything in it becomes durable in the files
-    /// themselves. Commits do this on their own when the journal has grown long.
-    pub fn checkpoint(&self) -> Result<()> {
-        self.exclusive_open(|writer| self.checkpoint_locked(writer))
-    }
-
-    pub(super) fn checkpoint_locked(&self, writer: &mut Writer) -> Outcome<()> {
-        match self.policy {
-            Policy::Plain if Journal::new(&self.disk, &self.path).exists()? => self.settle(writer),
-            Policy::Plain => Ok(()),
-            Policy::Journaled => match self.current_journal(writer)? {
-                Some((position, _)) if position.link.sequence > 0 => {
-                    self.advance(writer, &position)
-                }
-                _ => Ok(()),
-            },
-        }
-    }
-
-    /// A checkpoint of the journal that ends at `old`. The files are written anew: syncing those
-    /// that are there could succeed although an earlier write-back failed and somebody else's sync
-    /// was told of it.
-    pub(super) fn advance(&self, writer: &mut Writer, old: &Position) -> Outcome<()> {
-        let started = Instant::now();
-        let mut changes = Changes::default();
-        Journal::new(&self.disk, &self.path).load(&mut |change| changes.add(change))?;
-        writer.position = self.apply_durably(Some(old), &changes.list())?;
-        writer.happened.checkpoints += 1;
-        writer.happened.checkpoint_time += started.elapsed();
-        Ok(())
-    }
-
-    /// Brings the directory to a state where what is visible is the outcome of whole commits, and
+    /// Brings the directory to a state where what is served is the outcome of whole commits, and
     /// durable, whatever happened before.
     pub(super) fn settle(&self, writer: &mut Writer) -> Outcome<()> {
         let started = Instant::now();
+        let mut memtable = Memtable::default();
         let journal = Journal::new(&self.disk, &self.path);
-        let mut changes = Changes::default();
-        let loaded = journal.load(&mut |change| changes.add(change))?;
+        let loaded = journal.load(&mut |change| memtable.add(change))?;
         // Only now: a journal of a later version forbids to touch anything.
         let exists = match self.sweep(self.is_locked())? {
             Found::Nothing => false,
@@ -74,54 +44,116 @@ impl<D: Disk> Directory<D> {
             sync_name(&self.disk, &self.path, SyncPoint::FoundName)?;
             writer.anchored = self.identity()?;
         }
+        let found = Settling {
+            loaded,
+            memtable,
+            exists,
+            started,
+        };
+        match self.policy {
+            Policy::Plain => self.settle_plain(writer, found),
+            Policy::Journaled => self.settle_journaled(writer, found),
+        }
+    }
 
+    /// The files are completed, and the journal is gone.
+    fn settle_plain(&self, writer: &mut Writer, mut found: Settling) -> Outcome<()> {
         for name in &writer.touched {
-            if !changes.0.contains_key(name)
+            if found.memtable.get(name).is_none()
                 && let Some(bytes) = read_file(&self.disk, &self.path.join(name))?
             {
-                changes.0.insert(name.clone(), Some(bytes));
+                found.memtable.add(Change {
+                    name,
+                    bytes: Some(&bytes),
+                });
             }
         }
-
-        let old = loaded.as_ref().map(|loaded| loaded.position);
-        let settled = loaded.as_ref().is_none_or(|loaded| {
-            self.policy == Policy::Journaled && loaded.position.link.sequence == 0 && !loaded.torn
-        });
-        writer.position = if !exists {
-            None
-        } else if settled && !self.is_latched() {
-            self.accept()?;
-            old
-        } else if !self.is_locked() {
-            self.take_lock(writer)?;
-            self.require_lock()?;
-            return self.settle(writer);
-        } else {
-            let position = self.apply_durably(old.as_ref(), &changes.list())?;
-            writer.happened.recoveries += 1;
-            writer.happened.recovery_time += started.elapsed();
-            writer.happened.recovered_commits += old.map_or(0, |old| old.link.sequence);
-            position
-        };
-        writer.touched.clear();
-        if self.is_locked() {
-            writer.interrupted = false;
+        let settled = found.loaded.is_none() && !self.is_latched();
+        if settled && found.exists {
+            // Whoever replaced a file may not have lived to sync its name.
+            self.disk
+                .sync_directory(&self.path, SyncPoint::Found)
+                .latching(&self.path)?;
+        } else if found.exists {
+            if !self.is_locked() {
+                self.take_lock(writer)?;
+                self.require_lock()?;
+                return self.settle(writer);
+            }
+            self.apply_durably(&memtable::list(&found.memtable.changes()))?;
+            self.count_recovery(writer, &found);
         }
-        self.serve();
+        writer.touched.clear();
+        found.memtable.forget();
+        self.go_on_with(writer, found.memtable);
         Ok(())
     }
 
-    /// Takes the directory as it is found. Under the journaled policy files only change when a
-    /// durable record says so. Under the plain one, whoever replaced a file may not have lived to
-    /// sync its name.
-    fn accept(&self) -> Outcome<()> {
-        match self.policy {
-            Policy::Journaled => Ok(()),
-            Policy::Plain => self
-                .disk
-                .sync_directory(&self.path, SyncPoint::Found)
-                .latching(&self.path),
+    /// What the journal holds is served, and the journal is one that can be appended to: the files follow
+    /// later, as after any commit.
+    fn settle_journaled(&self, writer: &mut Writer, mut found: Settling) -> Outcome<()> {
+        let told = match writer.turn {
+            Some(turn) if self.is_locked() => turn,
+            _ => lock::look(&self.disk, &self.path)?.unwrap_or_default(),
+        };
+        found.memtable.seen = Some(told.journal);
+        let Some(loaded) = &found.loaded else {
+            self.go_on_with(writer, found.memtable);
+            return Ok(());
+        };
+        let mut end = loaded.position;
+        let is_whole = !loaded.torn && !self.is_latched();
+        // Durable as far as it is told, and it ends there.
+        end.settled =
+            is_whole && self.is_locked() && !told.is_under_way() && end.mark() == told.journal;
+        found.memtable.position = Some(end);
+        // Of one that holds nothing, nothing need be durable.
+        if end.settled || is_whole && !end.holds_records() {
+            self.go_on_with(writer, found.memtable);
+            return Ok(());
         }
+        if !self.is_locked() {
+            self.take_lock(writer)?;
+            if self.is_locked() {
+                return self.settle(writer);
+            }
+            if self.is_latched() {
+                self.require_lock()?;
+            }
+            // Nobody can write here, so it is served as it is.
+            self.go_on_with(writer, found.memtable);
+            return Ok(());
+        }
+        // Its end may be visible without being durable. The new one is complete before it is named.
+        let changes = found.memtable.changes();
+        let journal = Journal::new(&self.disk, &self.path);
+        end = journal.replace(Version::Leads, Some(&end), &memtable::list(&changes))?;
+        self.count_recovery(writer, &found);
+        let journal = end.mark();
+        found.memtable.position = Some(end);
+        found.memtable.seen = Some(journal);
+        found.memtable.written = true;
+        let turn = writer.turn.unwrap_or_default();
+        self.tell(writer, Turn { journal, ..turn })?;
+        self.go_on_with(writer, found.memtable);
+        Ok(())
+    }
+
+    fn go_on_with(&self, writer: &mut Writer, found: Memtable) {
+        let mut memtable = self.write_memtable();
+        *memtable = found;
+        if self.is_locked() {
+            writer.interrupted = false;
+            self.is_current.store(true, Ordering::Release);
+        }
+        self.serve();
+    }
+
+    fn count_recovery(&self, writer: &mut Writer, found: &Settling) {
+        let commits = (found.loaded.as_ref()).map_or(0, |loaded| loaded.position.link.sequence);
+        writer.happened.recoveries += 1;
+        writer.happened.recovery_time += found.started.elapsed();
+        writer.happened.recovered_commits += commits;
     }
 
     /// Removes unfinished files of ours, if this is locked: else their makers may be alive.
@@ -155,23 +187,10 @@ enum Found {
     Leftovers,
 }
 
-/// What a journal comes to: the last change of each file.
-#[derive(Default)]
-pub(super) struct Changes(pub(super) BTreeMap<String, Option<Vec<u8>>>);
-
-impl Changes {
-    pub(super) fn add(&mut self, change: Change) {
-        self.0
-            .insert(change.name.to_owned(), change.bytes.map(<[u8]>::to_vec));
-    }
-
-    fn list(&self) -> Vec<Change<'_>> {
-        self.0
-            .iter()
-            .map(|(name, bytes)| Change {
-                name,
-                bytes: bytes.as_deref(),
-            })
-            .collect()
-    }
+/// What a directory was found to be.
+struct Settling {
+    loaded: Option<Loaded>,
+    memtable: Memtable,
+    exists: bool,
+    started: Instant,
 }

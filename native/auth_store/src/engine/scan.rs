@@ -3,7 +3,7 @@
 use std::io;
 
 use super::record::{
-    Change, Epoch, HEADER_LEN, HeaderProblem, Link, RECORD_LEN, RECORD_MAGIC, RecordHead,
+    Change, Epoch, HEADER_LEN, HeaderProblem, Link, RECORD_LEN, RECORD_MAGIC, RecordHead, Version,
     decode_body, decode_header, decode_record_head,
 };
 
@@ -13,6 +13,7 @@ pub(crate) const MAX_BODY: u32 = 512 << 20;
 /// What a journal holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scan {
+    pub version: Version,
     pub epoch: Epoch,
     /// The last valid record, or the header.
     pub link: Link,
@@ -49,21 +50,39 @@ pub(crate) fn scan(
     read_at: &ReadAt,
     each: &mut dyn FnMut(Change),
 ) -> Result<Scan, ScanError> {
+    let mut scan = begin(read_at)?;
+    go_on(&mut scan, size, read_at, each)?;
+    scan.torn = check_rest(&scan, read_at)?;
+    Ok(scan)
+}
+
+/// Reads the header.
+pub(crate) fn begin(read_at: &ReadAt) -> Result<Scan, ScanError> {
     let mut header = [0; HEADER_LEN];
     let read = fill(read_at, &mut header, 0)?;
-    let (epoch, link) = decode_header(&header[..read]).map_err(|problem| match problem {
-        HeaderProblem::Damaged => ScanError::Corrupt("the journal's header is damaged"),
-        HeaderProblem::Newer(version) => ScanError::Newer(version),
-    })?;
-
-    let mut scan = Scan {
+    let (version, epoch, link) =
+        decode_header(&header[..read]).map_err(|problem| match problem {
+            HeaderProblem::Damaged => ScanError::Corrupt("the journal's header is damaged"),
+            HeaderProblem::Newer(version) => ScanError::Newer(version),
+        })?;
+    Ok(Scan {
+        version,
         epoch,
         link,
         end: HEADER_LEN as u64,
         torn: false,
-    };
+    })
+}
+
+/// Walks the records from where `scan` stands, as far as they are valid and lie before `size`.
+pub(crate) fn go_on(
+    scan: &mut Scan,
+    size: u64,
+    read_at: &ReadAt,
+    each: &mut dyn FnMut(Change),
+) -> Result<(), ScanError> {
     let mut body = Vec::new();
-    while let Some(head) = next_head(&scan, read_at)? {
+    while let Some(head) = next_head(scan, read_at)? {
         let start = scan.end + RECORD_LEN as u64;
         if u64::from(head.length) > size.saturating_sub(start) {
             break;
@@ -85,8 +104,7 @@ pub(crate) fn scan(
         scan.link = head.link;
         scan.end = start + u64::from(head.length);
     }
-    scan.torn = check_rest(&scan, read_at)?;
-    Ok(scan)
+    Ok(())
 }
 
 /// The head at `scan.end`, if it continues the chain.

@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directories::{make_directories, remove_tree};
-use super::directory::{Limits, read_file};
+use super::directory::read_file;
 use super::disk::{Disk, Kind, SyncPoint};
 use super::effects;
 use super::failure::At;
 use super::journal::found;
+use super::limits::Limits;
 use super::lock::Lock;
 use super::names::{self, parent};
 use super::temp::write_all;

@@ -31,6 +31,17 @@ impl Stamp {
         Stamp { young: 0, ..*self } == Stamp { young: 0, ..*other }
     }
 
+    /// Of content that has no file yet.
+    pub(super) fn of_held(version: u64) -> Self {
+        Stamp {
+            device: 0,
+            inode: 0,
+            size: version,
+            modified: 0,
+            young: 0,
+        }
+    }
+
     pub(super) fn new(metadata: Metadata) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -47,13 +47,6 @@ impl<'a, D: Disk> Temp<'a, D> {
         }
     }
 
-    /// A file that holds `bytes`, not synced.
-    pub fn write(disk: &'a D, directory: &Path, bytes: &[u8]) -> Result<Self> {
-        let (temp, file) = Self::create(disk, directory)?;
-        write_all(disk, &file, bytes, 0).at(&temp.path)?;
-        Ok(temp)
-    }
-
     /// A file that holds `bytes`, synced.
     pub fn write_synced(
         disk: &'a D,
@@ -76,28 +69,6 @@ impl<'a, D: Disk> Temp<'a, D> {
         effects::rename(self.disk, &self.path, to)?;
         self.named = true;
         Ok(())
-    }
-
-    /// Gives the file the name of one that exists, and removes that one.
-    ///
-    /// To ext4 a rename onto a file says that the new content is wanted on the disk at once
-    /// (`auto_da_alloc`), and it starts to write; an exchange does not. Where the journal has the
-    /// content this saves most of what a replacement costs, and a file that is soon replaced again
-    /// is never written out at all.
-    pub fn take_the_place(self, of: &Path) -> io::Result<()> {
-        match self.disk.exchange(&self.path, of) {
-            // Dropping removes what has the unfinished name now: the old content.
-            Ok(()) => Ok(()),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::Unsupported | io::ErrorKind::NotFound
-                ) =>
-            {
-                self.rename(of)
-            }
-            Err(error) => Err(error),
-        }
     }
 }
 

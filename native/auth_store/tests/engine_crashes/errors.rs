@@ -161,7 +161,7 @@ impl Run<'_> {
         };
         self.check_leftovers(process, call, at)?;
         let latched = is_latched(process)?;
-        let synced = at.is_some_and(must_latch);
+        let synced = at.is_some_and(|at| must_latch(at, self.setup.policy));
         if synced && !latched {
             return Err(format!("a failed sync ({at:?}) does not latch"));
         }
@@ -248,6 +248,8 @@ impl Run<'_> {
         let auth = self.setup.directory(&process.disk, AUTH);
         auth.open()
             .map_err(|error| format!("opened again: {error}"))?;
+        auth.checkpoint()
+            .map_err(|error| format!("the last checkpoint: {error}"))?;
         let mut files = process.disk.world().files(AUTH).unwrap_or_default();
         files.remove(JOURNAL);
         if &files != process.last() {
@@ -294,8 +296,13 @@ fn is_latched(process: &Process) -> Result<bool, String> {
     }
 }
 
-/// Syncs of a directory that is in use; those of a staging directory only fail the publication.
-fn must_latch(at: SyncPoint) -> bool {
+/// Syncs of a directory that is in use; those of a staging directory only fail the publication, and
+/// those of a checkpoint leave the journal as it was.
+fn must_latch(at: SyncPoint, policy: Policy) -> bool {
+    let of_checkpoint = matches!(at, SyncPoint::AppliedFiles | SyncPoint::AppliedNames);
+    if of_checkpoint && policy == Policy::Journaled {
+        return false;
+    }
     !matches!(
         at,
         SyncPoint::StagedFiles

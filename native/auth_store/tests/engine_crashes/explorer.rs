@@ -254,7 +254,7 @@ impl Explorer {
             .open()
             .map_err(|error| format!("open: {error}"))?;
         let state = read_all(&process.auth).map_err(|error| format!("read: {error}"))?;
-        check_clean(&disk.world(), &state)?;
+        check_clean(self.setup, &disk.world(), &state)?;
         let target = self.open_copy(&disk)?;
         let recovered = Recovered {
             state: Arc::new(state),
@@ -320,11 +320,23 @@ impl Explorer {
     }
 }
 
-/// Nothing but the keys and a journal, and nothing beside the directory.
-fn check_clean(world: &World, state: &State) -> Check {
+/// Nothing but the keys and a journal, which say no more than what is served, and nothing beside the
+/// directory.
+fn check_clean(setup: Setup, world: &World, state: &State) -> Check {
     let mut files = world.files(AUTH).unwrap_or_default();
-    files.remove(JOURNAL);
-    if &files != state {
+    let journal = files.remove(JOURNAL);
+    if setup.policy == Policy::Journaled {
+        let visitor = setup.directory(&setup.disk(world.clone()), AUTH);
+        visitor.peek().map_err(|error| format!("peek: {error}"))?;
+        let shown = read_all(&visitor).map_err(|error| format!("peek: {error}"))?;
+        if &shown != state {
+            return Err(format!("who peeks is shown {}", show(&shown)));
+        }
+        files.retain(|name, _| name.contains(".tmp-"));
+        if !files.is_empty() {
+            return Err(format!("after opening, there is {:?}", files.keys()));
+        }
+    } else if &files != state || journal.is_some() {
         return Err(format!(
             "after opening, the directory holds {:?}",
             files.keys()

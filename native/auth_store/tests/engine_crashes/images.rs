@@ -73,7 +73,8 @@ pub fn images(
             return;
         }
         for fill in [Fill::Old, Fill::Stale, Fill::Zero] {
-            let image = image(world, &effects, arrived, fill);
+            let mut image = image(world, &effects, arrived, fill);
+            forget_unsynced(&mut image);
             let hash = hash(&image);
             if seen.insert(hash) {
                 found.push((image, hash));
@@ -243,6 +244,30 @@ fn image(world: &World, effects: &[Effect], arrived: &[bool], fill: Fill) -> Wor
         nodes,
         ..world.clone()
     }
+}
+
+/// Files that are never synced come back as they were at some time, or torn, which is not to be told
+/// from empty: each image has one of these, by chance that can be repeated.
+fn forget_unsynced(image: &mut World) {
+    let chance = hash(image);
+    for (inode, kept) in Arc::clone(&image.unsynced).iter() {
+        let choice = mix(chance ^ inode) as usize % (kept.len() + 2);
+        let content = match choice.checked_sub(1) {
+            // As it was last.
+            None => continue,
+            Some(at) => kept.get(at).cloned().unwrap_or_default(),
+        };
+        if image.file(*inode).is_some() {
+            let file = image.file_mut(*inode);
+            *file = FileNode {
+                durable_size: content.len(),
+                durable: content.clone(),
+                visible: content,
+                ..FileNode::default()
+            };
+        }
+    }
+    image.unsynced = Arc::default();
 }
 
 fn is_settled(file: &FileNode) -> bool {

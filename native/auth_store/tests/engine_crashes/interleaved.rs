@@ -196,6 +196,7 @@ type Told = Arc<Mutex<Vec<Event>>>;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Event {
+    Claiming(usize),
     Claimed(usize),
     Acknowledged(usize, usize),
     Fenced(usize, usize),
@@ -252,6 +253,7 @@ fn commits(run: Run, shared: Shared, told: &Told) {
     let me = shared.me;
     let auth = directory(run, shared);
     if run.claims && !(run.unchecked && me == 0) {
+        say(told, Event::Claiming(me));
         match patiently(|| auth.claim(owner(me))) {
             Ok(()) => say(told, Event::Claimed(me)),
             Err(error) => say(told, Event::Failed(error.to_string())),
@@ -438,14 +440,19 @@ fn check(run: Run, setup: &Setup, disk: &SimDisk, told: &[Event]) -> Result<(), 
 }
 
 fn check_owners(run: Run, told: &[Event]) -> Result<(), String> {
-    let mut owner = None;
+    let (mut owner, mut claiming) = (None, Vec::new());
     for event in told {
         match event {
-            Event::Claimed(me) => owner = Some(*me),
+            Event::Claiming(me) => claiming.push(*me),
+            Event::Claimed(me) => {
+                claiming.retain(|other| other != me);
+                owner = Some(*me);
+            }
             Event::Acknowledged(me, n) if run.claims && owner.is_some_and(|owner| owner != *me) => {
                 return Err(format!("{me} wrote {n} after {owner:?} had claimed"));
             }
-            Event::Fenced(me, n) if owner == Some(*me) => {
+            // Who was killed while it claimed may have taken it over, and was not told.
+            Event::Fenced(me, n) if owner == Some(*me) && claiming.is_empty() => {
                 return Err(format!("{me} was refused {n}, and owns the directory"));
             }
             _ => {}

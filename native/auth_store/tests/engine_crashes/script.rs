@@ -52,6 +52,9 @@ impl Setup {
             checkpoint: 150,
             chunk: 128,
             together: 3,
+            held: u64::MAX,
+            // In one order, so that every state is met again.
+            threads: 1,
         }
     }
 

@@ -306,6 +306,9 @@ impl Disk for SimDisk {
         } else {
             bytes.len()
         };
+        if sim.unsynced.contains(&file.inode) {
+            sim.world().remember(file.inode);
+        }
         // Sector by sector, so that a crash can come between any two.
         let mut start = 0;
         while start < len {

@@ -60,6 +60,8 @@ pub struct World {
     pub random: u64,
     /// What a freed journal held: blocks that a new file may show before its data is written.
     pub stale: Arc<Vec<u8>>,
+    /// What a file that is never synced held before its last writes: any of it may be on the medium.
+    pub unsynced: Arc<BTreeMap<Inode, Vec<Vec<u8>>>>,
 }
 
 impl World {
@@ -71,6 +73,7 @@ impl World {
             time: 0,
             random: 0,
             stale: Arc::default(),
+            unsynced: Arc::default(),
         }
     }
 
@@ -157,6 +160,16 @@ impl World {
             *range = range.start.min(at)..range.end.max(stop);
             *when = time;
             at = stop;
+        }
+    }
+
+    /// Keeps what a file that is never synced holds, before it is written to.
+    pub fn remember(&mut self, inode: Inode) {
+        let held = self.file(inode).map(|file| file.visible.clone());
+        let kept = Arc::make_mut(&mut self.unsynced).entry(inode).or_default();
+        kept.extend(held);
+        if kept.len() > 3 {
+            kept.remove(0);
         }
     }
 

@@ -1,0 +1,149 @@
+//! What readers find in the journal: no lock is needed, and no commit of anybody is missed.
+//!
+//! The lock's file says how far the journal is durable. As long as it says what it said when the
+//! memtable was read, the memtable is the truth; else more of the journal is read first.
+
+use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard};
+
+use super::directory::{Directory, Policy};
+use super::disk::Disk;
+use super::journal::{Journal, Mark};
+use super::lock;
+use super::memtable::{Held, Memtable};
+use crate::error::{Error, Result};
+
+/// How often a journal may be replaced while it is read.
+const ATTEMPTS: usize = 16;
+
+impl<D: Disk> Directory<D> {
+    /// What the journal says of a file, if it knows better than the file.
+    pub(super) fn held(&self, name: &str) -> Result<Option<Held>> {
+        Ok(self.current()?.get(name).cloned())
+    }
+
+    /// The memtable as of now.
+    pub(super) fn current(&self) -> Result<RwLockReadGuard<'_, Memtable>> {
+        let memtable = self.read_memtable();
+        if self.policy == Policy::Plain
+            || self.is_peeked()
+            || self.is_current.load(Ordering::Acquire)
+            || memtable.seen == Some(self.mark()?)
+        {
+            return Ok(memtable);
+        }
+        drop(memtable);
+        self.catch_up()?;
+        Ok(self.read_memtable())
+    }
+
+    /// Reads what others have added to the journal, or the one that they have put in its place.
+    pub(super) fn catch_up(&self) -> Result<()> {
+        let mut memtable = self.write_memtable();
+        for _ in 0..ATTEMPTS {
+            let mark = self.mark()?;
+            if memtable.seen == Some(mark) {
+                return Ok(());
+            }
+            if self.read_on(&mut memtable, mark)? || self.read_anew(&mut memtable, mark)? {
+                memtable.seen = Some(mark);
+                return Ok(());
+            }
+        }
+        Err(Error::Busy {
+            path: self.path.clone(),
+            holder: None,
+        })
+    }
+
+    /// Whether the journal leads from where the memtable ends, or else from its beginning, to the mark.
+    fn read_on(&self, memtable: &mut Memtable, mark: Mark) -> Result<bool> {
+        if mark == Mark::default() {
+            return Ok(false);
+        }
+        let known = (memtable.position)
+            .filter(|known| known.epoch.salt == mark.salt && known.end <= mark.end);
+        if known.is_none() {
+            memtable.forget();
+        }
+        let journal = Journal::new(&self.disk, &self.path);
+        let read = journal.load_until(mark, known.as_ref(), &mut |change| memtable.add(change));
+        // Half of it may have been added.
+        let position = read.inspect_err(|_| memtable.forget())?;
+        if position.is_none() {
+            memtable.forget();
+        }
+        memtable.position = position;
+        Ok(position.is_some())
+    }
+
+    /// Takes the journal as it is, unless another one may have taken its place meanwhile.
+    fn read_anew(&self, memtable: &mut Memtable, mark: Mark) -> Result<bool> {
+        memtable.forget();
+        let journal = Journal::new(&self.disk, &self.path);
+        let loaded = journal.load(&mut |change| memtable.add(change));
+        if self.mark()? != mark {
+            memtable.forget();
+            return Ok(false);
+        }
+        let loaded = loaded.inspect_err(|_| memtable.forget())?;
+        memtable.position = loaded.map(|loaded| loaded.position);
+        Ok(true)
+    }
+
+    /// As far as the journal is durable, by the lock's file.
+    fn mark(&self) -> Result<Mark> {
+        Ok(lock::look(&self.disk, &self.path)?
+            .unwrap_or_default()
+            .journal)
+    }
+
+    /// Reads the journal as it is, for who only looks.
+    pub(super) fn peek_into_journal(&self) -> Result<()> {
+        let mut memtable = self.write_memtable();
+        for attempt in 1..=ATTEMPTS {
+            memtable.forget();
+            let journal = Journal::new(&self.disk, &self.path);
+            match journal.load(&mut |change| memtable.add(change)) {
+                // Two commits that are made while it is read look like damage.
+                Err(Error::Corrupt { .. }) if attempt < ATTEMPTS => {}
+                other => {
+                    other.inspect_err(|_| memtable.forget())?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the journal says that there is a file, or that there is none, if it says anything.
+    pub(super) fn journal_says(&self, name: &str) -> Result<Option<bool>> {
+        if self.is_open() && self.policy == Policy::Journaled || self.is_peeked() {
+            return Ok(self.held(name)?.map(|held| held.bytes.is_some()));
+        }
+        let mut said = None;
+        Journal::new(&self.disk, &self.path).load(&mut |change| {
+            if change.name == name {
+                said = Some(change.bytes.is_some());
+            }
+        })?;
+        Ok(said)
+    }
+
+    /// The end of the journal is unknown: it is read again, and settled before the next commit.
+    pub(super) fn forget_journal(&self) {
+        let mut memtable = self.write_memtable();
+        self.is_current.store(false, Ordering::Release);
+        memtable.forget();
+    }
+
+    pub(super) fn read_memtable(&self) -> RwLockReadGuard<'_, Memtable> {
+        self.memtable.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write_memtable(&self) -> RwLockWriteGuard<'_, Memtable> {
+        self.memtable
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
