@@ -6,7 +6,7 @@
 Code.require_file("../test/support/json.ex", __DIR__)
 
 for file <- ~w(support/measure support/peer support/accounts support/slow_flush support/report
-               rows/saves rows/loads rows/key_store rows/scale) do
+               rows/engine rows/saves rows/loads rows/key_store rows/scale) do
   Code.require_file("#{file}.exs", __DIR__)
 end
 
@@ -15,7 +15,9 @@ groups = [
   scale: &Bench.Scale.run/1,
   saves: &Bench.Saves.run/1,
   loads: &Bench.Loads.run/1,
-  store: &Bench.KeyStoreRows.run/1
+  store: &Bench.KeyStoreRows.run/1,
+  # Deletes many files, so nothing comes after it.
+  engine: &Bench.Engine.run/1
 ]
 
 known = Enum.map(groups, fn {name, _} -> Atom.to_string(name) end)

@@ -13,6 +13,9 @@ defmodule Bench.Saves do
     List.flatten([
       native_single(context),
       native_ten(context),
+      stalls(context),
+      nothing(context),
+      many_accounts(context),
       json_single(context),
       pre_keys(context)
     ])
@@ -37,10 +40,10 @@ defmodule Bench.Saves do
     end
 
     [
-      compare.("native save of 1 key", {:at_most, 2.5}),
+      compare.("native save of 1 key", {:at_most, 1.5}),
       if SlowFlush.available?() do
         SlowFlush.with_millisecond(fn ->
-          compare.("native save of 1 key, flush + 1 ms", {:at_most, 1.3})
+          compare.("native save of 1 key, flush + 1 ms", {:at_most, 1.15})
         end)
       else
         []
@@ -55,22 +58,14 @@ defmodule Bench.Saves do
     payload = Accounts.payload("session.etf", Accounts.native_bytes(session))
 
     commit = Measure.times(40, fn -> :ok = NativeFilePersistence.commit_keys(native, changes) end)
-    ten_saves = save_side(NativeFilePersistence, native, session, 100)
+    one_save = save_side(NativeFilePersistence, native, session, 100)
     floor = Peer.floor_side(context.floor, "append", Path.dirname(native), payload, 100)
 
-    # Ten saves are one piece of work here.
-    by_ten = fn side ->
-      fn ->
-        {nanoseconds, count} = side.()
-        {nanoseconds, div(count, 10)}
-      end
-    end
-
     [
-      [by_ten.(ten_saves), commit]
+      [one_save, commit]
       |> Measure.sides(context.rounds)
       |> then(
-        &Report.times("native commit of 10 keys", "10 native saves of 1 key", &1, {:at_most, 0.4})
+        &Report.times("native commit of 10 keys", "native save of 1 key", &1, {:at_most, 1.3})
       )
       |> Report.print(),
       [floor, commit]
@@ -79,6 +74,92 @@ defmodule Bench.Saves do
         &Report.times("native commit of 10 keys", "bare append of 1 key + fdatasync", &1, nil)
       )
       |> Report.print()
+    ]
+  end
+
+  # Ten thousand commits, among them those that write the files out.
+  defp stalls(_context) do
+    native = Accounts.small(NativeFilePersistence, "native")
+    session = Accounts.session()
+
+    times =
+      for n <- 1..10_000 do
+        save = fn ->
+          :ok = NativeFilePersistence.save_keys(native, :session, "#{rem(n, 500)}.0", session)
+        end
+
+        save |> Measure.nanoseconds() |> elem(0)
+      end
+
+    sorted = Enum.sort(times)
+    at = fn share -> Enum.at(sorted, trunc(share * 9_999)) end
+
+    for {work, share, target} <- [{"99th of 100", 0.99, {:at_most, 3}}, {"longest", 1, nil}] do
+      comparison = %{work: at.(share), reference: at.(0.5), ratio: at.(share) / at.(0.5)}
+
+      "native save of 1 key, the #{work} of 10,000"
+      |> Report.times("their median", comparison, target)
+      |> Report.print()
+    end
+  end
+
+  # What is left where nothing is to be written: processes, locks and the way into the NIF.
+  defp nothing(context) do
+    native = Accounts.small(NativeFilePersistence, "native")
+    {:ok, agent} = Agent.start_link(fn -> nil end)
+
+    [
+      Measure.times(2_000, fn -> Agent.get(agent, & &1) end),
+      Measure.times(2_000, fn ->
+        :ok = NativeFilePersistence.delete_keys(native, :session, "0.1")
+      end)
+    ]
+    |> Measure.sides(context.rounds)
+    |> then(
+      &Report.times("native deletion of a missing key", "GenServer.call", &1, {:at_most, 4})
+    )
+    |> Report.print()
+    |> List.wrap()
+  end
+
+  @accounts 64
+
+  defp many_accounts(context) do
+    accounts = for _ <- 1..@accounts, do: Accounts.small(NativeFilePersistence, "native")
+    session = Accounts.session()
+    payload = Accounts.payload("session.etf", Accounts.native_bytes(session))
+    bare = Accounts.path("bare")
+    File.mkdir_p!(bare)
+    count = @accounts * 50
+
+    saves = fn ->
+      {nanoseconds, _} =
+        Measure.nanoseconds(fn ->
+          accounts
+          |> Enum.map(&Task.async(fn -> save_side(NativeFilePersistence, &1, session, 50).() end))
+          |> Task.await_many(:infinity)
+        end)
+
+      {nanoseconds, count}
+    end
+
+    # Of times: how many times as long the bare appends take.
+    %{reference: saves, work: bare, ratio: ratio} =
+      Measure.sides(
+        [saves, Peer.floor_side(context.floor, "many", bare, payload, count)],
+        context.rounds
+      )
+
+    [
+      Report.print(%{
+        work: "native saves of #{@accounts} accounts at once",
+        value: 1.0e9 / saves,
+        unit: "/s",
+        reference: "bare append + fdatasync on #{@accounts} files, ten threads",
+        reference_value: 1.0e9 / bare,
+        ratio: ratio,
+        target: {:at_least, 0.75}
+      })
     ]
   end
 

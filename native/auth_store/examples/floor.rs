@@ -4,6 +4,7 @@
 //! ```text
 //! append DIRECTORY PAYLOAD COUNT    append the bytes of PAYLOAD to one file, fdatasync each
 //! replace DIRECTORY PAYLOAD COUNT   temp file, write, fsync, rename, fsync of the directory
+//! many DIRECTORY PAYLOAD COUNT      append to 64 files in turn from ten threads, fdatasync each
 //! ```
 //!
 //! The answer is the nanoseconds of all COUNT together, or `error TEXT`.
@@ -11,7 +12,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::path::Path;
+use std::thread;
 use std::time::Instant;
+
+/// As many as there are accounts on the other side, and as the VM has threads for files.
+const FILES: usize = 64;
+const THREADS: usize = 10;
 
 /// As many names as the other side of the comparison replaces in turn.
 const NAMES: u64 = 10;
@@ -38,6 +44,7 @@ fn run(line: &str) -> io::Result<u128> {
     match command {
         "append" => append(directory, &payload, count),
         "replace" => replace(directory, &payload, count),
+        "many" => many(directory, &payload, count),
         _ => Err(io::Error::other("no such command")),
     }
 }
@@ -53,6 +60,40 @@ fn append(directory: &Path, payload: &[u8], count: u64) -> io::Result<u128> {
     let taken = start.elapsed().as_nanos();
     fs::remove_file(path)?;
     Ok(taken)
+}
+
+fn many(directory: &Path, payload: &[u8], count: u64) -> io::Result<u128> {
+    let open = |n| {
+        let path = directory.join(format!("floor-{n}.log"));
+        OpenOptions::new().create(true).append(true).open(path)
+    };
+    let mut threads: Vec<Vec<File>> = (0..THREADS).map(|_| Vec::new()).collect();
+    for n in 0..FILES {
+        threads[n % THREADS].push(open(n)?);
+    }
+    let rounds = count / FILES as u64;
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let work = |mut files: Vec<File>| {
+            for _ in 0..rounds {
+                for file in &mut files {
+                    file.write_all(payload)?;
+                    file.sync_data()?;
+                }
+            }
+            Ok(())
+        };
+        let running: Vec<_> = threads
+            .into_iter()
+            .map(|files| scope.spawn(move || work(files)))
+            .collect();
+        running.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("a panic")))
+        })
+    })?;
+    Ok(start.elapsed().as_nanos())
 }
 
 fn replace(directory: &Path, payload: &[u8], count: u64) -> io::Result<u128> {
