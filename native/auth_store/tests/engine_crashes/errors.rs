@@ -167,7 +167,16 @@ impl Run<'_> {
         }
         tally.latched += usize::from(latched);
         let aside = process.disk.world().lookup(AUTH).is_none();
-        if latched || aside {
+        // The process recovers, or ends and another one goes on. Of a plain commit only the process that
+        // made it knows what it wrote.
+        let ends = self.setup.policy == Policy::Journaled && self.plan.at % 2 == 1;
+        if latched && ends {
+            process.auth = self.setup.directory(&process.disk, AUTH);
+            process
+                .auth
+                .open()
+                .map_err(|error| format!("another process: {error}"))?;
+        } else if latched || aside {
             process
                 .auth
                 .recover()
