@@ -5,13 +5,17 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       {:ok, summary} =
         PersistenceMigration.migrate_compat_json_to_native("baileys_auth_info", "auth_native")
 
-  The source is never changed. Everything is written to a staging directory beside the target,
-  synced, and published by one rename: after any failure or crash the target is as it was, and
+  The source is never changed. Everything is written under unfinished names, synced, and published at
+  once: after any failure or crash the target is as it was, or is complete when it is next opened, and
   after success it is complete. Stop the program that uses the source first: messages that it
   receives during the migration would advance sessions that the copy does not see.
 
   Sessions, late messages included, go on where they were. What cannot be read is reported all
   together, file by file, before anything is published.
+
+  A target that exists stays the directory that it is, with its owner, group and mode: it may be the mount
+  point of a volume, a directory of a lower layer of an overlay, or be reached by a link. A store that is
+  running on it has lost it.
 
   ## Options
 
@@ -48,6 +52,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `{:error, {:target_already_contains_native_data, path}}`, or `…_compat_json_data` on the way
       back; `{:error, {:target_not_empty, path}}` when it holds anything else. Both are replaced
       with `overwrite?: true`
+    * `{:error, {:recovery_required, module, path}}`: the target's new content was decided on, and an error
+      came before it was all in place; see `recover/1` of the backend
     * `{:error, {:invalid_migration_target, path, posix}}`: not a directory, or not accessible;
       `:einval` when source and target are the same or one holds the other
     * `{:error, {:not_an_auth_directory, path}}`: the source holds neither credentials nor keys

@@ -9,7 +9,7 @@ use rustler::types::atom::Atom;
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
 use crate::answer::{done, tagged};
-use crate::stores::{forget, format_of, store};
+use crate::stores::{distrust, format_of, store};
 use crate::{error, etf, json};
 
 mod atoms {
@@ -105,10 +105,7 @@ fn store_changes<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'
 fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
     let result = store.open().and_then(|()| store.snapshot(target.as_ref()));
-    // After a failure the target is what it was, and may ask for its recovery.
-    if result.is_ok() {
-        forget(target);
-    }
+    distrust(target);
     Ok(done(env, &store, result))
 }
 

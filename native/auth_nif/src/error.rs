@@ -123,6 +123,8 @@ pub fn posix(error: &std::io::Error) -> &'static str {
         ErrorKind::InvalidInput | ErrorKind::InvalidData => "einval",
         ErrorKind::StorageFull => "enospc",
         ErrorKind::NotADirectory => "enotdir",
+        ErrorKind::DirectoryNotEmpty => "enotempty",
+        ErrorKind::ReadOnlyFilesystem => "erofs",
         ErrorKind::IsADirectory => "eisdir",
         ErrorKind::FileTooLarge => "efbig",
         ErrorKind::Unsupported => "enotsup",

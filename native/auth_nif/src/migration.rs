@@ -13,7 +13,7 @@ use rustler::{Encoder, Env, NifResult, ResourceArc, Term};
 
 use crate::error;
 use crate::json::now_ms;
-use crate::stores::{forget, format_of};
+use crate::stores::{distrust, format_of};
 
 mod atoms {
     rustler::atoms! {
@@ -155,11 +155,11 @@ fn migration_publish<'a>(env: Env<'a>, handle: ResourceArc<MigrationHandle>) -> 
     let Some(running) = handle.take() else {
         return env.error_tuple(atoms::finished());
     };
-    match running.migration.publish() {
-        Ok(summary) => {
-            forget(&running.target);
-            (atom::ok(), summary_term(env, summary)).encode(env)
-        }
+    let published = running.migration.publish();
+    // Also after a failure: what was decided on may be to be completed.
+    distrust(&running.target);
+    match published {
+        Ok(summary) => (atom::ok(), summary_term(env, summary)).encode(env),
         Err(error) => failure(env, &error),
     }
 }

@@ -42,11 +42,15 @@ pub fn store(path: &str, format: Format) -> Arc<Store<RealDisk>> {
     Arc::clone(store)
 }
 
-/// Forgets what was known of a directory that has been replaced.
-pub fn forget(path: &str) {
+/// Takes nothing for known of a directory whose content has been replaced. A claim on it is not forgotten:
+/// whoever had it must not write there.
+pub fn distrust(path: &str) {
     let real = real_path(Path::new(path));
     for format in [Format::Json, Format::Etf] {
-        stores().remove(&(real.clone(), format));
+        let store = stores().get(&(real.clone(), format)).map(Arc::clone);
+        if let Some(store) = store {
+            store.distrust();
+        }
     }
 }
 

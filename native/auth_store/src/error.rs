@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::engine::{self, JOURNAL, Owner};
+use crate::engine::{self, JOURNAL, Owner, PUBLICATION};
 
 /// What is wrong with a file, by what can be done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Error {
 
 fn flaw_of(path: &Path) -> Flaw {
     match path.file_name().and_then(|name| name.to_str()) {
-        Some(JOURNAL) => Flaw::Journal,
+        Some(JOURNAL | PUBLICATION) => Flaw::Journal,
         Some(name) if engine::is_own(name) => Flaw::Bookkeeping,
         _ => Flaw::Content,
     }

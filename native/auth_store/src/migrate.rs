@@ -1,6 +1,6 @@
 //! Moves a whole directory from one format to the other, in steps.
 //!
-//! Everything is written to a staging directory beside the target and published by one rename.
+//! Everything is written under unfinished names, and published at once.
 //! The source is never changed.
 
 use std::collections::HashSet;
@@ -141,7 +141,10 @@ impl<D: Disk + Clone> Migration<D> {
         check_source(&disk, &source)?;
         check_overlap(&disk, &source, target)?;
         check_target(&disk, target, to, options)?;
-        let belongs_to_other = Store::new(disk.clone(), source.clone(), from).belongs_to_other();
+        let store = Store::new(disk.clone(), source.clone(), from);
+        let belongs_to_other = store
+            .finish_publication()
+            .and_then(|()| store.belongs_to_other());
         if belongs_to_other.map_err(MigrationError::Source)? {
             return Err(MigrationError::NotAnAuthDirectory(source));
         }
@@ -407,17 +410,20 @@ fn check_target<D: Disk>(disk: &D, target: &Path, to: Format, options: Options) 
         path: target.to_owned(),
         source,
     };
-    match disk.metadata(target) {
-        Ok(metadata) if metadata.kind == Kind::Directory => (),
-        Ok(_) => return Err(invalid(ErrorKind::NotADirectory.into())),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+    // By way of a link, too; one that leads nowhere is no place to make anything in.
+    match disk.metadata(&target.join(".")) {
+        Ok(_) => (),
+        Err(error) if error.kind() == ErrorKind::NotFound && disk.metadata(target).is_err() => {
+            return Ok(());
+        }
         Err(error) => return Err(invalid(error)),
     }
     let mut is_empty = true;
     let mut holds_auth_state = false;
-    disk.entries(target, &mut |name, _| {
+    disk.entries(target, &mut |name, kind| {
         let name = name.to_string_lossy();
-        if is_bookkeeping(&name) {
+        let is_of_file_system = kind == Kind::Directory && name == "lost+found";
+        if is_bookkeeping(&name) || is_of_file_system {
             return;
         }
         is_empty = false;

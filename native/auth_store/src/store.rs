@@ -79,6 +79,14 @@ impl<D: Disk> Store<D> {
         self.directory.is_open() && self.is_ours.load(Ordering::Acquire)
     }
 
+    /// Takes nothing for known of the directory; see [`Directory::distrust`].
+    pub fn distrust(&self) {
+        self.is_ours.store(false, Ordering::Release);
+        self.forget_manifest();
+        self.forget_sender_keys();
+        self.directory.distrust();
+    }
+
     /// Keeps the directory's lock until this is dropped; see [`Directory::hold`].
     pub fn hold(&self) -> Result<()> {
         self.directory.hold()
@@ -209,10 +217,18 @@ impl<D: Disk> Store<D> {
     /// Refuses a directory of the other backend before anything in it is settled: its journal is not
     /// this one's to complete.
     fn check_owner(&self) -> Result<()> {
-        if !self.is_ours.load(Ordering::Acquire) && self.belongs_to_other()? {
-            return Err(self.other_backend());
+        if !self.is_ours.load(Ordering::Acquire) {
+            self.finish_publication()?;
+            if self.belongs_to_other()? {
+                return Err(self.other_backend());
+            }
         }
         Ok(())
+    }
+
+    /// Completes a publication that was cut short; see [`Directory::finish_publication`].
+    pub fn finish_publication(&self) -> Result<()> {
+        self.directory.finish_publication()
     }
 
     /// Whether the directory has credentials or a manifest of the other backend, and none of this.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use auth_store::Error;
@@ -506,23 +506,31 @@ fn a_snapshot_of_a_plain_directory_survives_writes_in_place() {
 fn staging_publishes_all_or_leaves_nothing() {
     let root = TempDir::new().unwrap();
     let target = root.path().join("deep/target");
-    let staging = Staging::create(RealDisk, &target).unwrap();
+    let mut staging = Staging::create(RealDisk, &target).unwrap();
     staging.write("a", b"1").unwrap();
     assert!(!target.exists());
     drop(staging);
     assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 0);
 
+    let mut inode = None;
     for round in 0..3 {
-        let staging = Staging::create(RealDisk, &target).unwrap();
+        if round > 0 {
+            fs::create_dir_all(target.join("sub/dir")).unwrap();
+            fs::create_dir_all(target.join("key-3/in the way")).unwrap_or_default();
+        }
+        let mut staging = Staging::create(RealDisk, &target).unwrap();
         for key in 0..100 {
             staging
                 .write(&format!("key-{key}"), format!("{round}").as_bytes())
                 .unwrap();
         }
         assert!(staging.write("key-1", b"twice").is_err());
-        fs::create_dir_all(target.join("sub/dir")).unwrap();
         staging.publish(true).unwrap();
         assert_eq!(files(&target).len(), 100);
+        // It stays the directory that it is, for a mount or a shell in it.
+        let now = fs::metadata(&target).unwrap().ino();
+        assert_eq!(*inode.get_or_insert(now), now);
+        assert!(!target.join("sub").exists());
         assert_eq!(
             fs::read(target.join("key-7")).unwrap(),
             format!("{round}").as_bytes()
@@ -536,24 +544,61 @@ fn staging_publishes_all_or_leaves_nothing() {
 }
 
 #[test]
-fn leftovers_beside_a_target_are_swept_and_a_target_moved_aside_comes_back() {
+fn leftovers_beside_a_target_and_in_it_are_swept() {
     let root = TempDir::new().unwrap();
     let target = root.path().join("auth");
-    let aside = root.path().join(".auth.baileys_ex.old-1");
     let staged = root.path().join(".auth.baileys_ex.tmp-1");
     let others = root.path().join(".other.baileys_ex.tmp-1");
-    for path in [&aside, &staged, &others] {
+    for path in [&staged, &others, &target] {
         fs::create_dir(path).unwrap();
         fs::write(path.join("creds"), path.to_str().unwrap()).unwrap();
     }
-    let auth = directory(&target, Policy::Journaled);
-    auth.open().unwrap();
-    assert_eq!(
-        auth.read("creds").unwrap().unwrap(),
-        aside.to_str().unwrap().as_bytes()
-    );
+    fs::write(target.join(".baileys_ex.tmp-1-0"), "unfinished").unwrap();
     sweep_staging(&RealDisk, &target).unwrap();
-    assert!(!staged.exists() && !aside.exists() && others.exists() && target.exists());
+    assert!(!staged.exists() && others.exists() && target.exists());
+    let staging = Staging::create(RealDisk, &target).unwrap();
+    assert!(!target.join(".baileys_ex.tmp-1-0").exists());
+    drop(staging);
+    assert_eq!(files(&target).len(), 1);
+}
+
+#[test]
+fn a_directory_that_is_replaced_keeps_owner_group_and_mode_and_what_is_the_file_system_s() {
+    let root = TempDir::new().unwrap();
+    let target = root.path().join("auth");
+    fs::create_dir(&target).unwrap();
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o2750)).unwrap();
+    let is_root = fs::metadata(root.path()).unwrap().uid() == 0;
+    if is_root {
+        std::os::unix::fs::chown(&target, Some(1000), Some(1001)).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o2750)).unwrap();
+    }
+    fs::create_dir(target.join("lost+found")).unwrap();
+    let before = fs::metadata(&target).unwrap();
+    for link in [false, true] {
+        let path = if link {
+            root.path().join("link")
+        } else {
+            target.clone()
+        };
+        if link {
+            std::os::unix::fs::symlink("auth", &path).unwrap();
+        }
+        let mut staging = Staging::create(RealDisk, &path).unwrap();
+        staging.write("a", b"1").unwrap();
+        staging.publish(link).unwrap();
+        let after = fs::metadata(&target).unwrap();
+        assert_eq!(
+            (after.ino(), after.uid(), after.gid(), after.mode()),
+            (before.ino(), before.uid(), before.gid(), before.mode())
+        );
+        assert!(target.join("lost+found").is_dir());
+        assert_eq!(fs::read(target.join("a")).unwrap(), b"1");
+        if is_root {
+            let file = fs::metadata(target.join("a")).unwrap();
+            assert_eq!((file.uid(), file.gid()), (1000, 1001));
+        }
+    }
 }
 
 #[test]

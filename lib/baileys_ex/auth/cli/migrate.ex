@@ -41,10 +41,12 @@ defmodule BaileysEx.Auth.CLI.Migrate do
       * 0 - TARGET is complete (but for what `--skip-corrupt` left out and names)
       * 1 - the migration failed and TARGET is as it was, or `--verify` found damage in it
       * 2 - wrong usage
-      * 130, 143 - ended by Ctrl-C or by SIGTERM, TARGET is as it was
+      * 130, 143 - ended by Ctrl-C or by SIGTERM
 
-    Ctrl-C, or a kill, at any moment leaves TARGET as it was. What had been written by then lies in a
-    hidden directory beside it, which the next migration to the same TARGET removes.
+    Ctrl-C, a kill or a crash leaves TARGET as it was or, in the last moment, complete: whoever opens it
+    next finishes what is left to do. What had been written by then lies in a
+    hidden directory beside it, or in hidden files in it where it exists; the next migration to the same
+    TARGET removes them. A TARGET that exists keeps owner, group and mode, and may be a mount point.
     """
   end
 

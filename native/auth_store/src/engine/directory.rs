@@ -15,6 +15,8 @@ use super::lock::{Lock, Turn};
 use super::memtable::Memtable;
 use super::names;
 use super::owning::ClaimState;
+use super::publication::{self, Publication};
+use super::record::Change;
 use super::scan::fill;
 use super::stamp::Stamp;
 use crate::error::{Error, Flaw, Result};
@@ -152,8 +154,28 @@ impl<D: Disk> Directory<D> {
         if self.is_open() {
             return Ok(());
         }
-        self.peek_into_journal()?;
+        match publication::load(&self.disk, &self.path)? {
+            Some(publication) => self.peek_into_publication(&publication)?,
+            None => self.peek_into_journal()?,
+        }
         self.status.store(PEEKED, Ordering::Release);
+        Ok(())
+    }
+
+    /// What a publication that was cut short comes to.
+    fn peek_into_publication(&self, publication: &Publication) -> Result<()> {
+        let mut memtable = self.write_memtable();
+        memtable.forget();
+        for (index, name) in publication.files.iter().enumerate() {
+            let path = publication::staged(&self.path, publication.token, index);
+            if let Some(bytes) = read_file(&self.disk, &path)? {
+                let bytes = Some(bytes.as_slice());
+                memtable.add(Change { name, bytes });
+            }
+        }
+        for name in publication.removed.iter().filter_map(|name| name.to_str()) {
+            memtable.add(Change { name, bytes: None });
+        }
         Ok(())
     }
 
@@ -231,8 +253,8 @@ impl<D: Disk> Directory<D> {
         Ok(metadata.map(Stamp::new))
     }
 
-    /// The names of regular files, and of links to some within the directory, as they stream from the directory and in no order. Left out:
-    /// the journal, unfinished files (`*.tmp-*`), and names that are not UTF-8, which no key has;
+    /// The names of regular files, and of links to some within the directory, as they stream from it and
+    /// in no order. Left out: the journal, unfinished files (`*.tmp-*`), and names that are not UTF-8, which no key has;
     /// [`entries`](Self::entries) shows all. A missing directory lists as empty.
     pub fn list(&self, each: &mut dyn FnMut(&str)) -> Result<()> {
         self.entries(&mut |name, kind| match name.to_str() {
@@ -265,6 +287,17 @@ impl<D: Disk> Directory<D> {
             each(name.as_ref().as_ref(), Kind::File);
         }
         Ok(())
+    }
+
+    /// Takes nothing for known of the directory: its content was replaced. A claim stays one, or turns out
+    /// to be lost.
+    pub fn distrust(&self) {
+        let mut writer = self.writer();
+        writer.anchored = None;
+        writer.touched.clear();
+        writer.changes += 1;
+        self.forget_journal();
+        self.status.store(NEW, Ordering::Release);
     }
 
     /// What happened since the last call of this function.

@@ -59,10 +59,22 @@ pub enum SyncPoint {
     StagedFiles,
     /// A staging directory itself.
     StagedNames,
+    /// The record of a publication, before it gets its name.
+    PublicationFile,
+    /// A directory, after such a record got its name: the new content is decided.
+    PublicationName,
+    /// A directory, after the files of its new content got their names.
+    PublishedNames,
+    /// A directory, after unfinished names and what is not in its new content went.
+    PublishedRemovals,
+    /// A directory, after the record of its publication was removed.
+    PublicationOver,
+    /// A directory, after the record got its name again from whoever carries out what another one decided.
+    RepeatedRecord,
+    /// A file of a new content, written again by whoever carries out what another one decided.
+    RepeatedFiles,
     /// The parent of a published directory.
     Published,
-    /// The parent of a target, before leftovers beside it are removed.
-    Swept,
     /// The parent of a directory whose publication failed and was undone.
     Unpublished,
     /// The journal, after an append failed and was undone.

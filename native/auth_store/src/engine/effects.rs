@@ -24,15 +24,6 @@ pub(crate) fn remove_file<D: Disk>(disk: &D, path: &Path) -> io::Result<()> {
     }
 }
 
-pub(crate) fn exchange<D: Disk>(disk: &D, one: &Path, other: &Path) -> io::Result<()> {
-    let inode = disk.metadata(one)?.inode;
-    disk.exchange(one, other)
-        .or_else(|error| match disk.metadata(one) {
-            Ok(now) if now.inode != inode => Ok(()),
-            _ => Err(error),
-        })
-}
-
 fn is_gone<D: Disk>(disk: &D, path: &Path) -> bool {
     disk.metadata(path)
         .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
+use super::disk::{Disk, Kind};
 use crate::error::{Error, Result};
 
 /// The journal of a directory.
@@ -15,6 +15,9 @@ pub const LOCK: &str = ".baileys_ex.lock";
 
 /// Who has claimed a directory: see [`claim`](super::claim).
 pub const OWNER: &str = ".baileys_ex.owner";
+
+/// What is to become of a directory: see [`publication`](super::publication).
+pub const PUBLICATION: &str = ".baileys_ex.publication";
 
 /// Our unfinished files. Short, since a key's file name may itself be 255 bytes.
 pub(crate) const TEMP_PREFIX: &str = ".baileys_ex.tmp-";
@@ -27,12 +30,17 @@ pub(crate) const MAX_NAME: usize = 255;
 
 /// The engine's own files, which belong to one directory and are never copied.
 pub fn is_own(name: &str) -> bool {
-    [JOURNAL, LOCK, OWNER].contains(&name)
+    [JOURNAL, LOCK, OWNER, PUBLICATION].contains(&name)
 }
 
 /// What a directory may hold that has never held anything.
 pub fn is_bookkeeping(name: &str) -> bool {
     [LOCK, OWNER].contains(&name)
+}
+
+/// What a file system has at its root, which may be a directory of ours.
+pub(crate) fn is_of_file_system(name: &OsStr, kind: Kind) -> bool {
+    kind == Kind::Directory && name == "lost+found"
 }
 
 /// Whether an entry can be a key's file: not unfinished, and not the engine's own.

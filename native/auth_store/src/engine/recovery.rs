@@ -7,12 +7,12 @@ use super::directories::sync_name;
 use super::directory::{Directory, Policy, Writer, read_file};
 use super::disk::{Disk, Kind, SyncPoint};
 use super::failure::{At, Outcome};
-use super::journal::{Journal, Loaded, found};
+use super::journal::{Journal, Loaded, Mark, found};
 use super::lock::{self, Turn};
 use super::memtable::{self, Memtable};
 use super::names;
+use super::publication;
 use super::record::{Change, Version};
-use super::staging::restore;
 use crate::error::Result;
 
 impl<D: Disk> Directory<D> {
@@ -20,6 +20,7 @@ impl<D: Disk> Directory<D> {
     /// durable, whatever happened before.
     pub(super) fn settle(&self, writer: &mut Writer) -> Outcome<()> {
         let started = Instant::now();
+        self.complete_publication(writer)?;
         let mut memtable = Memtable::default();
         let journal = Journal::new(&self.disk, &self.path);
         let loaded = journal.load(&mut |change| memtable.add(change))?;
@@ -35,10 +36,6 @@ impl<D: Disk> Directory<D> {
                 true
             }
         };
-        if !exists && restore(&self.disk, &self.path)? {
-            self.take_lock(writer)?;
-            return self.settle(writer);
-        }
         writer.anchored = None;
         if exists {
             sync_name(&self.disk, &self.path, SyncPoint::FoundName)?;
@@ -54,6 +51,31 @@ impl<D: Disk> Directory<D> {
             Policy::Plain => self.settle_plain(writer, found),
             Policy::Journaled => self.settle_journaled(writer, found),
         }
+    }
+
+    /// Gives the directory the content that somebody decided on and did not live to finish. What its journal
+    /// says, if it is there yet, is of the content before.
+    fn complete_publication(&self, writer: &mut Writer) -> Outcome<()> {
+        if !publication::is_pending(&self.disk, &self.path)? {
+            return Ok(());
+        }
+        self.take_lock(writer)?;
+        self.require_lock()?;
+        self.forget_journal();
+        writer.touched.clear();
+        publication::complete(&self.disk, &self.path)?;
+        let turn = writer.turn.unwrap_or_default();
+        let journal = Mark::default();
+        self.tell(writer, Turn { journal, ..turn })
+    }
+
+    /// Completes a publication that was cut short, before anything is known of the directory: whose it is may
+    /// be about to change.
+    pub fn finish_publication(&self) -> Result<()> {
+        if publication::is_pending(&self.disk, &self.path)? {
+            self.exclusive(|writer| self.complete_publication(writer))?;
+        }
+        Ok(())
     }
 
     /// The files are completed, and the journal is gone.
@@ -98,6 +120,12 @@ impl<D: Disk> Directory<D> {
         };
         found.memtable.seen = Some(told.journal);
         let Some(loaded) = &found.loaded else {
+            if self.is_locked() && told.journal != Mark::default() {
+                // Others may remember what a journal said that went with what it belonged to.
+                let journal = Mark::default();
+                found.memtable.seen = Some(journal);
+                self.tell(writer, Turn { journal, ..told })?;
+            }
             self.go_on_with(writer, found.memtable);
             return Ok(());
         };

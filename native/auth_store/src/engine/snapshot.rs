@@ -29,13 +29,14 @@ impl<D: Disk> Directory<D> {
             // Links share what was written long ago: only a checkpoint knows it to be durable.
             self.checkpoint_locked(writer)?;
             sweep(&self.disk, target)?;
-            let staging = Staging::with_limits(self.disk.clone(), target, self.limits)?;
-            self.copy_into(&staging)?;
+            let mut staging = Staging::with_limits(self.disk.clone(), target, self.limits)?;
+            staging.refuse_occupied(replace)?;
+            self.copy_into(&mut staging)?;
             Ok(staging.publish(replace)?)
         })
     }
 
-    fn copy_into(&self, staging: &Staging<D>) -> Result<()> {
+    fn copy_into(&self, staging: &mut Staging<D>) -> Result<()> {
         let mut problem: Option<Error> = None;
         self.disk
             .entries(&self.path, &mut |name, kind| {

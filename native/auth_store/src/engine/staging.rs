@@ -1,173 +1,235 @@
-//! Whole directories: written beside their target, synced once, published by one rename.
+//! Whole directories: written under unfinished names, synced once, published at once.
+//!
+//! A target that does not exist is made beside its place and renamed to it. One that exists stays the
+//! directory that it is and gets a new content: see [`publication`].
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directories::{make_directories, remove_tree};
+use super::directories::{make_directories, remove_tree, sync_name};
 use super::directory::read_file;
 use super::disk::{Disk, Kind, SyncPoint};
 use super::effects;
 use super::failure::At;
-use super::journal::found;
+use super::journal::{Mark, found};
 use super::limits::Limits;
-use super::lock::Lock;
+use super::lock::{Lock, Turn};
 use super::names::{self, parent};
+use super::publication::{self, Publication, Undecided};
 use super::temp::write_all;
 use crate::error::{Error, Result};
 
-/// `.<target>` + this + random digits: a directory that is being made, or one that was replaced.
+/// `.<target>` + this + random digits: a directory that is being made.
 const STAGING: &str = ".baileys_ex.tmp-";
 /// The digits behind it.
 const TOKEN: usize = 16;
-/// Likewise, where names cannot be exchanged: the old target, moved aside for a moment.
-const ASIDE: &str = ".baileys_ex.old-";
 
 /// A directory in the making. Dropped without [`publish`](Self::publish), it leaves nothing.
 ///
-/// It holds two locks as long as it lives: one on itself, so that nobody sweeps it, and that of the target
-/// where that exists. Where the file system can be synced as a whole, one
-/// descriptor is held as long as this lives: only one opened before the first write is told of
-/// every write that failed.
+/// It holds a lock as long as it lives: that of the target where it exists, else one on itself, so that
+/// nobody sweeps it. Where the file system can be synced as a whole, one descriptor is held as long: only
+/// one opened before the first write is told of every write that failed.
 pub struct Staging<D: Disk> {
     disk: D,
-    path: PathBuf,
     target: PathBuf,
+    place: Place,
     filesystem: Option<D::File>,
     together: usize,
     lock: Lock<D>,
-    target_lock: Option<Lock<D>>,
-    /// Leaves what there is to a later [`sweep`].
+    /// The names of the files, each with its number.
+    files: BTreeMap<String, usize>,
+    /// Leaves what there is to whoever opens or sweeps it.
     abandoned: bool,
 }
 
+/// Where the files are until they are published.
+enum Place {
+    /// In a directory beside the target, which does not exist.
+    Beside(PathBuf),
+    /// In the target, under unfinished names with this in them.
+    Inside(u64),
+}
+
 impl<D: Disk> Staging<D> {
-    /// Makes an empty directory beside `target`, and missing parents of both.
+    /// Prepares a directory for `target`, and missing parents of it.
     pub fn create(disk: D, target: &Path) -> Result<Self> {
         Self::with_limits(disk, target, Limits::default())
     }
 
     pub fn with_limits(disk: D, target: &Path, limits: Limits) -> Result<Self> {
         let token = disk.random().at(target)?;
-        let path = beside(target, STAGING, token)?;
-        make_directories(&disk, parent(target)).map_err(|failure| failure.error)?;
-        let target_lock = Lock::take(&disk, target)?;
-        disk.create_directory(&path).at(&path)?;
-        let lock = lock_new(&disk, &path)?;
+        let (place, lock) = if is_directory(&disk, target)? {
+            (Place::Inside(token), enter(&disk, target)?)
+        } else {
+            let path = beside(target, token)?;
+            make_directories(&disk, parent(target)).map_err(|failure| failure.error)?;
+            disk.create_directory(&path).at(&path)?;
+            let lock = lock_new(&disk, &path)?;
+            (Place::Beside(path), lock)
+        };
         let mut staging = Staging {
             disk,
-            path,
             target: target.to_owned(),
+            place,
             filesystem: None,
             together: limits.together,
             lock,
-            target_lock,
+            files: BTreeMap::new(),
             abandoned: false,
         };
-        staging.filesystem = staging.disk.filesystem(&staging.path).at(&staging.path)?;
+        let path = staging.path().to_owned();
+        staging.filesystem = staging.disk.filesystem(&path).at(&path)?;
         Ok(staging)
     }
 
-    /// Where the files are until they are published.
+    /// The directory that the files are in until they are published.
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.place {
+            Place::Beside(path) => path,
+            Place::Inside(_) => &self.target,
+        }
+    }
+
+    fn path_of(&self, name: &str, index: usize) -> PathBuf {
+        match &self.place {
+            Place::Beside(path) => path.join(name),
+            Place::Inside(token) => publication::staged(&self.target, *token, index),
+        }
+    }
+
+    /// A path for a new file of this name.
+    fn add(&mut self, name: &str) -> Result<PathBuf> {
+        names::check(name)?;
+        let index = self.files.len();
+        if self.files.contains_key(name) {
+            let path = self.target.join(name);
+            return Err(Error::io(&path, io::ErrorKind::AlreadyExists.into()));
+        }
+        self.files.insert(name.to_owned(), index);
+        Ok(self.path_of(name, index))
     }
 
     /// Writes one file; durable with [`publish`](Self::publish). A name can be used once.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        names::check(name)?;
-        let path = self.path.join(name);
-        let file = self.disk.create(&path).at(&path)?;
-        write_all(&self.disk, &file, bytes, 0).at(&path)
+    pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.add(name)?;
+        self.create_file(&path, bytes)
+    }
+
+    fn create_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let file = self.disk.create(path).at(path)?;
+        write_all(&self.disk, &file, bytes, 0).at(path)
     }
 
     /// Takes over a file that is only ever replaced, never written in place: by a hard link where
     /// the file system allows.
-    pub fn link_or_copy(&self, from: &Path, name: &str) -> Result<()> {
-        names::check(name)?;
-        match self.disk.link(from, &self.path.join(name)) {
+    pub fn link_or_copy(&mut self, from: &Path, name: &str) -> Result<()> {
+        let path = self.add(name)?;
+        match self.disk.link(from, &path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::io(from, error)),
             // Another file system, one without links, or too many of them: EXDEV, EPERM, EMLINK.
-            Err(_) => self.copy(from, name),
+            Err(_) => self.copy_to(from, &path),
         }
     }
 
     /// Takes over a file by copying it.
-    pub fn copy(&self, from: &Path, name: &str) -> Result<()> {
+    pub fn copy(&mut self, from: &Path, name: &str) -> Result<()> {
+        let path = self.add(name)?;
+        self.copy_to(from, &path)
+    }
+
+    fn copy_to(&self, from: &Path, path: &Path) -> Result<()> {
         let bytes = read_file(&self.disk, from)?
             .ok_or_else(|| Error::io(from, io::ErrorKind::NotFound.into()))?;
-        self.write(name, &bytes)
+        self.create_file(path, &bytes)
     }
 
-    /// Syncs everything and gives it the name of the target, which must not exist, or be an empty
-    /// directory; with `replace` it may be any directory, and is removed.
+    /// Syncs everything and makes it the content of the target, which must not exist, or be an empty
+    /// directory; with `replace` it may be any directory, and what it held is removed.
     ///
     /// After an error the target is what it was. Only if the sync of the very last step fails, a
-    /// crash soon after may bring up the new directory, whole.
-    pub fn publish(mut self, replace: bool) -> Result<()> {
+    /// crash soon after may bring up the new directory, whole. [`Error::RecoveryRequired`] says that the
+    /// new content was decided on, and that the next open completes it.
+    pub fn publish(self, replace: bool) -> Result<()> {
         self.sync()?;
         if !self.lock.still_leads_here()? {
-            return Err(busy(&self.path));
+            return Err(busy(self.path()));
         }
-        match effects::rename(&self.disk, &self.path, &self.target) {
-            Ok(()) => self.settle(|this| effects::rename(&this.disk, &this.target, &this.path)),
-            Err(error) if is_occupied(&error) => {
-                self.lock_target()?;
-                if replace || self.target_is_bare()? {
-                    self.take_the_place()
-                } else {
-                    Err(Error::io(&self.target, error))
-                }
-            }
-            Err(error) => Err(Error::io(&self.target, error)),
+        match self.place {
+            Place::Beside(_) => self.take_the_name(),
+            Place::Inside(token) => self.take_over(token, replace),
         }
     }
 
-    /// A target that was made, or replaced, since this was begun is another one.
-    fn lock_target(&mut self) -> Result<()> {
-        if let Some(lock) = &self.target_lock
-            && lock.still_leads_here()?
-        {
+    fn take_the_name(self) -> Result<()> {
+        let path = self.path().to_owned();
+        effects::rename(&self.disk, &path, &self.target).at(&self.target)?;
+        self.settle(|this| effects::rename(&this.disk, &this.target, &path))
+    }
+
+    /// Refuses a target that holds something, unless it is to be replaced.
+    pub fn refuse_occupied(&self, replace: bool) -> Result<()> {
+        if replace || matches!(self.place, Place::Beside(_)) || is_bare(&self.disk, &self.target)? {
             return Ok(());
         }
-        self.target_lock = Lock::take(&self.disk, &self.target)?;
-        match self.target_lock {
-            Some(_) => Ok(()),
-            None => Err(busy(&self.target)),
-        }
+        let occupied = io::ErrorKind::DirectoryNotEmpty.into();
+        Err(Error::io(&self.target, occupied))
     }
 
-    fn target_is_bare(&self) -> Result<bool> {
-        let mut is_bare = true;
-        self.disk
-            .entries(&self.target, &mut |name, _| {
-                is_bare &= name.to_str().is_some_and(names::is_bookkeeping);
+    /// Gives the target its new content. Whoever remembers what it held is told by its turn.
+    fn take_over(mut self, token: u64, replace: bool) -> Result<()> {
+        self.refuse_occupied(replace)?;
+        let mut files: Vec<_> = self.files.iter().collect();
+        files.sort_unstable_by_key(|(_, index)| **index);
+        let files: Vec<String> = files.into_iter().map(|(name, _)| name.clone()).collect();
+        let publication = Publication {
+            token,
+            removed: publication::all_but(&self.disk, &self.target, &files)?,
+            files,
+        };
+        let who = self.disk.random().at(&self.target)?;
+        let turn = self.lock.turn()?.begun(who);
+        self.lock.begin_turn(turn)?;
+        match publication::decide(&self.disk, &self.target, &publication) {
+            Ok(()) => self.abandoned = true,
+            Err(Undecided::Old(error)) => {
+                self.lock.tell(turn.ended())?;
+                return Err(error);
+            }
+            Err(Undecided::Unknown(error)) => {
+                self.abandoned = true;
+                return Err(error);
+            }
+        }
+        // Under way until it is done: whoever comes next completes it.
+        let done = publication::carry_out(&self.disk, &self.target, &publication);
+        done.map_err(|failure| failure.error)
+            // There is no journal any more. Only now: who looked for one before it was gone looks again.
+            .and_then(|()| {
+                self.lock.tell(Turn {
+                    journal: Mark::default(),
+                    ..turn.ended()
+                })
             })
-            .at(&self.target)?;
-        Ok(is_bare)
+            .map_err(|_| Error::RecoveryRequired {
+                path: self.target.clone(),
+            })
     }
 
     /// Removes what was written.
     pub fn abort(self) {}
 
     fn sync(&self) -> Result<()> {
-        let mut files = Vec::new();
-        self.disk
-            .entries(&self.path, &mut |name, _| {
-                if !name.to_str().is_some_and(names::is_own) {
-                    files.push(name.to_owned());
-                }
-            })
-            .at(&self.path)?;
         match &self.filesystem {
-            Some(filesystem) if files.len() >= self.together => self
+            Some(filesystem) if self.files.len() >= self.together => self
                 .disk
                 .sync_filesystem(filesystem, SyncPoint::StagedFiles)
-                .at(&self.path)?,
+                .at(self.path())?,
             _ => {
-                for name in files {
-                    let path = self.path.join(name);
+                for (name, index) in &self.files {
+                    let path = self.path_of(name, *index);
                     let file = self.disk.open_read(&path).at(&path)?;
                     self.disk
                         .sync_file(&file, SyncPoint::StagedFiles)
@@ -176,12 +238,11 @@ impl<D: Disk> Staging<D> {
             }
         }
         self.disk
-            .sync_directory(&self.path, SyncPoint::StagedNames)
-            .at(&self.path)
+            .sync_directory(self.path(), SyncPoint::StagedNames)
+            .at(self.path())
     }
 
-    /// Makes the new name of the target durable, or undoes it. What ends up under the name of the
-    /// staging directory is removed.
+    /// Makes the new name of the target durable, or undoes it.
     fn settle(mut self, undo: impl FnOnce(&Self) -> io::Result<()>) -> Result<()> {
         let parent = parent(&self.target);
         let Err(error) = self.disk.sync_directory(parent, SyncPoint::Published) else {
@@ -191,63 +252,80 @@ impl<D: Disk> Staging<D> {
             undo(&self).and_then(|()| self.disk.sync_directory(parent, SyncPoint::Unpublished));
         let error = Error::io(parent, error);
         if undone.is_err() {
-            // A crash may bring up either directory at the target: nothing may be removed.
+            // A crash may bring up the directory at the target: nothing may be removed.
             self.abandoned = true;
         }
         Err(error)
-    }
-
-    /// Publishes where the target is a directory that is not empty.
-    fn take_the_place(self) -> Result<()> {
-        match effects::exchange(&self.disk, &self.path, &self.target) {
-            Ok(()) => self.settle(|this| effects::exchange(&this.disk, &this.path, &this.target)),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.step_aside(),
-            Err(error) => Err(Error::io(&self.target, error)),
-        }
-    }
-
-    /// For file systems that cannot exchange: two renames. Between them the target has no name;
-    /// after a crash there, [`restore`] brings the old one back.
-    fn step_aside(self) -> Result<()> {
-        let token = self.disk.random().at(&self.target)?;
-        let aside = beside(&self.target, ASIDE, token)?;
-        effects::rename(&self.disk, &self.target, &aside).at(&self.target)?;
-        if let Err(error) = effects::rename(&self.disk, &self.path, &self.target) {
-            // If this fails too, the next open of the target repeats it.
-            let _ = effects::rename(&self.disk, &aside, &self.target);
-            return Err(Error::io(&self.target, error));
-        }
-        let disk = self.disk.clone();
-        self.settle(|this| {
-            effects::rename(&this.disk, &this.target, &this.path)?;
-            effects::rename(&this.disk, &aside, &this.target)
-        })?;
-        remove_tree(&disk, &aside);
-        Ok(())
     }
 }
 
 impl<D: Disk> Drop for Staging<D> {
     fn drop(&mut self) {
-        if !self.abandoned {
-            remove_tree(&self.disk, &self.path);
+        if self.abandoned {
+            return;
+        }
+        match &self.place {
+            Place::Beside(path) => remove_tree(&self.disk, path),
+            Place::Inside(_) => {
+                for (name, index) in &self.files {
+                    // What stays is swept when the directory is next opened.
+                    let _ = self.disk.remove_file(&self.path_of(name, *index));
+                }
+            }
         }
     }
 }
 
-/// Removes what crashes left beside `target`: directories that were never published, and replaced
-/// ones that were not yet removed. What is locked belongs to somebody who is alive, and stays.
-pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
-    restore(disk, target)?;
-    let mut leftovers = siblings(disk, target, STAGING)?;
-    leftovers.extend(siblings(disk, target, ASIDE)?);
-    if leftovers.is_empty() {
-        return Ok(());
-    }
-    // A leftover may hold the only durable copy of the target, until the exchange is durable.
-    let parent = parent(target);
-    disk.sync_directory(parent, SyncPoint::Swept).at(parent)?;
+/// Locks a target that exists, and settles what somebody did not live to finish there.
+fn enter<D: Disk>(disk: &D, target: &Path) -> Result<Lock<D>> {
+    let lock = Lock::take(disk, target)?.ok_or_else(|| busy(target))?;
+    sync_name(disk, target, SyncPoint::MadeAncestor).map_err(|failure| failure.error)?;
+    publication::complete(disk, target).map_err(|failure| failure.error)?;
+    let mut leftovers = Vec::new();
+    disk.entries(target, &mut |name, kind| {
+        if kind == Kind::File && names::is_own_temp(name) {
+            leftovers.push(target.join(name));
+        }
+    })
+    .at(target)?;
     for path in leftovers {
+        // They are never read, so one that stays does no harm.
+        let _ = disk.remove_file(&path);
+    }
+    Ok(lock)
+}
+
+/// Whether there is a directory, perhaps by way of a link. Anything else is in the way.
+fn is_directory<D: Disk>(disk: &D, target: &Path) -> Result<bool> {
+    match found(disk.metadata(target))
+        .at(target)?
+        .map(|found| found.kind)
+    {
+        None => Ok(false),
+        Some(Kind::Directory) => Ok(true),
+        Some(Kind::Symlink) => disk.metadata(&target.join(".")).at(target).map(|_| true),
+        Some(Kind::File | Kind::Other) => {
+            Err(Error::io(target, io::ErrorKind::NotADirectory.into()))
+        }
+    }
+}
+
+/// Whether a directory holds nothing but what it may that has never held anything.
+fn is_bare<D: Disk>(disk: &D, target: &Path) -> Result<bool> {
+    let mut is_bare = true;
+    disk.entries(target, &mut |name, kind| {
+        is_bare &= names::is_own_temp(name)
+            || names::is_of_file_system(name, kind)
+            || name.to_str().is_some_and(names::is_bookkeeping);
+    })
+    .at(target)?;
+    Ok(is_bare)
+}
+
+/// Removes what crashes left beside `target`: directories that were never published. What is locked belongs
+/// to somebody who is alive, and stays.
+pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
+    for path in siblings(disk, target)? {
         if let Ok(Some(_lock)) = Lock::take(disk, &path) {
             remove_tree(disk, &path);
         }
@@ -255,27 +333,9 @@ pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Brings back a target that was moved aside and whose successor never got its name.
-/// Says whether there was one. A crash may undo it, and then it is done again.
-pub(crate) fn restore<D: Disk>(disk: &D, target: &Path) -> Result<bool> {
-    if found(disk.metadata(target)).at(target)?.is_some() {
-        return Ok(false);
-    }
-    match siblings(disk, target, ASIDE)?.first() {
-        None => Ok(false),
-        Some(aside) => {
-            // Whoever moved it may be alive, and about to give the target its successor.
-            let _lock = Lock::take(disk, aside)?;
-            effects::rename(disk, aside, target)
-                .at(target)
-                .map(|()| true)
-        }
-    }
-}
-
 /// Directories beside `target` that are named after it.
-fn siblings<D: Disk>(disk: &D, target: &Path, mark: &str) -> Result<Vec<PathBuf>> {
-    let Some(prefix) = prefix(target, mark) else {
+fn siblings<D: Disk>(disk: &D, target: &Path) -> Result<Vec<PathBuf>> {
+    let Some(prefix) = prefix(target) else {
         return Ok(Vec::new());
     };
     let parent = parent(target);
@@ -290,7 +350,7 @@ fn siblings<D: Disk>(disk: &D, target: &Path, mark: &str) -> Result<Vec<PathBuf>
     });
     match listed {
         Ok(()) => Ok(found_ones),
-        // Where nothing can be listed, nothing was moved aside by us.
+        // Where nothing can be listed, nothing was left by us.
         Err(error)
             if matches!(
                 error.kind(),
@@ -328,29 +388,22 @@ fn busy(path: &Path) -> Error {
     }
 }
 
-fn is_occupied(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
-    )
-}
-
-fn prefix(target: &Path, mark: &str) -> Option<OsString> {
+fn prefix(target: &Path) -> Option<OsString> {
     let target = target.file_name()?;
     let mut name = OsString::from(".");
     // A name may have 255 bytes: of a longer one a checksum stands for it.
-    if target.len() + 1 + mark.len() + TOKEN > names::MAX_NAME {
+    if target.len() + 1 + STAGING.len() + TOKEN > names::MAX_NAME {
         let checksum = crc32c::crc32c(target.as_encoded_bytes());
         name.push(format!("{checksum:08x}-{:03}", target.len()));
     } else {
         name.push(target);
     }
-    name.push(mark);
+    name.push(STAGING);
     Some(name)
 }
 
-fn beside(target: &Path, mark: &str, token: u64) -> Result<PathBuf> {
-    let mut name = prefix(target, mark).ok_or_else(|| Error::InvalidTerm {
+fn beside(target: &Path, token: u64) -> Result<PathBuf> {
+    let mut name = prefix(target).ok_or_else(|| Error::InvalidTerm {
         member: String::new(),
         problem: "the target has no name of its own".to_owned(),
     })?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use auth_store::Error;
-use auth_store::engine::{Change, JOURNAL, Policy, SyncPoint, sweep_staging};
+use auth_store::engine::{Change, JOURNAL, PUBLICATION, Policy, SyncPoint, sweep_staging};
 use rustix::io::Errno;
 
 use crate::explorer::{Expect, Explorer};
@@ -115,16 +115,17 @@ impl Run<'_> {
         process.disk.sim().plan = Some(self.plan);
         let mut failed = process.auth.open().is_err();
         if failed {
-            self.after_failure(&mut process, explorer, tally)?;
+            self.after_failure(&mut process, explorer, tally, false)?;
         }
         for step in self.script {
             match process.run(step) {
                 Ok(()) => {}
                 Err(error) if failed => return Err(format!("{step:?} still fails: {error}")),
-                Err(_) => {
+                Err(error) => {
                     failed = true;
                     tally.failures += 1;
-                    self.after_failure(&mut process, explorer, tally)
+                    let asks = matches!(error, Error::RecoveryRequired { .. });
+                    self.after_failure(&mut process, explorer, tally, asks)
                         .map_err(|problem| format!("{step:?}: {problem}"))?;
                 }
             }
@@ -147,6 +148,7 @@ impl Run<'_> {
         process: &mut Process,
         explorer: &mut Explorer,
         tally: &mut Tally,
+        asks: bool,
     ) -> Check {
         no_descriptors(process)?;
         let failed = {
@@ -166,7 +168,6 @@ impl Run<'_> {
             return Err(format!("a failed sync ({at:?}) does not latch"));
         }
         tally.latched += usize::from(latched);
-        let aside = process.disk.world().lookup(AUTH).is_none();
         // The process recovers, or ends and another one goes on. Of a plain commit only the process that
         // made it knows what it wrote.
         let ends = self.setup.policy == Policy::Journaled && self.plan.at % 2 == 1;
@@ -176,7 +177,8 @@ impl Run<'_> {
                 .auth
                 .open()
                 .map_err(|error| format!("another process: {error}"))?;
-        } else if latched || aside {
+        } else if latched || asks {
+            // Also what was decided and not carried out.
             process
                 .auth
                 .recover()
@@ -207,10 +209,9 @@ impl Run<'_> {
         let removal = matches!(call, "unlink" | "rmdir" | "readdir" | "open");
         // Where a publication can be neither finished nor undone, nothing may be removed.
         let unknown = match at {
-            Some(SyncPoint::Unpublished | SyncPoint::Swept) => true,
+            Some(SyncPoint::Unpublished) => true,
             Some(SyncPoint::Published) => self.plan.for_good,
-            // The old directory is aside, and the next open brings it back.
-            _ => self.plan.for_good && call == "rename" && !self.setup.capable,
+            _ => is_decided(process),
         };
         if undone || removal || unknown {
             return Ok(());
@@ -220,7 +221,7 @@ impl Run<'_> {
             let dir = world.lookup(path).and_then(|inode| world.dir(inode));
             let names = dir.map(|dir| dir.visible.keys()).into_iter().flatten();
             for name in names {
-                if name.contains(".baileys_ex.tmp-") || name.contains(".baileys_ex.old-") {
+                if name.contains(".baileys_ex.tmp-") {
                     return Err(format!("{call} {at:?} failed and leaves {path}/{name}"));
                 }
             }
@@ -266,6 +267,14 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether one of the directories has a publication that was not carried out.
+fn is_decided(process: &Process) -> bool {
+    let world = process.disk.world();
+    [AUTH, COPY]
+        .iter()
+        .any(|path| world.lookup(&format!("{path}/{PUBLICATION}")).is_some())
 }
 
 fn no_descriptors(process: &Process) -> Check {
@@ -318,7 +327,12 @@ fn must_latch(at: SyncPoint, policy: Policy) -> bool {
             | SyncPoint::StagedNames
             | SyncPoint::Published
             | SyncPoint::Unpublished
-            | SyncPoint::Swept
+            | SyncPoint::PublicationFile
+            | SyncPoint::PublicationName
+            | SyncPoint::PublishedNames
+            | SyncPoint::PublishedRemovals
+            | SyncPoint::RepeatedFiles
+            | SyncPoint::PublicationOver
             | SyncPoint::MadeDirectory
             | SyncPoint::MadeAncestor
     )

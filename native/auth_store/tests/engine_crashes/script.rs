@@ -164,7 +164,8 @@ impl Process {
             .collect();
         self.start(state.clone());
         sweep_staging(&self.disk, Path::new(AUTH))?;
-        let staging = Staging::with_limits(self.disk.clone(), Path::new(AUTH), Setup::limits())?;
+        let mut staging =
+            Staging::with_limits(self.disk.clone(), Path::new(AUTH), Setup::limits())?;
         for (name, bytes) in &state {
             staging.write(name, bytes)?;
         }
@@ -281,6 +282,13 @@ pub fn chosen() -> Vec<Vec<Step>> {
             Replace(vec![("a", 10), ("b", 10), ("c", 50)]),
             put("b", 40),
             Restart,
+        ],
+        // A record that came back would remove what was saved since.
+        vec![
+            Commit(vec![("a", Some(20)), ("b", Some(40))]),
+            Replace(vec![("a", 30)]),
+            put("b", 7),
+            put("a", 3),
         ],
     ]
 }

@@ -184,6 +184,11 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
     error in OperationError -> error.reason
   end
 
+  # What the killed one was writing is removed by whoever comes next.
+  defp names(path) do
+    for(name <- File.ls!(path), not String.contains?(name, ".tmp-"), do: name) |> Enum.sort()
+  end
+
   defp eventually(fun, tries \\ 100) do
     fun.() ||
       if tries > 0 do

@@ -1,0 +1,185 @@
+defmodule BaileysEx.Hostile.VolumesTest do
+  # Targets that are mount points, lie on a lower layer, or are reached by a link: they stay the directory
+  # that they are. What a crash leaves on the way is visited by the crash explorer of the engine.
+  use ExUnit.Case, async: true
+
+  import BaileysEx.Auth.TempDir
+
+  alias BaileysEx.Auth.{FilePersistence, Fixtures, KeyStore, NativeFilePersistence}
+  alias BaileysEx.Auth.{NotOwnerError, PersistenceMigration, State}
+  alias BaileysEx.Test.Terminal
+
+  @ebin Path.dirname(to_string(:code.which(BaileysEx.Auth.CLI)))
+
+  mounts? = fn script ->
+    probe =
+      Path.join(System.tmp_dir!(), "baileys_ex_auth_mount_#{System.unique_integer([:positive])}")
+
+    File.mkdir_p!(probe)
+
+    try do
+      match?(
+        {_, 0},
+        System.cmd("unshare", ["-m", "sh", "-ec", script, "sh", probe], stderr_to_stdout: true)
+      )
+    rescue
+      _no_unshare -> false
+    after
+      File.rmdir(probe)
+    end
+  end
+
+  @unless_mounts if mounts?.("mount -t tmpfs none $1"),
+                   do: false,
+                   else: "this machine lets nobody mount here"
+  @overlay "mount -t tmpfs none $1; cd $1; mkdir l u w m; " <>
+             "mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m"
+  @unless_overlay if mounts?.(@overlay), do: false, else: "this machine has no overlayfs"
+
+  setup :setup_temp_dir
+
+  setup %{tmp: tmp} do
+    {:ok, source: Fixtures.copy!(:baileys, tmp), target: Path.join(tmp, "target")}
+  end
+
+  describe "a mount point" do
+    @describetag skip: @unless_mounts
+
+    test "is the target of a migration and of a snapshot, empty or not", context do
+      %{source: source, target: target, tmp: tmp} = context
+      File.mkdir!(target)
+      copy = Path.join(tmp, "copy")
+      File.mkdir!(copy)
+
+      script = """
+      mount -t tmpfs none #{target}; mount -t tmpfs none #{copy}
+      mkdir #{target}/lost+found; chown 1000:1001 #{target}; chmod 2750 #{target}
+      stat -c 'before %i %u:%g %a' #{target}
+      #{main(["migrate", source, target, "--verify"])}
+      #{main(["snapshot", target, copy])}
+      #{main(["verify", copy])}
+      #{main(["migrate", source, target, "--overwrite", "--verify"])}
+      stat -c 'after %i %u:%g %a' #{target}
+      ls -A #{target} | grep -v etf
+      mount | grep -c ' #{target} '
+      """
+
+      {shown, "", 0} = Terminal.run("unshare -m sh -ec #{Terminal.quoted(script)}")
+      assert [[_, before]] = Regex.scan(~r/^before (.*)$/m, shown)
+      assert [[_, ^before]] = Regex.scan(~r/^after (.*)$/m, shown)
+      assert before =~ "1000:1001 2750"
+      assert length(Regex.scan(~r/and verified/, shown)) == 2
+      assert shown =~ "credentials and 98 keys can be read"
+      assert String.ends_with?(shown, ".baileys_ex.lock\nlost+found\n1\n")
+    end
+
+    test "that somebody else's files are in is refused before the work", context do
+      %{source: source, target: target} = context
+      File.mkdir!(target)
+
+      script = """
+      mount -t tmpfs none #{target}; touch #{target}/notes.txt
+      #{main(["migrate", source, target])}
+      """
+
+      {"", error, 1} = Terminal.run("unshare -m sh -ec #{Terminal.quoted(script)}")
+      assert error =~ "#{target} is not empty"
+    end
+  end
+
+  describe "a directory of a lower layer of overlayfs" do
+    @describetag skip: @unless_overlay
+
+    test "is replaced", %{source: source, tmp: tmp} do
+      {:ok, _} =
+        PersistenceMigration.migrate_compat_json_to_native(source, Path.join(tmp, "image"))
+
+      mount = Path.join(tmp, "mount")
+      File.mkdir!(mount)
+
+      script = """
+      mount -t tmpfs none #{mount}; cd #{mount}; mkdir l u w m
+      cp -r #{tmp}/image l/auth; touch l/auth/pre-key-777.etf
+      mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m
+      cd #{tmp}
+      #{main(["migrate", source, Path.join(mount, "m/auth"), "--overwrite", "--verify"])}
+      """
+
+      assert {shown, "", 0} = Terminal.run("unshare -m sh -ec #{Terminal.quoted(script)}")
+      assert shown =~ "and verified"
+    end
+  end
+
+  test "a link to a directory leads to the target", %{source: source, target: target, tmp: tmp} do
+    real = Path.join(tmp, "volume")
+    File.mkdir!(real)
+    File.ln_s!("volume", target)
+    assert {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(source, target)
+    assert {:ok, _} = NativeFilePersistence.verify(real)
+    assert %{type: :symlink} = File.lstat!(target)
+
+    assert {:error, {:target_already_contains_native_data, ^target}} =
+             PersistenceMigration.migrate_compat_json_to_native(source, target)
+
+    assert {:ok, _} =
+             PersistenceMigration.migrate_compat_json_to_native(source, target, overwrite?: true)
+
+    File.ln_s!("nowhere", Path.join(tmp, "dangling"))
+    dangling = Path.join(tmp, "dangling")
+
+    assert {:error, {:invalid_migration_target, ^dangling, :enoent}} =
+             PersistenceMigration.migrate_compat_json_to_native(source, dangling)
+  end
+
+  test "a target that exists stays the same directory, of the other form, too", context do
+    %{source: source, target: target, tmp: tmp} = context
+    :ok = FilePersistence.save_credentials(target, State.new())
+    File.chmod!(target, 0o2750)
+    before = File.stat!(target)
+
+    assert {:ok, _} =
+             PersistenceMigration.migrate_compat_json_to_native(source, target, overwrite?: true)
+
+    now = File.stat!(target)
+    assert {now.inode, now.mode} == {before.inode, before.mode}
+    assert {:ok, %{credentials?: true}} = NativeFilePersistence.verify(target)
+    refute File.exists?(Path.join(target, "creds.json"))
+
+    empty = Path.join(tmp, "empty")
+    File.mkdir!(empty)
+    inode = File.stat!(empty).inode
+    assert :ok = NativeFilePersistence.snapshot(target, empty)
+    assert File.stat!(empty).inode == inode
+    assert {:ok, _} = NativeFilePersistence.verify(empty)
+  end
+
+  test "a store on a target that is replaced has lost it, and never writes into the new one",
+       context do
+    %{source: source, target: target} = context
+    :ok = NativeFilePersistence.save_credentials(target, State.new())
+    {:ok, pid} = KeyStore.start_link(persistence_context: target)
+    store = KeyStore.wrap(pid)
+    :ok = KeyStore.set(store, %{"lid-mapping": %{"old" => "1"}})
+
+    ExUnit.CaptureLog.capture_log(fn ->
+      {:ok, _} =
+        PersistenceMigration.migrate_compat_json_to_native(source, target, overwrite?: true)
+
+      error =
+        assert_raise KeyStore.OperationError, fn ->
+          KeyStore.set(store, %{"lid-mapping": %{"new" => "2"}})
+        end
+
+      assert %NotOwnerError{} = error.reason
+    end)
+
+    assert {:error, :not_found} = NativeFilePersistence.load_keys(target, :"lid-mapping", "old")
+    assert {:error, :not_found} = NativeFilePersistence.load_keys(target, :"lid-mapping", "new")
+    assert {:ok, _} = NativeFilePersistence.verify(target)
+  end
+
+  defp main(argv) do
+    code = "BaileysEx.Auth.CLI.main(#{inspect(argv)})"
+    "elixir -pa #{Terminal.quoted(@ebin)} -e #{Terminal.quoted(code)}"
+  end
+end
