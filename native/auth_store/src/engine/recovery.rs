@@ -132,8 +132,7 @@ impl<D: Disk> Directory<D> {
         let mut end = loaded.position;
         let is_whole = !loaded.torn && !self.is_latched();
         // Durable as far as it is told, and it ends there.
-        end.settled =
-            is_whole && self.is_locked() && !told.is_under_way() && end.mark() == told.journal;
+        end.settled = is_whole && self.is_locked() && end.mark() == told.journal;
         found.memtable.position = Some(end);
         // Of one that holds nothing, nothing need be durable.
         if end.settled || is_whole && !end.holds_records() {
