@@ -106,6 +106,7 @@ defmodule BaileysEx.Auth.MixProject do
       Operating: [
         BaileysEx.Auth.Inspection,
         BaileysEx.Auth.Inspection.PreKeys,
+        BaileysEx.Auth.Repair,
         BaileysEx.Auth.Verification,
         BaileysEx.Auth.CLI,
         BaileysEx.Auth.Adoption,

@@ -45,6 +45,7 @@ defmodule BaileysEx.Auth.CLI do
     "adopt" => BaileysEx.Auth.CLI.Adopt,
     "inspect" => BaileysEx.Auth.CLI.Inspect,
     "migrate" => BaileysEx.Auth.CLI.Migrate,
+    "repair" => BaileysEx.Auth.CLI.Repair,
     "verify" => BaileysEx.Auth.CLI.Verify,
     "snapshot" => BaileysEx.Auth.CLI.Snapshot
   }

@@ -56,6 +56,10 @@ defmodule BaileysEx.Auth.Native do
   def survey_step(_survey, _files), do: stub()
   def survey_finish(_survey), do: stub()
 
+  # What can be done about a damaged directory (native/auth_nif/src/repair.rs)
+  def repair_plan(_path, _format), do: stub()
+  def repair_apply(_path, _format, _aside), do: stub()
+
   # The operating-system process (native/auth_nif/src/process.rs)
   def process_end_by_signals(_ends), do: stub()
   def process_user, do: stub()

@@ -10,6 +10,7 @@ mod etf;
 mod json;
 mod migration;
 mod process;
+mod repair;
 mod stores;
 mod term;
 

@@ -279,7 +279,7 @@ fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
 }
 
 /// `[{path, member, problem, kind}]`
-fn damage_terms(damaged: &[Damage]) -> Vec<(String, String, String, Atom)> {
+pub fn damage_terms(damaged: &[Damage]) -> Vec<(String, String, String, Atom)> {
     damaged
         .iter()
         .map(|damage| {

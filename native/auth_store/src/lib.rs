@@ -5,6 +5,7 @@
 //! codec    Value <-> JSON, one schema table per family; Value <-> ETF
 //! engine   open, load, commit, list, checkpoint, recover, over the Disk trait
 //! migrate  whole directories, in steps
+//! repair   what can be done about a damaged one
 //! ```
 //!
 //! [`Value`] is the only thing the codec and the NIF share.
@@ -19,6 +20,7 @@ pub mod error;
 pub mod layout;
 pub mod manifest;
 pub mod migrate;
+pub mod repair;
 pub mod store;
 pub mod survey;
 pub mod value;

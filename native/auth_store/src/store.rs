@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::codec::json;
-use crate::engine::{By, Directory, Disk, Happened, JournalState, Kind, Owner, Stamp};
+use crate::engine::{
+    By, Change, Directory, Disk, Happened, JournalDamage, JournalState, Kind, Owner, Stamp,
+};
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
@@ -136,6 +138,30 @@ impl<D: Disk> Store<D> {
     pub fn peek(&self) -> Result<()> {
         self.directory.peek()?;
         self.check_manifest()
+    }
+
+    /// As [`peek`](Self::peek), also where the journal is damaged; see [`Directory::peek_trusting`].
+    pub fn peek_trusting(&self) -> Result<Option<JournalDamage>> {
+        self.directory.peek_trusting()
+    }
+
+    /// Makes changes to files by their names; see [`Directory::salvage`].
+    pub fn salvage(&self, changes: &[Change]) -> Result<()> {
+        self.directory.salvage(changes)
+    }
+
+    /// Copies files; see [`Directory::set_aside`].
+    pub fn set_aside(&self, into: &str, names: &[&str]) -> Result<()> {
+        self.directory.set_aside(into, names)
+    }
+
+    /// The content of any file; see [`Directory::read_leftover`].
+    pub fn read_leftover(&self, name: &OsStr) -> Result<Option<Vec<u8>>> {
+        self.directory.read_leftover(name)
+    }
+
+    pub fn modified_ms(&self, name: &OsStr) -> Option<i64> {
+        self.directory.modified_ms(name)
     }
 
     /// Recovers even after a failed write. Takes the directory's lock.

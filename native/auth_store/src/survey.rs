@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::codec::{Problem, etf, json};
-use crate::engine::{self, Disk, Kind, Stamp};
+use crate::engine::{self, Disk, JournalDamage, Kind, Stamp};
 use crate::error::{Error, Flaw, Result};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
+use crate::repair;
 use crate::store::Store;
 use crate::value::Value;
 
@@ -138,8 +139,34 @@ impl<D: Disk> Survey<D> {
         Self::list(store, Purpose::Verify)
     }
 
+    /// Lists a directory that is to be repaired, with what is wrong with its journal and its manifest. It
+    /// keeps the directory's lock, where there is one.
+    pub fn salvage(
+        disk: D,
+        path: PathBuf,
+        format: Format,
+    ) -> Result<(Self, Option<JournalDamage>, Option<String>)> {
+        let store = Store::new(disk, path, format);
+        store.hold()?;
+        let journal = store.peek_trusting()?;
+        store.check_there()?;
+        let (manifest, problem) = match store.look_at_manifest() {
+            Ok(manifest) => (manifest, None),
+            Err(error) => {
+                let problem = repair::manifest_problem(error)?;
+                (Arc::new(Manifest::absent()), Some(problem))
+            }
+        };
+        let survey = Self::of(store, Purpose::Verify, manifest)?;
+        Ok((survey, journal, problem))
+    }
+
     fn list(store: Store<D>, purpose: Purpose) -> Result<Self> {
         let manifest = store.look_at_manifest()?;
+        Self::of(store, purpose, manifest)
+    }
+
+    fn of(store: Store<D>, purpose: Purpose, manifest: Arc<Manifest>) -> Result<Self> {
         let names = names_of(&store, &manifest)?;
         Ok(Survey {
             manifest,
@@ -333,7 +360,28 @@ impl<D: Disk> Survey<D> {
         Ok(value)
     }
 
-    fn family_of(&self, name: &str) -> String {
+    /// Whether bytes are what a file of the family holds.
+    pub fn is_whole(&self, family: &str, bytes: &[u8]) -> bool {
+        match self.store.format() {
+            Format::Json => {
+                let context = json::DecodeContext {
+                    local_identity: self.local_identity(),
+                };
+                json::decode(family, bytes, &context).is_ok()
+            }
+            Format::Etf => self.decode_native(family, bytes).is_ok(),
+        }
+    }
+
+    /// The key that a file holds.
+    pub fn key_of(&self, name: &str) -> Option<(String, String)> {
+        match self.manifest.owner(name) {
+            Some((family, id)) => Some((family.to_owned(), id.to_owned())),
+            None => layout::parse(name, self.store.format()).into_key(),
+        }
+    }
+
+    pub fn family_of(&self, name: &str) -> String {
         match layout::parse(name, self.store.format()) {
             Entry::Creds => layout::CREDS.to_owned(),
             entry => entry.into_key().map_or(String::new(), |(family, _)| family),

@@ -193,7 +193,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :invalid_persistence_metadata,
       "the manifest of the #{form(backend)} directory cannot be read",
-      "Restore the hidden manifest file from a backup. Nothing was changed."
+      "mix baileys.auth.repair rebuilds it. Nothing was changed."
     )
   end
 

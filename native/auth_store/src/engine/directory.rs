@@ -399,6 +399,10 @@ impl<D: Disk> Directory<D> {
         })
     }
 
+    pub(super) fn serve_peeked(&self) {
+        self.status.store(PEEKED, Ordering::Release);
+    }
+
     pub(super) fn is_peeked(&self) -> bool {
         self.status.load(Ordering::Acquire) == PEEKED
     }

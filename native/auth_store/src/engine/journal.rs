@@ -10,6 +10,7 @@ use super::names;
 use super::record::{
     Change, Epoch, HEADER_LEN, Link, Version, decode_header, encode_header, encode_record,
 };
+use super::salvage::JournalDamage;
 use super::scan::{self, MAX_BODY, Scan, ScanError, fill};
 use super::temp::{Temp, write_all};
 use crate::error::{Error, Result};
@@ -124,6 +125,46 @@ impl<'a, D: Disk> Journal<'a, D> {
             position: Position::new(&metadata, &scan),
             torn: scan.torn,
         }))
+    }
+
+    /// As [`load`](Self::load), of a journal that may be damaged: gives what can be trusted, and says how much
+    /// that is. `None` where nothing is wrong with it, or there is none.
+    pub fn trusted(&self, each: &mut dyn FnMut(Change)) -> Result<Option<JournalDamage>> {
+        let problem = match self.load(&mut |_| {}) {
+            Ok(_) => {
+                self.load(each)?;
+                return Ok(None);
+            }
+            Err(Error::Corrupt { problem, .. }) => problem,
+            Err(error) => return Err(error),
+        };
+        let mut damage = JournalDamage {
+            problem,
+            commits: 0,
+            trusted_bytes: 0,
+            bytes: 0,
+        };
+        let Ok(Some((file, metadata))) = self.open() else {
+            return Ok(Some(damage));
+        };
+        damage.bytes = metadata.size;
+        let read_at = |buffer: &mut [u8], offset: u64| self.disk.read_at(&file, buffer, offset);
+        let header = match scan::begin(&read_at) {
+            Ok(header) => header,
+            Err(ScanError::Corrupt(_)) => return Ok(Some(damage)),
+            Err(error) => return Err(self.failed(error)),
+        };
+        // First how far, so that no part of a record is given.
+        let mut end = header;
+        match scan::go_on(&mut end, metadata.size, &read_at, &mut |_| {}) {
+            Ok(()) | Err(ScanError::Corrupt(_)) => {}
+            Err(error) => return Err(self.failed(error)),
+        }
+        let mut again = header;
+        scan::go_on(&mut again, end.end, &read_at, each).map_err(|error| self.failed(error))?;
+        damage.commits = end.link.sequence;
+        damage.trusted_bytes = end.end;
+        Ok(Some(damage))
     }
 
     /// Reads the journal as far as `mark` says, from `known` on where that is a part of it; `None` if

@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.CLITest do
   alias BaileysEx.Auth.CLI.Terminal
   alias BaileysEx.Test.JSON
 
-  @commands ~w(inspect migrate verify snapshot)
+  @commands ~w(inspect migrate verify snapshot repair)
 
   setup :setup_temp_dir
 
@@ -63,7 +63,7 @@ defmodule BaileysEx.Auth.CLITest do
 
     test "that does not exist is wrong usage" do
       assert {2, "", error} = cli(["frobnicate"])
-      assert error =~ "inspect, migrate, snapshot, verify"
+      assert error =~ "inspect, migrate, repair, snapshot, verify"
       assert {2, "", _} = cli([])
       assert {0, help, ""} = cli(["--help"])
       assert help =~ "Commands:"

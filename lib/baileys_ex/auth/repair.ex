@@ -1,0 +1,226 @@
+defmodule BaileysEx.Auth.Repair do
+  @moduledoc """
+  What can be done about an auth directory that is damaged. `mix baileys.auth.repair` shows it.
+
+      {:ok, plan} = BaileysEx.Auth.Repair.plan("baileys_auth_info")
+      for step <- plan.steps, do: {step.file, step.problem, step.remedy}
+      {:ok, done} = BaileysEx.Auth.Repair.run("baileys_auth_info")
+
+  `plan/2` changes nothing. `run/2` does what the plan says as of then, in one commit, after copying every file
+  that it changes to a directory of its own in the auth directory (`:set_aside`). Stop what uses the
+  directory first.
+
+  Nothing is invented: credentials come from a file that holds them whole, or there is no remedy. Then
+  nothing is done at all: restore the directory from a backup, or pair again.
+
+  Both take the option `:backend`, by default as `BaileysEx.Auth.Inspection.detect/1` says.
+
+  ## Errors
+
+  Those of `BaileysEx.Auth.Inspection.detect/1`, and of the backend where a later version or another backend
+  has written the directory.
+  """
+
+  alias BaileysEx.Auth.Directory.{Busy, Owner}
+
+  alias BaileysEx.Auth.{
+    CorruptFileError,
+    DamagedDirectoryError,
+    Directory,
+    FilePersistence,
+    Inspection,
+    Native,
+    NativeError,
+    NativeFilePersistence,
+    Options
+  }
+
+  @typedoc """
+  What is to be done about a file.
+
+    * `{:keep_document, kept, dropped}`: the document in front is whole; the bytes behind it go
+    * `{:take, file, modified, others}`: the credentials are whole in another file, which was last written
+      then; `others` hold some too. What was saved since is lost
+    * `{:remove_key, type, id}`: the key is removed, and made anew
+    * `:rebuild_manifest`: a manifest is written that says what is known; ids that file names do not tell are
+      lost, and are those that the names suggest
+    * `{:apply_journal, commits, trusted, bytes}`: of the journal's `bytes` the first `trusted` are whole
+      commits, which are applied; the rest is only set aside
+    * `:none`: the credentials are nowhere whole
+  """
+  @type remedy() ::
+          {:keep_document, kept :: pos_integer(), dropped :: pos_integer()}
+          | {:take, String.t(), DateTime.t(), [String.t()]}
+          | {:remove_key, atom() | String.t(), String.t()}
+          | :rebuild_manifest
+          | {:apply_journal, non_neg_integer(), non_neg_integer(), non_neg_integer()}
+          | :none
+
+  @typedoc """
+  One file: what is wrong with it, what is to be done, and what that costs. `:modified` is when it was last
+  written, `nil` where it is not there.
+  """
+  @type step() :: %{
+          file: String.t(),
+          member: String.t() | nil,
+          problem: String.t(),
+          modified: DateTime.t() | nil,
+          remedy: remedy(),
+          cost: String.t()
+        }
+
+  @typedoc """
+  A plan, or what was done.
+
+    * `:left`: what is in the way and is not mended here, such as files of another user
+    * `:hopeless?`: the credentials have no remedy, and nothing is done
+    * `:set_aside`: the directory with the files as they were; `nil` where nothing was done
+  """
+  @type t() :: %{
+          path: Path.t(),
+          backend: module(),
+          steps: [step()],
+          left: [CorruptFileError.t()],
+          hopeless?: boolean(),
+          set_aside: Path.t() | nil
+        }
+
+  @type option() :: {:backend, module()}
+
+  @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
+
+  @doc "What can be done. Only reads."
+  @spec plan(Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
+  def plan(path, opts \\ []) do
+    with {:ok, module, path} <- directory(path, opts) do
+      result = Busy.wait(fn -> Native.repair_plan(path, @formats[module]) end)
+      report(result, module, path, nil)
+    end
+  end
+
+  @doc "Does it."
+  @spec run(Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
+  def run(path, opts \\ []) do
+    with {:ok, module, path} <- directory(path, opts) do
+      # Hidden, and no name that an unfinished file has: it stays until somebody deletes it.
+      aside = ".baileys_ex.set-aside-#{System.system_time(:millisecond)}"
+      apply = fn -> Native.repair_apply(path, @formats[module], aside) end
+      result = Owner.run([{module, path}], fn call -> call.(fn -> Busy.wait(apply) end) end)
+      report(result, module, path, aside)
+    end
+  end
+
+  defp directory(path, opts) do
+    Options.check!(opts, [:backend])
+
+    with {:ok, module} <- backend(path, opts), {:ok, path} <- Directory.real(path) do
+      {:ok, module, path}
+    end
+  end
+
+  defp backend(path, opts) do
+    case Keyword.fetch(opts, :backend) do
+      {:ok, module} when is_map_key(@formats, module) -> {:ok, module}
+      {:ok, _other} -> raise ArgumentError, "expected :backend to be one of #{known()}"
+      :error -> Inspection.detect(path)
+    end
+  end
+
+  defp known, do: @formats |> Map.keys() |> Enum.map_join(" and ", &inspect/1)
+
+  defp report({:ok, {steps, left}}, module, path, aside) do
+    steps = Enum.map(steps, &step/1)
+    hopeless? = Enum.any?(steps, &(&1.remedy == :none))
+    done? = aside != nil and steps != [] and not hopeless?
+
+    {:ok,
+     %{
+       path: path,
+       backend: module,
+       steps: steps,
+       left: DamagedDirectoryError.files(left),
+       hopeless?: hopeless?,
+       set_aside: if(done?, do: Path.join(path, aside))
+     }}
+  end
+
+  defp report({:error, reason}, module, _path, _aside) do
+    {:error, NativeError.to_public(reason, module)}
+  end
+
+  defp step({file, member, problem, modified, remedy}) do
+    modified = modified && time(modified)
+    remedy = remedy(remedy)
+
+    %{
+      file: file,
+      member: if(member != "", do: member),
+      problem: problem,
+      modified: modified,
+      remedy: remedy,
+      cost: cost(remedy, modified)
+    }
+  end
+
+  defp remedy({:document, kept, dropped}), do: {:keep_document, kept, dropped}
+  defp remedy({:sibling, file, modified, others}), do: {:take, file, time(modified), others}
+  defp remedy({:remove, family, id}), do: {:remove_key, Directory.type(family), id}
+  defp remedy(:manifest), do: :rebuild_manifest
+  defp remedy({:journal, commits, trusted, bytes}), do: {:apply_journal, commits, trusted, bytes}
+  defp remedy(:none), do: :none
+
+  defp time(ms), do: DateTime.from_unix!(ms, :millisecond)
+
+  defp cost({:keep_document, _kept, _dropped}, _modified), do: "nothing: the document is whole"
+
+  defp cost({:take, _file, taken, _others}, modified) do
+    "what was saved in the credentials since #{DateTime.to_iso8601(taken)}" <>
+      age(taken, modified)
+  end
+
+  defp cost({:remove_key, type, _id}, _modified), do: cost_of(type)
+
+  defp cost(:rebuild_manifest, _modified) do
+    "ids that file names do not tell, which only a custom family or an unusual id has"
+  end
+
+  defp cost({:apply_journal, commits, trusted, bytes}, _modified) do
+    "what was committed after the first #{commits} commits: #{bytes - trusted} bytes cannot be trusted"
+  end
+
+  defp cost(:none, _modified) do
+    "the account, unless there is a backup: restore it, or pair again"
+  end
+
+  defp age(_taken, nil), do: ""
+
+  defp age(taken, modified) do
+    case DateTime.diff(modified, taken) do
+      seconds when seconds > 0 -> ", #{seconds} seconds before the damaged file was written"
+      _not_older -> ", which is not older than the damaged file"
+    end
+  end
+
+  defp cost_of(:session),
+    do: "the session with one device, which is negotiated anew; messages on the way are lost"
+
+  defp cost_of(:"pre-key"), do: "a first message that was sent with this pre-key"
+
+  defp cost_of(:"sender-key"),
+    do: "messages of one sender in one group, until he sends his key again"
+
+  defp cost_of(:"sender-key-memory"), do: "nothing: our group key is sent to the group once more"
+
+  defp cost_of(:"app-state-sync-key"),
+    do: "app state (chats, settings) of this key, until the phone shares it again"
+
+  defp cost_of(:"app-state-sync-version"), do: "nothing: this app state is synchronised anew"
+  defp cost_of(:"lid-mapping"), do: "nothing: the mapping is asked for again"
+  defp cost_of(:"device-list"), do: "nothing: the list of devices is asked for again"
+  defp cost_of(:tctoken), do: "a token for one contact, which is asked for again"
+
+  defp cost_of(:"identity-key"),
+    do: "the memory of one contact's identity: a change would not be noticed"
+
+  defp cost_of(_other), do: "this key"
+end
