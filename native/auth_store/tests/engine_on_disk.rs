@@ -290,6 +290,42 @@ fn who_has_a_directory_open_reads_what_another_one_commits_at_once() {
     assert_eq!(reader.take_happened().recoveries, 0);
 }
 
+/// As the source of a migration, which sees one state from then on.
+#[test]
+fn who_holds_the_lock_reads_what_was_committed_before() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let owner = directory(&path, Policy::Journaled);
+    let holder = directory(&path, Policy::Journaled);
+    for value in [b"1", b"2"] {
+        owner.commit(&[put("a", value)]).unwrap();
+        holder.open().unwrap();
+    }
+    owner.commit(&[put("a", b"3")]).unwrap();
+    holder.hold().unwrap();
+    assert_eq!(holder.read("a").unwrap().unwrap(), b"3");
+}
+
+#[test]
+fn what_is_left_of_an_append_that_was_cut_short_goes_with_the_next_opening() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let auth = directory(&path, Policy::Journaled);
+    for value in [b"1", b"2"] {
+        auth.commit(&[put("a", value)]).unwrap();
+    }
+    let journal = path.join(".baileys_ex.journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    let end = auth.journal_state().unwrap().bytes as usize;
+    bytes[end + 5] = 7;
+    fs::write(&journal, bytes).unwrap();
+    let next = directory(&path, Policy::Journaled);
+    assert!(next.journal_state().unwrap().torn);
+    next.open().unwrap();
+    assert!(!next.journal_state().unwrap().torn);
+    assert_eq!(next.read("a").unwrap().unwrap(), b"2");
+}
+
 #[test]
 fn what_may_be_held_in_memory_is_limited_for_the_process() {
     let root = TempDir::new().unwrap();
