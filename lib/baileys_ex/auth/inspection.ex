@@ -35,8 +35,8 @@ defmodule BaileysEx.Auth.Inspection do
   @type dialect() :: :native | :baileys | :explicit | :legacy | :mixed | :unknown
 
   @typedoc """
-  The journal of a native directory: `:commits` that are not in a checkpoint yet, which the next
-  open completes, in `:bytes`; `:torn?` when its last append was cut short, which loses nothing
+  The journal of a native directory: `:commits` that are not in a checkpoint yet, and that every reader
+  finds there, in `:bytes`; `:torn?` when its last append was cut short, which loses nothing
   that was acknowledged; `:epoch` counts the journals of the directory.
   """
   @type journal() :: %{

@@ -6,8 +6,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   ## What is on disk
 
   `creds.etf` with the `BaileysEx.Auth.State`, and `<type>-<id>.etf` with the run-time term of each
-  key, as `:erlang.term_to_binary/1` gives it, plus a journal. Directories that baileys_ex wrote
-  are read and written too.
+  key, as `:erlang.term_to_binary/1` gives it, plus a journal. A commit is a record of the journal; the
+  files follow, when the journal has grown long, when the directory has been idle for half a minute, and
+  when its store or the application stops. Directories that baileys_ex wrote are read and written too.
 
   ## Promises
 
@@ -225,8 +226,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   def recover(path), do: Directory.locked(@backend, path, &Native.store_recover(&1, :etf))
 
   @doc """
-  Syncs every file and empties the journal. Commits do this by themselves from time to time; do it
-  before copying the directory by other means than `snapshot/2`.
+  Brings everything that was committed to the files, durably, and empties the journal. This happens by
+  itself from time to time. Do it before another program than this library, or an older version of it, reads
+  or changes the directory; for a copy there is `snapshot/2`.
   """
   @spec checkpoint(Path.t()) :: :ok | {:error, term()}
   def checkpoint(path), do: Directory.locked(@backend, path, &Native.store_checkpoint(&1, :etf))

@@ -38,9 +38,8 @@ defmodule BaileysEx.Auth.Telemetry do
     * `result` is `:ok`, `:not_found` or `:error`
     * `commit` includes the wait for the lock, and a checkpoint if one was due; the checkpoint then
       has its own event too
-    * `recovery` is what the first touch of a directory, or a commit after another VM of the cluster
-      was killed, did to complete what was interrupted: a directory whose journal holds anything is
-      recovered, whether or not its VM came to a clean end
+    * `recovery` is what the first touch of a directory, or a commit after another VM was killed in the
+      middle of one, did to complete what was interrupted
     * `owner` is a `BaileysEx.Auth.Owner`
     * `scope` is `:cluster` for a lock among all connected nodes, `:node` for one of this node, and
       `:transaction` for the key of a store's transaction
