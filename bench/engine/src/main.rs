@@ -58,7 +58,7 @@ impl Side for Engine {
     }
 
     fn write_out(&mut self) -> Outcome<()> {
-        Ok(self.0.checkpoint()?)
+        Ok(self.0.tidy()?)
     }
 }
 

@@ -48,6 +48,25 @@ defmodule BaileysEx.Auth.Lock do
   end
 
   @doc false
+  # As `run/2`, for what excludes other nodes by itself: where none is connected, `:global` is not asked
+  # for the order among them.
+  @spec run_in_order(resource :: term(), (() -> result)) :: result when result: var
+  def run_in_order(resource, fun) when is_function(fun, 0) do
+    if Node.list() == [], do: run_alone(resource, fun), else: run(resource, fun)
+  end
+
+  defp run_alone(resource, fun) do
+    started = System.monotonic_time()
+
+    held = fn ->
+      report(:cluster, resource, started)
+      fun.()
+    end
+
+    queued({:cluster, resource}, held, fun)
+  end
+
+  @doc false
   # Whether the calling process is inside a `run/2` of the resource.
   @spec holds?(term()) :: boolean()
   def holds?(resource), do: Process.get({__MODULE__, {:cluster, resource}}, false)

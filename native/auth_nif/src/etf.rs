@@ -144,8 +144,20 @@ fn commit_etf_bytes(
 
 /// What loading in another VM, which has none of these atoms yet, would refuse is refused here.
 fn check_can_be_loaded_again(family: &str, bytes: &[u8]) -> Result<()> {
-    let mut atoms = HashSet::new();
-    etf::scan(bytes, &mut |name| remember_atom(&mut atoms, name)).map_err(|problem| {
+    // Most have few: then none needs to be kept to be counted once.
+    let mut met = 0;
+    let scanned = etf::scan(bytes, &mut |_| {
+        met += 1;
+        met <= ATOMS_PER_FILE
+    });
+    let scanned = match scanned {
+        Err(_) if met > ATOMS_PER_FILE => {
+            let mut atoms = HashSet::new();
+            etf::scan(bytes, &mut |name| remember_atom(&mut atoms, name))
+        }
+        scanned => scanned,
+    };
+    scanned.map_err(|problem| {
         let problem = term::within(family, problem);
         Error::InvalidTerm {
             member: problem.member,

@@ -39,7 +39,7 @@ defmodule BaileysEx.Auth.Directory.Owner do
   defp hold(resources, fun) do
     resources
     |> Enum.sort(:desc)
-    |> Enum.reduce(fun, fn resource, locked -> fn -> Lock.run(resource, locked) end end)
+    |> Enum.reduce(fun, fn resource, locked -> fn -> Lock.run_in_order(resource, locked) end end)
     |> apply([])
   end
 
