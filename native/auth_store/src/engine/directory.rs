@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::case::Case;
 use super::disk::{Disk, Kind};
 use super::failure::{After, At, Failure, Outcome};
 use super::journal::{Journal, found};
@@ -62,6 +63,7 @@ pub struct Directory<D: Disk> {
     /// The memtable is that of now, and stays so until the lock is given back.
     pub(super) is_current: AtomicBool,
     pub(super) memtable: RwLock<Memtable>,
+    pub(super) case: Case,
 }
 
 const NEW: u8 = 0;
@@ -118,6 +120,7 @@ impl<D: Disk> Directory<D> {
             keeps_lock: AtomicBool::new(false),
             is_current: AtomicBool::new(false),
             memtable: RwLock::default(),
+            case: Case::default(),
         }
     }
 
@@ -186,7 +189,11 @@ impl<D: Disk> Directory<D> {
         if let Some(held) = self.held(name)? {
             return Ok(held.bytes.map(|bytes| bytes.to_vec()));
         }
-        read_file(&self.disk, &self.path.join(name))
+        let bytes = read_file(&self.disk, &self.path.join(name))?;
+        if bytes.is_some() && self.other_spelling(name)?.is_some() {
+            return Ok(None);
+        }
+        Ok(bytes)
     }
 
     /// Whether something has this name, also before the directory is open.
@@ -249,6 +256,9 @@ impl<D: Disk> Directory<D> {
             && let Some(real) = link_within(&self.disk, &path)
         {
             metadata = found(self.disk.metadata(&real)).at(&real)?;
+        }
+        if metadata.is_some() && self.other_spelling(name)?.is_some() {
+            return Ok(None);
         }
         Ok(metadata.map(Stamp::new))
     }

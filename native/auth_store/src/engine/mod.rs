@@ -3,6 +3,7 @@
 //! The engine deals in file names and bytes; families, ids and formats are above it. Its design,
 //! the layout of its journal and what it assumes of the medium are in `README.md` beside.
 
+mod case;
 mod checkpoint;
 mod claim;
 mod commit;
@@ -32,6 +33,7 @@ mod staging;
 mod stamp;
 mod temp;
 
+pub(crate) use case::one_file;
 pub use claim::Owner;
 pub use commit::Planned;
 pub use directory::{Directory, Happened, JournalState, Policy};

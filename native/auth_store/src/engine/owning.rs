@@ -167,7 +167,11 @@ impl<D: Disk> Directory<D> {
         drop(slot);
         // Nobody else holds the lock, so whose turn it was did not live to end it.
         writer.interrupted = turn.is_under_way();
+        let known = writer.changes;
         writer.notice(turn);
+        if writer.changes != known {
+            self.case.forget();
+        }
         if self.policy == Policy::Journaled && self.is_open() {
             if self.read_memtable().seen != Some(turn.journal) {
                 self.catch_up()?;

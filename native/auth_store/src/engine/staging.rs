@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::case::Spellings;
 use super::directories::{make_directories, remove_tree, sync_name};
 use super::directory::read_file;
 use super::disk::{Disk, Kind, SyncPoint};
@@ -40,6 +41,7 @@ pub struct Staging<D: Disk> {
     lock: Lock<D>,
     /// The names of the files, each with its number.
     files: BTreeMap<String, usize>,
+    spellings: Spellings,
     /// Leaves what there is to whoever opens or sweeps it.
     abandoned: bool,
 }
@@ -77,9 +79,11 @@ impl<D: Disk> Staging<D> {
             together: limits.together,
             lock,
             files: BTreeMap::new(),
+            spellings: Spellings::default(),
             abandoned: false,
         };
         let path = staging.path().to_owned();
+        staging.spellings = Spellings::of(&staging.disk, &path)?;
         staging.filesystem = staging.disk.filesystem(&path).at(&path)?;
         Ok(staging)
     }
@@ -107,6 +111,7 @@ impl<D: Disk> Staging<D> {
             let path = self.target.join(name);
             return Err(Error::io(&path, io::ErrorKind::AlreadyExists.into()));
         }
+        self.spellings.add(name)?;
         self.files.insert(name.to_owned(), index);
         Ok(self.path_of(name, index))
     }

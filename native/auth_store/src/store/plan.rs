@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Key, KeyChange, Store};
-use crate::engine::{By, Change, Disk, Planned};
+use crate::engine::{By, Change, Disk, Planned, one_file};
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry};
 use crate::manifest::Manifest;
@@ -182,6 +182,19 @@ impl<'a, D: Disk> Files<'a, D> {
     }
 
     fn put(&mut self, name: &'a str, change: &KeyChange<'a>) -> Result<()> {
+        if let Key::Of { family, id } = change.key
+            && may_differ_in_case(family, id)
+            && let Some(other) = self.other_spelling(name)?
+        {
+            return match change.bytes {
+                Some(_) => Err(one_file(family, id, &other)),
+                // Not there under this name.
+                None => Ok(()),
+            };
+        }
+        if change.bytes.is_none() {
+            self.store.directory.forget_spelling(name);
+        }
         if let Some((index, key)) = self.by_name.get_mut(name) {
             let replaced = &mut self.files[*index].1;
             if let Key::Of { family, id } = change.key
@@ -197,6 +210,22 @@ impl<'a, D: Disk> Files<'a, D> {
         self.by_name.insert(name, (self.files.len(), change.key));
         self.files.push((name, change.bytes));
         Ok(())
+    }
+
+    /// Of a file that is there, or will be after this commit.
+    fn other_spelling(&self, name: &str) -> Result<Option<String>> {
+        let directory = &self.store.directory;
+        if !directory.ignores_case(name)? {
+            return Ok(None);
+        }
+        let folded = name.to_lowercase();
+        let in_commit = self.files.iter().find(|(other, bytes)| {
+            bytes.is_some() && *other != name && other.to_lowercase() == folded
+        });
+        match in_commit {
+            Some((other, _)) => Ok(Some((*other).to_owned())),
+            None => directory.other_spelling(name),
+        }
     }
 
     fn manifest(&mut self) -> Result<&mut Manifest> {
@@ -227,6 +256,11 @@ impl<'a, D: Disk> Files<'a, D> {
         };
         Ok(!manifest.is_current(self.store.format))
     }
+}
+
+/// Whether another id can have the same name on a disk that ignores case.
+fn may_differ_in_case(family: &str, id: &str) -> bool {
+    id.chars().any(char::is_alphabetic) || !layout::FAMILIES.contains(&family)
 }
 
 fn collision(family: &str, id: &str) -> Error {

@@ -1,0 +1,151 @@
+//! Disks that do not tell capital letters from small ones, such as macOS's as it comes: two names that
+//! differ in nothing else are one file there, and ids may differ in nothing else.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::directory::Directory;
+use super::disk::Disk;
+use super::failure::At;
+use super::journal::found;
+use super::names::LOCK;
+use crate::error::{Error, Result};
+
+const UNKNOWN: u8 = 0;
+const TELLS: u8 = 1;
+const IGNORES: u8 = 2;
+
+/// What is known of a directory's disk.
+#[derive(Default)]
+pub(super) struct Case {
+    state: AtomicU8,
+    /// Names that were found as they are spelled, on a disk that ignores it.
+    spelled: Mutex<HashSet<Box<str>>>,
+}
+
+impl Case {
+    fn spelled(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
+        self.spelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody else was there.
+    pub fn forget(&self) {
+        self.spelled().clear();
+    }
+}
+
+impl<D: Disk> Directory<D> {
+    /// The other name, if a file that would be found under `name` is really spelled otherwise. Costs
+    /// nothing on disks that tell names apart.
+    pub fn other_spelling(&self, name: &str) -> Result<Option<String>> {
+        if !self.ignores_case(name)? {
+            return Ok(None);
+        }
+        let mut spelled = self.case.spelled();
+        if spelled.contains(name) {
+            return Ok(None);
+        }
+        let folded = name.to_lowercase();
+        let (mut is_there, mut other) = (false, None);
+        self.entries(&mut |entry, _| {
+            let entry = entry.to_string_lossy();
+            if entry == name {
+                is_there = true;
+            } else if entry.to_lowercase() == folded {
+                other = Some(entry.into_owned());
+            }
+        })?;
+        if is_there {
+            spelled.insert(name.into());
+            return Ok(None);
+        }
+        Ok(other)
+    }
+
+    /// What is about to be deleted may be made again under another spelling.
+    pub fn forget_spelling(&self, name: &str) {
+        self.case.spelled().remove(name);
+    }
+
+    /// Whether this disk is one of those, as a file that is there tells.
+    pub fn ignores_case(&self, name: &str) -> Result<bool> {
+        match self.case.state.load(Ordering::Relaxed) {
+            TELLS => Ok(false),
+            IGNORES => Ok(true),
+            _ => {
+                let told = match ignores_case(&self.disk, &self.path, name)? {
+                    None => ignores_case(&self.disk, &self.path, LOCK)?,
+                    told => told,
+                };
+                let state = match told {
+                    None => UNKNOWN,
+                    Some(false) => TELLS,
+                    Some(true) => IGNORES,
+                };
+                self.case.state.store(state, Ordering::Relaxed);
+                Ok(told == Some(true))
+            }
+        }
+    }
+}
+
+/// Whether the disk of a directory ignores case, as a file in it tells; `None` where it is not there.
+fn ignores_case<D: Disk>(disk: &D, directory: &Path, name: &str) -> Result<Option<bool>> {
+    let flipped: String = name.chars().map(flip).collect();
+    let path = directory.join(name);
+    let Some(file) = found(disk.metadata(&path))
+        .at(&path)?
+        .filter(|_| flipped != name)
+    else {
+        return Ok(None);
+    };
+    let other = disk.metadata(&directory.join(flipped));
+    Ok(Some(other.is_ok_and(|other| {
+        (other.device, other.inode) == (file.device, file.inode)
+    })))
+}
+
+fn flip(letter: char) -> char {
+    if letter.is_ascii_lowercase() {
+        letter.to_ascii_uppercase()
+    } else {
+        letter.to_ascii_lowercase()
+    }
+}
+
+/// The names of a directory in the making, on a disk that ignores case.
+#[derive(Default)]
+pub(super) struct Spellings(Option<HashMap<String, String>>);
+
+impl Spellings {
+    /// `directory` has a lock file.
+    pub fn of<D: Disk>(disk: &D, directory: &Path) -> Result<Self> {
+        let ignores = ignores_case(disk, directory, LOCK)? == Some(true);
+        Ok(Spellings(ignores.then(HashMap::new)))
+    }
+
+    /// Refuses a name that is one file with another one.
+    pub fn add(&mut self, name: &str) -> Result<()> {
+        let Some(names) = &mut self.0 else {
+            return Ok(());
+        };
+        match names.insert(name.to_lowercase(), name.to_owned()) {
+            Some(other) if other != name => Err(one_file("file", name, &other)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Two names that are one file.
+pub(crate) fn one_file(family: &str, id: &str, other: &str) -> Error {
+    Error::InvalidKey {
+        family: family.to_owned(),
+        id: id.to_owned(),
+        problem: format!(
+            "another id of this directory has the same file name: this disk does not tell capital letters \
+             from small ones, and {other} is one file with it"
+        ),
+    }
+}
