@@ -14,7 +14,52 @@ defmodule Bench.Engine do
 
   @spec run(Bench.Saves.context()) :: [Report.row()]
   def run(context) do
-    rows(Accounts.path("engine"), context, "") ++ after_deletions(context)
+    path = Accounts.path("engine")
+    rows(path, context, "") ++ space(path) ++ after_deletions(context)
+  end
+
+  # The keys of both sides as the last round has left them, of which there are as many.
+  defp space(path) do
+    native = Path.join(path, "engine")
+    sqlite = Path.join(path, "sqlite")
+    keys = length(File.ls!(native))
+
+    [
+      stated(
+        "disk taken by #{keys} native keys of 1 kB",
+        kib(native) / 1024,
+        kib(sqlite) / 1024,
+        "MiB"
+      ),
+      stated("inodes of them", keys + 1, 1, "inodes"),
+      Measure.sides([copy(sqlite), copy(native)], 3)
+      |> then(&Report.times("cp -r of them, then sync", "the SQLite file", &1, nil))
+      |> Report.print()
+    ]
+  end
+
+  defp stated(work, value, reference, unit) do
+    Report.print(%{
+      work: work,
+      value: value / 1,
+      unit: unit,
+      reference: "the SQLite file",
+      reference_value: reference / 1,
+      ratio: value / reference,
+      target: nil
+    })
+  end
+
+  defp kib(path) do
+    {printed, 0} = System.cmd("du", ["-sk", path])
+    printed |> String.split() |> hd() |> String.to_integer()
+  end
+
+  defp copy(from) do
+    Measure.once(fn -> Accounts.path("copy") end, fn to ->
+      {_, 0} = System.cmd("cp", ["-r", from, to])
+      {_, 0} = System.cmd("sync", [])
+    end)
   end
 
   defp rows(path, context, note) do
