@@ -383,6 +383,11 @@ impl<D: Disk> Store<D> {
         self.directory.read(name)
     }
 
+    /// The same with what tells this version of it from another one.
+    pub fn read_version(&self, name: &str) -> Result<Option<(Vec<u8>, Stamp)>> {
+        self.directory.read_version(name)
+    }
+
     /// The manifest, read again only when its file has changed.
     pub fn look_at_manifest(&self) -> Result<Arc<Manifest>> {
         let name = self.format.manifest_name();

@@ -248,19 +248,24 @@ impl<D: Disk> Survey<D> {
         while self.next < end {
             let name = std::mem::take(&mut self.names[self.next]);
             self.next += 1;
-            let before = self.store.stamp(&name)?;
-            match self.read(&name) {
+            let mut version = None;
+            match self.read(&name, &mut version) {
                 Ok(Some(value)) => self.give(&name, &value, sink)?,
                 // Listed, and deleted since: the caller broke the lock, nothing is lost by us.
                 Ok(None) => (),
-                Err(damage) => self.damaged.push(damage),
+                Err(damage) => {
+                    // What could not even be read is as it was if it still is what it is now.
+                    version = version.or(self.store.stamp(&name)?);
+                    self.damaged.push(damage);
+                }
             }
-            self.seen.push((name, before));
+            self.seen.push((name, version));
         }
         Ok(())
     }
 
-    fn read(&mut self, name: &str) -> Result<Option<Value>, Damage> {
+    /// Says which version of the file was read, also where it cannot be understood.
+    fn read(&mut self, name: &str, version: &mut Option<Stamp>) -> Result<Option<Value>, Damage> {
         let is_creds = matches!(layout::parse(name, self.store.format()), Entry::Creds);
         let damage = |member: String, problem: String, flaw: Flaw, can_be_skipped: bool| Damage {
             path: self.store.path().join(name),
@@ -269,8 +274,11 @@ impl<D: Disk> Survey<D> {
             flaw,
             can_be_skipped: can_be_skipped && !is_creds,
         };
-        let bytes = match self.store.read_file(name) {
-            Ok(Some(bytes)) => bytes,
+        let bytes = match self.store.read_version(name) {
+            Ok(Some((bytes, stamp))) => {
+                *version = Some(stamp);
+                bytes
+            }
             Ok(None) => return Ok(None),
             Err(Error::Corrupt {
                 member,

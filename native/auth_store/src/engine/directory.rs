@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::case::Case;
-use super::disk::{Disk, Kind};
+use super::disk::{Disk, Kind, Metadata};
 use super::failure::{After, At, Failure, Outcome};
 use super::journal::{Journal, found};
 use super::limits::{Limits, MAX_FILE};
@@ -184,16 +184,22 @@ impl<D: Disk> Directory<D> {
 
     /// The content of a file; `None` if there is none.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.read_version(name)?.map(|(bytes, _)| bytes))
+    }
+
+    /// As [`read`](Self::read), with what tells this version of the file from another one.
+    pub fn read_version(&self, name: &str) -> Result<Option<(Vec<u8>, Stamp)>> {
         names::check(name)?;
         self.check_served()?;
         if let Some(held) = self.held(name)? {
-            return Ok(held.bytes.map(|bytes| bytes.to_vec()));
+            let stamp = Stamp::of_held(held.version);
+            return Ok(held.bytes.map(|bytes| (bytes.to_vec(), stamp)));
         }
-        let bytes = read_file(&self.disk, &self.path.join(name))?;
-        if bytes.is_some() && self.other_spelling(name)?.is_some() {
+        let read = read_version(&self.disk, &self.path.join(name))?;
+        if read.is_some() && self.other_spelling(name)?.is_some() {
             return Ok(None);
         }
-        Ok(bytes)
+        Ok(read.map(|(bytes, metadata)| (bytes, Stamp::new(metadata))))
     }
 
     /// Whether something has this name, also before the directory is open.
@@ -448,6 +454,11 @@ fn link_within<D: Disk>(disk: &D, path: &Path) -> Option<PathBuf> {
 
 /// Reads a regular file whole, without following a link out of its directory or waiting for a FIFO.
 pub(super) fn read_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>> {
+    Ok(read_version(disk, path)?.map(|(bytes, _)| bytes))
+}
+
+/// As [`read_file`], with the metadata of what was read.
+fn read_version<D: Disk>(disk: &D, path: &Path) -> Result<Option<(Vec<u8>, Metadata)>> {
     let file = match disk.open_read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -468,7 +479,7 @@ pub(super) fn read_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>
     let read_at = |buffer: &mut [u8], offset: u64| disk.read_at(&file, buffer, offset);
     let read = fill(&read_at, &mut bytes, 0).at(path)?;
     bytes.truncate(read);
-    Ok(Some(bytes))
+    Ok(Some((bytes, metadata)))
 }
 
 fn irregular<D: Disk>(disk: &D, path: &Path) -> Option<Error> {

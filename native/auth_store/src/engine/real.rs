@@ -174,6 +174,8 @@ fn give_to_owner_of_place(file: &File, path: &Path) {
         return;
     }
     if let Ok(place) = fs::metadata(super::names::parent(path))
+        // Most of what is root's is in a place of root's.
+        && (place.uid(), place.gid()) != (0, 0)
         && let Ok(made) = file.metadata()
         && (place.uid(), place.gid()) != (made.uid(), made.gid())
     {
