@@ -146,6 +146,89 @@ defmodule BaileysEx.Hostile.BroughtTest do
     end
   end
 
+  describe "useless elements cost themselves, not the whole:" do
+    for {what, name, type, id, spoil} <- [
+          {"sessions", "session-15559990002.0.json", :session, "15559990002.0",
+           quote do
+             fn json ->
+               {key, whole} = json["_sessions"] |> Enum.max_by(&map_size(elem(&1, 1)["_chains"]))
+               {chain_key, chain} = Enum.at(whole["_chains"], 0)
+               more = %{"7" => nil, "8" => ""}
+               chain = Map.update(chain, "messageKeys", more, &Map.merge(&1, more))
+
+               chains =
+                 whole["_chains"]
+                 |> Map.put(chain_key, chain)
+                 |> Map.merge(%{
+                   "YQ==" => nil,
+                   "Yg==" => %{"chainType" => 2, "messageKeys" => %{}}
+                 })
+
+               useless = %{
+                 ((<<5>> <> <<1::256>>) |> Base.encode64()) => nil,
+                 ((<<5>> <> <<2::256>>) |> Base.encode64()) => %{"registrationId" => 5}
+               }
+
+               sessions = Map.put(json["_sessions"], key, %{whole | "_chains" => chains})
+               %{json | "_sessions" => Map.merge(sessions, useless)}
+             end
+           end},
+          {"values of an index", "app-state-sync-version-regular_high.json",
+           :"app-state-sync-version", "regular_high",
+           quote do
+             fn json ->
+               useless = %{"a" => nil, "b" => %{}, "c" => %{"valueMac" => ""}}
+               %{json | "indexValueMap" => Map.merge(json["indexValueMap"], useless)}
+             end
+           end}
+        ] do
+      test "#{what}", %{path: path, tmp: tmp} do
+        file = Path.join(path, unquote(name))
+        {:ok, whole} = FilePersistence.load_keys(path, unquote(type), unquote(id))
+        spoil = unquote(spoil)
+        spoilt = file |> File.read!() |> JSON.decode!() |> spoil.()
+        File.write!(file, JSON.encode(spoilt))
+
+        assert FilePersistence.load_keys(path, unquote(type), unquote(id)) == {:ok, whole}
+        assert {:ok, _report} = FilePersistence.verify(path)
+        native = Path.join(tmp, "native")
+
+        assert {:ok, %{dropped: [%{file: unquote(name), elements: dropped}], skipped: []}} =
+                 PersistenceMigration.migrate_compat_json_to_native(path, native)
+
+        assert dropped >= 3
+        assert NativeFilePersistence.load_keys(native, unquote(type), unquote(id)) == {:ok, whole}
+
+        # A key that is damaged is not useless.
+        damaged = %{"valueMac" => "AQID", "chainKey" => %{"key" => "AQID"}}
+        deeper = if unquote(type) == :session, do: "_sessions", else: "indexValueMap"
+        name = if deeper == "_sessions", do: Base.encode64(<<5>> <> <<3::256>>), else: "d"
+        File.write!(file, JSON.encode(put_in(spoilt, [deeper, name], damaged)))
+        assert {:error, _damaged} = FilePersistence.load_keys(path, unquote(type), unquote(id))
+      end
+    end
+
+    test "signal identities, and history", %{path: path} do
+      {:ok, whole} = FilePersistence.load_credentials(path)
+      creds = Path.join(path, "creds.json")
+      json = JSON.decode!(File.read!(creds))
+      history = [nil, 5, %{"messageTimestamp" => "7"}]
+
+      spoilt =
+        json
+        |> Map.update!("signalIdentities", &([nil, %{}] ++ &1))
+        |> Map.put("processedHistoryMessages", history)
+
+      File.write!(creds, JSON.encode(spoilt))
+      assert {:ok, state} = FilePersistence.load_credentials(path)
+      assert state.signal_identities == whole.signal_identities
+      # Carried, since nothing needs it.
+      :ok = FilePersistence.save_credentials(path, state)
+      assert [nil, 5 | _rest] = json(path)["processedHistoryMessages"]
+      assert FilePersistence.load_credentials(path) == {:ok, state}
+    end
+  end
+
   defp bring(file, path, name), do: File.cp!(Path.join(@brought, file), Path.join(path, name))
   defp json(path), do: JSON.decode!(File.read!(Path.join(path, "creds.json")))
 end

@@ -336,7 +336,6 @@ defmodule BaileysEx.Auth.StateTest do
             {[:signed_pre_key, :key_id], -1, "is not a non-negative integer"},
             {[:registration_id], "SECRET", "is not a non-negative integer"},
             {[:adv_secret_key], {:SECRET}, "is not text"},
-            {[:adv_secret_key], "", "is not text"},
             {[:unknown_fields], ["SECRET"], "is not a map"}
           ] do
         state = State.new()

@@ -44,7 +44,7 @@ defmodule BaileysEx.Auth.State.Check do
   defp integer(_member, value) when is_integer(value) and value >= 0, do: :ok
   defp integer(member, value), do: wrong(member, value, "is not a non-negative integer")
 
-  defp text(_member, value) when is_binary(value) and value != "", do: :ok
+  defp text(_member, value) when is_binary(value), do: :ok
   defp text(member, value), do: wrong(member, value, "is not text")
 
   defp bytes(member, value, lengths) when is_binary(value) do

@@ -110,6 +110,22 @@ pub(super) fn are_spelled(json: &Json<'_>) -> bool {
     }
 }
 
+/// Whether nothing is in this that could ever be a key, or a damaged one: no bytes and no text at all.
+pub(super) fn hold_nothing(json: &Json<'_>) -> bool {
+    match json {
+        Json::Null => true,
+        Json::Text(text) => text.is_empty(),
+        Json::List(items) => items.iter().all(hold_nothing),
+        Json::Object(pairs) => pairs.iter().all(|(name, json)| match json {
+            // The bytes of a Uint8Array, or a member beside those that are not there.
+            Json::Int(_) => index(name).is_none(),
+            Json::Bool(_) | Json::Unsigned(_) | Json::Float(_) => true,
+            other => hold_nothing(other),
+        }),
+        Json::Bool(_) | Json::Int(_) | Json::Unsigned(_) | Json::Float(_) => false,
+    }
+}
+
 /// Two hexadecimal digits for each byte.
 pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();

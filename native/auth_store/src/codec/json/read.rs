@@ -81,6 +81,10 @@ impl Reader<'_> {
                 })
             }
             Kind::Int => int(json).map(Value::Int),
+            Kind::Id => match int(json)? {
+                id if id < 0 => Err(Fault::new("is negative")),
+                id => Ok(Value::Int(id)),
+            },
             Kind::Bool => match json {
                 Json::Bool(bool) => Ok(Value::Bool(*bool)),
                 other => Err(Fault::expected("a boolean", other.kind())),
@@ -199,8 +203,11 @@ impl Reader<'_> {
         }
         let json = match (json, &member.presence) {
             (Some(Json::Null), Presence::Required) if !may_be_null(&member.kind) => {
-                let null = self.kind(&member.kind, &Json::Null);
-                return null.map(Some).map_err(Fault::absence);
+                // Carried, it would be nil, which is not written: what holds the member is carried then.
+                return match self.kind(&member.kind, &Json::Null) {
+                    Ok(Value::Nil) => Err(Fault::missing()),
+                    null => null.map(Some).map_err(Fault::absence),
+                };
             }
             (Some(json), Presence::Required) => json,
             (None, Presence::Required) => return Err(Fault::missing()),
@@ -233,26 +240,38 @@ impl Reader<'_> {
     pub(super) fn list(&self, json: &Json<'_>, inner: &'static Kind) -> Outcome<Value> {
         json.list()?
             .iter()
-            .map(|item| self.kind(inner, item).map_err(Fault::item))
+            .filter_map(|item| self.element(inner, item).transpose())
             .collect::<Outcome<Vec<_>>>()
             .map(Value::List)
+    }
+
+    /// One that cannot be read and holds nothing costs itself, not the others.
+    fn element(&self, inner: &'static Kind, json: &Json<'_>) -> Outcome<Option<Value>> {
+        match self.kind(inner, json) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) if bytes::hold_nothing(json) => {
+                self.drop_element();
+                Ok(None)
+            }
+            Err(fault) => Err(fault.item()),
+        }
     }
 
     fn map(&self, json: &Json<'_>, keys: Keys, inner: &'static Kind) -> Outcome<Value> {
         let pairs = if self.dialect == Dialect::Legacy {
             legacy::entries(json)?
                 .into_iter()
-                .map(|(key, json)| {
-                    let value = self.kind(inner, json).map_err(Fault::item)?;
-                    Ok((legacy::key(key, keys)?, value))
+                .filter_map(|(key, json)| {
+                    let value = self.element(inner, json).transpose()?;
+                    Some(value.and_then(|value| Ok((legacy::key(key, keys)?, value))))
                 })
                 .collect::<Outcome<Vec<_>>>()?
         } else {
             json.object()?
                 .iter()
-                .map(|(name, json)| {
-                    let value = self.kind(inner, json).map_err(Fault::item)?;
-                    Ok((self.key(name, keys)?, value))
+                .filter_map(|(name, json)| {
+                    let value = self.element(inner, json).transpose()?;
+                    Some(value.and_then(|value| Ok((self.key(name, keys)?, value))))
                 })
                 .collect::<Outcome<Vec<_>>>()?
         };

@@ -104,6 +104,8 @@ pub(super) enum Kind {
     /// The same, but what is of another shape is carried as it was found: it must not make an account
     /// unreadable that Baileys reads. The leaves of [`is_lenient`](Kind::is_lenient) are so anyway.
     Carried(&'static Kind),
+    /// An integer that is not negative.
+    Id,
     /// Text that an account cannot do without.
     Vital,
     /// Anything JSON can hold.

@@ -70,6 +70,10 @@ impl Writer<'_> {
                 Ok(())
             }
             Kind::Int => self.int(int(value)?),
+            Kind::Id => match int(value)? {
+                id if id < 0 => Err(Fault::new("is negative")),
+                id => self.int(id),
+            },
             Kind::Bool => match value {
                 Value::Bool(bool) => {
                     self.bool(*bool);

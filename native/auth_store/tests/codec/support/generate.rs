@@ -172,6 +172,10 @@ fn public() -> Values {
     prop_oneof![length(32), length(33)].boxed()
 }
 
+fn id() -> Values {
+    (0..1_000_000i128).prop_map(Value::Int).boxed()
+}
+
 fn int() -> Values {
     prop_oneof![
         (0..1_000_000i128).prop_map(Value::Int),
@@ -236,7 +240,7 @@ fn creds() -> Values {
         None,
         vec![
             ("key_pair", key_pair()),
-            ("key_id", int()),
+            ("key_id", id()),
             ("signature", length(64)),
         ],
         vec![("timestamp_s", int())],
@@ -290,7 +294,7 @@ fn creds() -> Values {
             ("pairing_ephemeral_key", or_nil(key_pair())),
             ("signed_identity_key", key_pair()),
             ("signed_pre_key", signed_pre_key),
-            ("registration_id", int()),
+            ("registration_id", id()),
             ("adv_secret_key", words()),
             ("account", or_nil(account)),
             ("me", or_nil(me)),

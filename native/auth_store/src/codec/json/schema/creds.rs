@@ -29,7 +29,7 @@ pub(in super::super) static STATE: Record = Record {
             "signed_pre_key",
             Kind::Record(&SIGNED_PRE_KEY),
         ),
-        required("registrationId", "registration_id", Kind::Int),
+        required("registrationId", "registration_id", Kind::Id),
         required("advSecretKey", "adv_secret_key", Kind::Vital),
         member(
             "processedHistoryMessages",
@@ -99,7 +99,7 @@ const FALSE: Presence = Presence::Default(|| Value::Bool(false));
 static SIGNED_PRE_KEY: Record = map(&[
     required("keyPair", "key_pair", Kind::Record(&KEY_PAIR)),
     required("signature", "signature", Kind::Bytes(Form::Own, SIGNATURE)),
-    required("keyId", "key_id", Kind::Int),
+    required("keyId", "key_id", Kind::Id),
     extra("timestampS", "timestamp_s", Kind::Timestamp(Form::Own)),
 ]);
 
