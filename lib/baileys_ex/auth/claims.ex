@@ -45,25 +45,25 @@ defmodule BaileysEx.Auth.Claims do
     :ok
   end
 
-  @doc "Keeps the id of this VM's claim, for backends that have no other memory of it."
-  @spec remember(place :: term(), id :: String.t()) :: :ok
-  def remember(place, id) do
-    :ets.insert(table(), {{:claim, place}, id})
+  @doc "Keeps what a backend without another memory has to know of this VM's claim of a place."
+  @spec remember(place :: term(), what :: atom(), value :: term()) :: :ok
+  def remember(place, what, value) do
+    :ets.insert(table(), {{what, place}, value})
     :ok
   end
 
-  @doc "The id of this VM's last claim of the place; a lost one too, `nil` after it was given back."
-  @spec remembered(place :: term()) :: String.t() | nil
-  def remembered(place) do
-    case :ets.lookup(table(), {:claim, place}) do
-      [{_place, id}] -> id
+  @doc "What was kept last, or `nil`."
+  @spec remembered(place :: term(), what :: atom()) :: term()
+  def remembered(place, what) do
+    case :ets.lookup(table(), {what, place}) do
+      [{_place, value}] -> value
       [] -> nil
     end
   end
 
-  @spec forget(place :: term(), id :: String.t()) :: :ok
-  def forget(place, id) do
-    :ets.delete_object(table(), {{:claim, place}, id})
+  @spec forget(place :: term(), what :: atom()) :: :ok
+  def forget(place, what) do
+    :ets.delete(table(), {what, place})
     :ok
   end
 

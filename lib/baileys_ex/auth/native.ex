@@ -43,8 +43,9 @@ defmodule BaileysEx.Auth.Native do
   def json_load(_path, _family, _id), do: stub()
   def json_commit(_path, _by, _changes), do: stub()
   def etf_load(_path, _family, _id), do: stub()
-  def etf_scan(_place, _binary), do: stub()
+  def etf_scan_all(_binaries), do: stub()
   def etf_check(_member, _binary), do: stub()
+  def etf_check_all(_members), do: stub()
   def etf_commit(_path, _by, _changes), do: stub()
 
   # Whole directories, in steps (native/auth_nif/src/migration.rs)
@@ -63,6 +64,17 @@ defmodule BaileysEx.Auth.Native do
   # The operating-system process (native/auth_nif/src/process.rs)
   def process_end_by_signals(_ends), do: stub()
   def process_user, do: stub()
+
+  # Between a directory and a store that is none, in steps (native/auth_nif/src/rows.rs)
+  def outgoing_begin(_source, _from, _flags), do: stub()
+  def outgoing_step(_outgoing, _files), do: stub()
+  def outgoing_finish(_outgoing), do: stub()
+  def outgoing_abort(_outgoing), do: stub()
+  def incoming_begin(_target, _to, _flags, _json, _carried), do: stub()
+  def incoming_put(_incoming, _rows), do: stub()
+  def incoming_publish(_incoming), do: stub()
+  def incoming_abort(_incoming), do: stub()
+  def rows_check(_rows), do: stub()
 
   defp stub, do: :erlang.nif_error(:nif_not_loaded)
 end

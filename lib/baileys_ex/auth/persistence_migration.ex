@@ -1,13 +1,20 @@
 defmodule BaileysEx.Auth.PersistenceMigration do
   @moduledoc """
-  Moves a whole auth directory between the JSON form of Baileys and the native one.
+  Moves a whole account: between the JSON form of Baileys and the native one, and between either and
+  PostgreSQL.
 
       {:ok, summary} =
         PersistenceMigration.migrate_compat_json_to_native("baileys_auth_info", "auth_native")
 
-  The source is never changed. Everything is written under unfinished names, synced, and published at
-  once: after any failure or crash the target is as it was, or is complete when it is next opened, and
-  after success it is complete. Stop the program that uses the source first: messages that it
+      {:ok, summary} =
+        PersistenceMigration.migrate(
+          {BaileysEx.Auth.FilePersistence, "baileys_auth_info"},
+          {BaileysEx.Auth.PostgresPersistence, repo: MyApp.Repo, account: "ada"}
+        )
+
+  The source is never changed. A directory is written under unfinished names, synced, and published at
+  once, an account by one statement: after any failure or crash the target is as it was, or is complete
+  when it is next opened, and after success it is complete. Stop the program that uses the source first: messages that it
   receives during the migration would advance sessions that the copy does not see.
 
   Sessions, late messages included, go on where they were. What cannot be read is reported all
@@ -49,7 +56,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   ## Errors
 
-    * `{:error, {:target_already_contains_native_data, path}}`, or `…_compat_json_data` on the way
+    * `{:error, {:target_not_empty, place}}`, where an account holds credentials or keys;
+      `{:target_already_contains_native_data, path}`, or `…_compat_json_data` on the way
       back; `{:error, {:target_not_empty, path}}` when it holds anything else. Both are replaced
       with `overwrite?: true`
     * `{:error, {:recovery_required, module, path}}`: the target's new content was decided on, and an error
@@ -57,24 +65,25 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `{:error, {:invalid_migration_target, path, posix}}`: not a directory, or not accessible;
       `:einval` when source and target are the same or one holds the other
     * `{:error, {:not_an_auth_directory, path}}`: the source holds neither credentials nor keys
-    * `{:error, {:no_credentials, path}}`: it holds keys only
+    * `{:error, {:no_credentials, place}}`: it holds keys only
     * `{:error, {:source_changed, path, names}}`: somebody was writing in it; nothing was published
-    * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}`: files that cannot be read, all of them
+    * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}`: files that cannot be read, all of them;
+      a `BaileysEx.Auth.DamagedAccountError` for rows
+    * `{:error, {:target_changed_meanwhile, place}}`: somebody wrote to the account at the last moment
     * the errors of the backends, for the source as for the target
   """
 
-  alias BaileysEx.Auth.Directory.{Busy, Owner}
+  alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence, Options, PostgresPersistence}
+  alias BaileysEx.Auth.Postgres.Account
 
-  alias BaileysEx.Auth.{
-    DamagedDirectoryError,
-    Directory,
-    FilePersistence,
-    Native,
-    NativeError,
-    NativeFilePersistence,
-    Options,
-    Telemetry,
-    Verification
+  alias BaileysEx.Auth.PersistenceMigration.{
+    AccountSource,
+    AccountTarget,
+    BackendTarget,
+    Directories,
+    DirectorySource,
+    DirectoryTarget,
+    Rows
   }
 
   @typedoc "How far a migration is, in files."
@@ -129,6 +138,80 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           bytes_written: non_neg_integer()
         }
 
+  @typedoc "One of the backends of this library, and its context."
+  @type place() :: {module(), Path.t() | PostgresPersistence.context()}
+
+  @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
+
+  @doc "Migrates a JSON directory, Baileys' own or one that baileys_ex wrote, to a native one."
+  @spec migrate_compat_json_to_native(Path.t(), Path.t(), [option()]) ::
+          {:ok, summary()} | {:error, term()}
+  def migrate_compat_json_to_native(source_path, target_path, opts \\ []) do
+    migrate({FilePersistence, source_path}, {NativeFilePersistence, target_path}, opts)
+  end
+
+  @doc "Migrates a native directory to the JSON form, for Baileys to go on with."
+  @spec migrate_native_to_compat_json(Path.t(), Path.t(), [option()]) ::
+          {:ok, summary()} | {:error, term()}
+  def migrate_native_to_compat_json(source_path, target_path, opts \\ []) do
+    migrate({NativeFilePersistence, source_path}, {FilePersistence, target_path}, opts)
+  end
+
+  @doc """
+  Migrates between two places of different kinds, or from one account in PostgreSQL to another; a
+  directory is copied by `snapshot/2` of its backend.
+
+  An account is read by one statement, as it is at one moment, and written by one, whatever its size:
+  all of it is in memory meanwhile. Whoever has claimed the target is fenced
+  (`BaileysEx.Auth.NotOwnerError`) once everything is read.
+
+  The target can also be a backend of your own, with its context: all keys go there by one
+  `c:BaileysEx.Auth.Persistence.commit_keys/2`, and the credentials after them.
+  """
+  @spec migrate(place(), place() | {module(), context :: term()}, [option()]) ::
+          {:ok, summary()} | {:error, term()}
+  def migrate({source_backend, source}, {target_backend, target}, opts \\ []) do
+    to = Map.get(@formats, target_backend)
+    checked = checked(opts, to)
+
+    case Map.get(@formats, source_backend) do
+      ^to when to != nil ->
+        raise ArgumentError, "source and target are of one form: copy with snapshot/2"
+
+      from when from != nil and to != nil ->
+        Directories.migrate({source_backend, from}, {target_backend, to}, source, target, checked)
+
+      from ->
+        Rows.migrate(
+          source(source_backend, from, source),
+          target(target_backend, to, target),
+          checked
+        )
+    end
+  end
+
+  defp source(PostgresPersistence, nil, context) do
+    %AccountSource{backend: PostgresPersistence, account: Account.new!(context)}
+  end
+
+  defp source(backend, nil, _context) do
+    raise ArgumentError, "#{inspect(backend)} cannot be the source of a migration"
+  end
+
+  defp source(backend, format, path) do
+    %DirectorySource{backend: backend, format: format, path: Path.expand(path)}
+  end
+
+  defp target(PostgresPersistence, nil, context) do
+    %AccountTarget{backend: PostgresPersistence, account: Account.new!(context)}
+  end
+
+  defp target(backend, nil, context), do: %BackendTarget{backend: backend, context: context}
+
+  defp target(backend, format, path) do
+    %DirectoryTarget{backend: backend, format: format, path: Path.expand(path)}
+  end
+
   @options [
     :overwrite?,
     :on_corrupt,
@@ -140,165 +223,24 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     :device_names
   ]
 
-  @json {FilePersistence, :json}
-  @native {NativeFilePersistence, :etf}
-
-  # Files a step: long enough to cost nothing, short enough to report and to stop.
-  @step 256
-
-  @doc "Migrates a JSON directory, Baileys' own or one that baileys_ex wrote, to a native one."
-  @spec migrate_compat_json_to_native(Path.t(), Path.t(), [option()]) ::
-          {:ok, summary()} | {:error, term()}
-  def migrate_compat_json_to_native(source_path, target_path, opts \\ []) do
-    migrate(@json, @native, source_path, target_path, opts)
-  end
-
-  @doc "Migrates a native directory to the JSON form, for Baileys to go on with."
-  @spec migrate_native_to_compat_json(Path.t(), Path.t(), [option()]) ::
-          {:ok, summary()} | {:error, term()}
-  def migrate_native_to_compat_json(source_path, target_path, opts \\ []) do
-    migrate(@native, @json, source_path, target_path, opts)
-  end
-
-  defp migrate({source_module, format} = from, {target_module, _} = to, source, target, opts) do
-    source = Path.expand(source)
-    target = Path.expand(target)
+  defp checked(opts, target_format) do
     Options.check!(opts, @options)
-    flags = flags(opts)
-    on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
-    json = json_options(format, opts)
 
-    watched = %{
-      source_backend: source_module,
-      target_backend: target_module,
-      source_path: source,
-      target_path: target
-    }
-
-    with {:ok, locks} <- locks([source, target]) do
-      outcome =
-        Owner.run(locks, fn call ->
-          begin = fn ->
-            Native.migration_begin(source, target, format, flags, json)
-          end
-
-          with {:ok, handle, total} <- call.(fn -> Busy.wait(begin) end) do
-            run(handle, call, total, on_progress, watched)
-          end
-        end)
-
-      case outcome do
-        {:ok, carried} -> {:ok, summary(carried, from, to, source, target)}
-        {:error, reason} -> {:error, error(reason, source, source_module, target_module)}
-      end
-    end
-  end
-
-  defp flags(opts) do
-    {
-      Options.one_of!(opts, :overwrite?, [false, true]),
-      Options.one_of!(opts, :on_corrupt, [:error, :skip]) == :skip,
-      Options.one_of!(opts, :credentials, [:required, :optional]) == :optional,
-      Options.one_of!(opts, :on_change, [:error, :ignore]) == :ignore,
-      Options.one_of!(opts, :unknown, [:leave, :carry]) == :carry
-    }
-  end
-
-  # What is asked of a JSON target.
-  defp json_options(:json, opts) do
-    for name <- [:sender_keys, :device_names], Keyword.has_key?(opts, name) do
+    for name <- [:sender_keys, :device_names],
+        target_format != :json and Keyword.has_key?(opts, name) do
       raise ArgumentError, "#{inspect(name)} is for migrations to JSON"
     end
 
-    {nil, false}
-  end
-
-  defp json_options(:etf, opts) do
-    {opts[:sender_keys] && Options.one_of!(opts, :sender_keys, [:array, :buffer]),
-     Options.one_of!(opts, :device_names, [:current, :old]) == :old}
-  end
-
-  # Both backends, for both directories.
-  defp locks([source, target]) do
-    with {:ok, source} <- Directory.real(source), {:ok, target} <- Directory.real(target) do
-      {:ok, for(path <- [source, target], {module, _} <- [@json, @native], do: {module, path})}
-    end
-  end
-
-  defp run(handle, call, total, on_progress, watched) do
-    step = fn -> call.(fn -> Native.migration_step(handle, @step) end) end
-
-    with :ok <- steps(step, 0, total, on_progress, watched) do
-      call.(fn -> Native.migration_publish(handle) end)
-    end
-  after
-    # Does nothing once published.
-    call.(fn -> Native.migration_abort(handle) end)
-  end
-
-  defp steps(_step, total, total, _on_progress, _watched), do: :ok
-
-  defp steps(step, before, total, on_progress, watched) do
-    describe = fn result ->
-      done = with {:ok, done} <- result, do: done, else: (_error -> before)
-      {%{files: done - before, done: done, total: total}, watched}
-    end
-
-    with {:ok, done} <- Telemetry.span([:migration, :step], describe, step) do
-      on_progress.(%{done: done, total: total})
-      steps(step, done, total, on_progress, watched)
-    end
-  end
-
-  defp summary(carried, {source_module, _}, {target_module, _}, source, target) do
-    {credentials?, counts, skipped, ignored, bytes_read, bytes_written, notes} = carried
-    {dropped, sender_keys, renamed, superseded, unknown, changed} = notes
-
     %{
-      source_backend: source_module,
-      target_backend: target_module,
-      source_path: source,
-      target_path: target,
-      migrated_keys: counts |> Enum.map(&elem(&1, 1)) |> Enum.sum(),
-      families: Verification.families(counts),
-      credentials?: credentials?,
-      skipped: DamagedDirectoryError.files(skipped),
-      sender_keys: sender_keys,
-      renamed: for({from, to} <- renamed, do: %{from: from, to: to}),
-      superseded: superseded,
-      dropped: for({file, elements} <- dropped, do: %{file: file, elements: elements}),
-      unknown: unknown,
-      changed: changed,
-      ignored: ignored,
-      bytes_read: bytes_read,
-      bytes_written: bytes_written
+      overwrite?: Options.one_of!(opts, :overwrite?, [false, true]),
+      skip?: Options.one_of!(opts, :on_corrupt, [:error, :skip]) == :skip,
+      without_credentials?:
+        Options.one_of!(opts, :credentials, [:required, :optional]) == :optional,
+      ignore_changes?: Options.one_of!(opts, :on_change, [:error, :ignore]) == :ignore,
+      include_unknown?: Options.one_of!(opts, :unknown, [:leave, :carry]) == :carry,
+      on_progress: Keyword.get(opts, :on_progress, fn _progress -> :ok end),
+      sender_keys: opts[:sender_keys] && Options.one_of!(opts, :sender_keys, [:array, :buffer]),
+      old_device_names?: Options.one_of!(opts, :device_names, [:current, :old]) == :old
     }
   end
-
-  defp error({:source, reason}, _, source_module, _),
-    do: NativeError.to_public(reason, source_module)
-
-  defp error({:target, reason}, _, _, target_module),
-    do: NativeError.to_public(reason, target_module)
-
-  defp error({:target_holds_auth_state, path}, _, _, NativeFilePersistence) do
-    {:target_already_contains_native_data, path}
-  end
-
-  defp error({:target_holds_auth_state, path}, _, _, FilePersistence) do
-    {:target_already_contains_compat_json_data, path}
-  end
-
-  defp error({:invalid_target, path, posix}, _, module, _) do
-    {:invalid_migration_target, path, NativeError.to_public({:io, posix}, module)}
-  end
-
-  defp error({:overlap, path}, _, _, _), do: {:invalid_migration_target, path, :einval}
-
-  defp error({:damaged, files}, source, _, _) do
-    %DamagedDirectoryError{path: source, files: DamagedDirectoryError.files(files)}
-  end
-
-  # :target_not_empty, :not_an_auth_directory, :no_credentials and :source_changed, with their path.
-  defp error(reason, _, _, _), do: reason
 end

@@ -48,29 +48,23 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @behaviour BaileysEx.Auth.Persistence
 
   alias BaileysEx.Auth.{
-    Claims,
-    CorruptRowError,
+    DamagedAccountError,
     Directory,
-    InvalidKeyError,
     InvalidTermError,
     KeyStore,
-    Native,
-    NativeError,
-    NotOwnerError,
+    NativeFilePersistence,
     Options,
     Owner,
     Persistence,
     State,
-    TermCheck
+    Verification
   }
 
-  alias BaileysEx.Auth.Postgres.{Account, Schema, Statements, Value}
+  alias BaileysEx.Auth.PersistenceMigration.{AccountSource, DirectoryTarget, Rows}
+  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Value}
 
   @typedoc "The options of an account, see the top of this page."
   @type context() :: keyword()
-
-  # An index entry of PostgreSQL holds some 2,700 bytes, account, type and id together.
-  @most_bytes 1024
 
   @doc """
   Loads the credentials, and gives what a connection needs to keep its auth state there. Options as for
@@ -126,9 +120,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     account = Account.new!(context)
 
     with {:ok, state} <- complete(state),
-         bytes = :erlang.term_to_binary(state),
-         :ok <- check_credentials(state, bytes) do
-      put_credentials(account, claim_of(account), bytes)
+         {:ok, bytes} <- Value.encode_credentials(state) do
+      put_credentials(account, bytes)
     end
   end
 
@@ -157,7 +150,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     keys = Enum.map(ids, &Directory.key(type, &1))
     params = [account.name, to_string(type), Enum.map(keys, &elem(&1, 1))]
 
-    with :ok <- check_keys(keys),
+    with :ok <- Key.check(keys),
          {:ok, rows} <- Account.query(account, Statements.values(account.prefix), params) do
       Value.all(account, to_string(type), rows)
     end
@@ -176,16 +169,25 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @doc "Saves and deletes (`nil`) several keys by one statement, all or none of them."
   @impl true
   @spec commit_keys(context(), Persistence.changes()) :: :ok | {:error, term()}
-  def commit_keys(context, changes) do
+  def commit_keys(context, changes), do: commit(context, changes, :counted)
+
+  @doc false
+  @impl true
+  @spec commit_keys_unless_changed(context(), Persistence.changes(), non_neg_integer() | nil) ::
+          :ok | {:error, term()}
+  def commit_keys_unless_changed(context, changes, seen),
+    do: commit(context, changes, {:store, seen})
+
+  defp commit(context, changes, by) do
     account = Account.new!(context)
 
     with {:ok, changes} <- Directory.flatten(changes),
          # A key given twice, as 1 and "1", would be two rows of one upsert.
          changes =
            changes |> Map.new(fn {type, id, value} -> {{type, id}, value} end) |> Enum.sort(),
-         :ok <- check_keys(Enum.map(changes, &elem(&1, 0))),
-         {:ok, changes} <- encode(changes) do
-      commit(account, changes)
+         :ok <- Key.check(Enum.map(changes, &elem(&1, 0))),
+         {:ok, changes} <- Value.encode(changes) do
+      write(account, changes, by)
     end
   end
 
@@ -206,17 +208,12 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @spec recover(context()) :: :ok | {:error, term()}
   def recover(context), do: context |> Account.new!() |> Schema.check()
 
-  @doc "Claims the account: one statement, which waits for a commit that runs."
+  @doc "Claims the account, and waits for a commit that runs."
   @impl true
   @spec claim(context(), Owner.t()) :: :ok | {:error, term()}
-  def claim(context, %Owner{} = owner) do
+  def claim(context, %Owner{id: id} = owner) do
     account = Account.new!(context)
-    {id, node, os_process, host, since_ms} = Owner.to_native(owner)
-    params = [account.name, id, node, os_process, host, since_ms]
-
-    with {:ok, [[_counter]]} <- Account.query(account, Statements.claim(account.prefix), params) do
-      Claims.remember(place_of(account), id)
-    end
+    with {:ok, changes} <- Claim.take(account, owner), do: Claim.remember(account, id, changes)
   end
 
   @doc "Gives a claim back that still stands."
@@ -225,27 +222,82 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def release(context, %Owner{id: id}) do
     account = Account.new!(context)
 
-    case Account.query(account, Statements.release(account.prefix), [account.name, id]) do
-      {:ok, [_released]} -> Claims.forget(place_of(account), id)
-      {:ok, []} -> :ok
-      error -> error
+    with {:ok, stood?} <- Claim.give_back(account, id) do
+      if stood?, do: Claim.forget(account, id), else: :ok
     end
   end
 
   @doc "Who has claimed the account."
   @impl true
   @spec owner(context()) :: {:ok, Owner.t() | nil} | {:error, term()}
-  def owner(context), do: context |> Account.new!() |> current_owner()
+  def owner(context), do: context |> Account.new!() |> Claim.owner()
 
   @doc false
   @impl true
-  def place(context), do: context |> Account.new!() |> place_of()
+  def place(context), do: context |> Account.new!() |> Claim.place()
 
-  defp place_of(%Account{} = account) do
-    {__MODULE__, account.connection, account.prefix, account.name}
+  @doc false
+  @impl true
+  @spec changes_seen(context()) :: {:ok, non_neg_integer()} | {:error, term()}
+  def changes_seen(context), do: context |> Account.new!() |> Claim.changes_seen()
+
+  @doc "Deletes every key of the account, not the credentials, by one statement."
+  @spec clear(context()) :: :ok | {:error, term()}
+  def clear(context) do
+    with {:ok, keys} <- list_keys(context) do
+      commit_keys(context, Map.new(keys, fn {type, ids} -> {type, Map.new(ids, &{&1, nil})} end))
+    end
   end
 
-  defp claim_of(account), do: Claims.remembered(place_of(account))
+  @doc """
+  Reads every row and reports all that cannot be read, at once: `{:error, error}` with a
+  `BaileysEx.Auth.DamagedAccountError`. `:on_progress` is given `%{done: keys, total: keys}` after each
+  batch.
+  """
+  @spec verify(context(), [Verification.option()]) ::
+          {:ok, Verification.report()} | {:error, DamagedAccountError.t() | Exception.t()}
+  def verify(context, opts \\ []) do
+    Options.check!(opts, [:credentials, :on_progress])
+    required? = Options.one_of!(opts, :credentials, [:required, :optional]) == :required
+    on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
+    account = Account.new!(context)
+
+    case Value.verify(account, on_progress) do
+      {:ok, %{credentials?: false, families: keys}} when required? and keys != %{} ->
+        {:error, {:no_credentials, Account.place(account)}}
+
+      report ->
+        report
+    end
+  end
+
+  @doc """
+  Copies the account as it is at this moment, whoever is using it, to a native directory, which must not
+  exist or be empty.
+  """
+  @spec snapshot(context(), Path.t()) :: :ok | {:error, term()}
+  def snapshot(context, target) do
+    source = %AccountSource{backend: __MODULE__, account: Account.new!(context)}
+
+    directory = %DirectoryTarget{
+      backend: NativeFilePersistence,
+      format: :etf,
+      path: Path.expand(target)
+    }
+
+    opts = %{
+      overwrite?: false,
+      skip?: false,
+      without_credentials?: true,
+      ignore_changes?: false,
+      include_unknown?: false,
+      on_progress: fn _progress -> :ok end,
+      sender_keys: nil,
+      old_device_names?: false
+    }
+
+    with {:ok, _summary} <- Rows.migrate(source, directory, opts), do: :ok
+  end
 
   defp complete(state) do
     with {:error, {member, problem}} <- State.complete(state) do
@@ -253,48 +305,30 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end
   end
 
-  defp check_credentials(state, bytes) do
-    with {:error, reason} <- Native.etf_check("creds", bytes) do
-      {:error,
-       TermCheck.refused_field(state, __MODULE__) || NativeError.to_public(reason, __MODULE__)}
-    end
+  defp put_credentials(account, bytes) do
+    written =
+      Claim.write(account, nil, fn
+        nil ->
+          Account.query(account, Statements.put_creds(account.prefix), [account.name, bytes])
+
+        {id, fence} ->
+          params = [account.name, id, fence, bytes]
+
+          with {:ok, []} <-
+                 Account.query(account, Statements.put_owned_creds(account.prefix), params),
+               do: :refused
+      end)
+
+    with {:ok, _rows} <- written, do: :ok
   end
 
-  defp put_credentials(account, nil, bytes) do
-    sql = Statements.put_creds(account.prefix)
-    with {:ok, _saved} <- Account.query(account, sql, [account.name, bytes]), do: :ok
-  end
+  defp write(_account, [], _by), do: :ok
 
-  defp put_credentials(account, claim, bytes) do
-    sql = Statements.put_owned_creds(account.prefix)
-
-    case Account.query(account, sql, [account.name, claim, bytes]) do
-      {:ok, [_saved]} -> :ok
-      {:ok, []} -> not_owner(account)
-      error -> error
-    end
-  end
-
-  defp encode(changes) do
-    Enum.reduce_while(changes, {:ok, []}, fn {{type, id}, value}, {:ok, encoded} ->
-      bytes = if value != nil, do: :erlang.term_to_binary(value)
-
-      case bytes && Native.etf_check(type, bytes) do
-        {:error, reason} -> {:halt, {:error, NativeError.to_public(reason, __MODULE__)}}
-        _ok -> {:cont, {:ok, [{type, id, bytes} | encoded]}}
-      end
-    end)
-  end
-
-  defp commit(_account, []), do: :ok
-
-  defp commit(account, changes) do
+  defp write(account, changes, by) do
     {gone, saved} = Enum.split_with(changes, &match?({_type, _id, nil}, &1))
-    claim = claim_of(account)
+    seen = with {:store, seen} <- by, do: seen, else: (_counted -> nil)
 
-    params = [
-      account.name,
-      claim,
+    rows = [
       Enum.map(saved, &elem(&1, 0)),
       Enum.map(saved, &elem(&1, 1)),
       Enum.map(saved, &elem(&1, 2)),
@@ -302,76 +336,30 @@ defmodule BaileysEx.Auth.PostgresPersistence do
       Enum.map(gone, &elem(&1, 1))
     ]
 
-    run = fn -> Account.query(account, Statements.commit(account.prefix), params) end
+    written =
+      Claim.write(account, seen, fn claim ->
+        sql = statement(claim, by).(account.prefix)
+        {id, fence} = claim || {nil, nil}
 
-    case run.() do
-      {:ok, [[1, _saved, _deleted]]} -> :ok
-      {:ok, [[0, 0, 0]]} when claim == nil -> commit_first(account, run)
-      {:ok, [[0, 0, 0]]} -> not_owner(account)
-      error -> error
+        with {:ok, [[0, _changes]]} <-
+               Account.query(account, sql, [account.name, id, fence, seen | rows]),
+             do: :refused
+      end)
+
+    case written do
+      {:ok, [[1, changes]]} ->
+        Claim.saw(account, changes)
+
+      {:error, :changed_meanwhile} ->
+        {:error, {:changed_meanwhile, __MODULE__, Account.place(account)}}
+
+      error ->
+        error
     end
   end
 
-  # The account has no row yet, and there was no claim that would have made one.
-  defp commit_first(account, run) do
-    add = Statements.add_account(account.prefix)
-
-    with {:ok, _rows} <- Account.query(account, add, [account.name]),
-         {:ok, [[1, _saved, _deleted]]} <- run.() do
-      :ok
-    else
-      {:ok, [[0, 0, 0]]} -> not_owner(account)
-      error -> error
-    end
-  end
-
-  # Nothing was written. A store of this VM is told, also where somebody else made the call.
-  defp not_owner(account) do
-    with {:ok, owner} <- current_owner(account) do
-      error = %NotOwnerError{place: Account.place(account), owner: owner}
-      Claims.lost(place_of(account), error)
-      {:error, error}
-    end
-  end
-
-  defp current_owner(account) do
-    case Account.query(account, Statements.owner(account.prefix), [account.name]) do
-      {:ok, [[nil | _released]]} -> {:ok, nil}
-      {:ok, [owner]} -> {:ok, owner |> List.to_tuple() |> Owner.from_native()}
-      {:ok, []} -> {:ok, nil}
-      error -> error
-    end
-  end
-
-  defp check_keys(keys), do: Enum.find_value(keys, :ok, &refused_key/1)
-
-  defp refused_key({type, id}) do
-    problem = text_problem(type) || text_problem(id)
-    problem && {:error, %InvalidKeyError{type: shown(type), id: shown(id), problem: problem}}
-  end
-
-  defp text_problem(text) do
-    cond do
-      byte_size(text) > @most_bytes -> "is longer than #{@most_bytes} bytes"
-      not String.valid?(text) -> "is not UTF-8 text"
-      :binary.match(text, <<0>>) != :nomatch -> "holds a NUL"
-      true -> nil
-    end
-  end
-
-  defp shown(text), do: if(String.valid?(text), do: text, else: inspect(text))
-
-  @doc """
-  Reads every row and reports all that cannot be read: `{:error, [error]}` with a
-  `BaileysEx.Auth.CorruptRowError` for each; `{:ok, %{credentials?: boolean, keys: count}}` where all
-  can. `:on_progress` is given `%{done: keys, total: keys}` after each batch.
-  """
-  @spec verify(context(), on_progress: (map() -> term())) ::
-          {:ok, %{credentials?: boolean(), keys: non_neg_integer()}}
-          | {:error, [CorruptRowError.t()] | Exception.t()}
-  def verify(context, opts \\ []) do
-    Options.check!(opts, [:on_progress])
-    on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
-    Value.verify(Account.new!(context), on_progress)
-  end
+  # Without a claim there is nothing that a store could rely on.
+  defp statement(nil, _by), do: &Statements.commit_free/1
+  defp statement(_claim, {:store, _seen}), do: &Statements.commit/1
+  defp statement(_claim, :counted), do: &Statements.commit_counted/1
 end

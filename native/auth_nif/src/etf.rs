@@ -1,7 +1,6 @@
 //! Keys of a native directory, in external term format, and how many atoms they may bring.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use auth_store::codec::{Problem, etf};
@@ -88,19 +87,31 @@ fn remember_atom(atoms: &mut HashSet<String>, name: &str) -> bool {
     atoms.contains(name) || (atoms.len() < ATOMS_PER_FILE && atoms.insert(name.to_owned()))
 }
 
-/// `:ok | {:error, reason}`: whether bytes that another store kept are safe to read. `place` stands
-/// in the error where a file would.
+/// `[{index, member, problem}]` of the bytes that another store kept and that are not safe to read.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn etf_scan<'a>(env: Env<'a>, place: &str, bytes: Binary<'a>) -> Term<'a> {
-    let scanned = scan_atoms(env, bytes.as_slice())
-        .map_err(|problem| Error::content(Path::new(place), problem));
-    unit(env, scanned)
+fn etf_scan_all<'a>(env: Env<'a>, all: Vec<Binary<'a>>) -> Vec<(usize, String, String)> {
+    let scanned = all.iter().enumerate();
+    scanned
+        .filter_map(|(index, bytes)| {
+            let problem = scan_atoms(env, bytes.as_slice()).err()?;
+            Some((index, problem.member, problem.problem))
+        })
+        .collect()
 }
 
 /// Whether a term in external term format could be loaded again.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn etf_check<'a>(env: Env<'a>, member: &str, bytes: Binary<'a>) -> Term<'a> {
     unit(env, check_can_be_loaded_again(member, bytes.as_slice()))
+}
+
+/// As [`etf_check`], for several: `[{member, binary}]`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn etf_check_all<'a>(env: Env<'a>, all: Vec<(String, Binary<'a>)>) -> Term<'a> {
+    let checked = all
+        .iter()
+        .try_for_each(|(member, bytes)| check_can_be_loaded_again(member, bytes.as_slice()));
+    unit(env, checked)
 }
 
 /// `changes` is `[{family, id | nil, binary | nil}]`, the binaries in external term format. `by` as in

@@ -11,6 +11,7 @@ mod json;
 mod migration;
 mod process;
 mod repair;
+mod rows;
 mod stores;
 mod term;
 

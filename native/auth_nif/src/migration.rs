@@ -11,9 +11,9 @@ use auth_store::survey::{Damage, Survey, Tally};
 use rustler::types::atom::{self, Atom};
 use rustler::{Encoder, Env, NifResult, ResourceArc, Term};
 
-use crate::error;
 use crate::json::now_ms;
 use crate::stores::{distrust, format_of};
+use crate::{error, rows};
 
 mod atoms {
     rustler::atoms! {
@@ -27,6 +27,7 @@ mod atoms {
         invalid_target,
         overlap,
         damaged,
+        damaged_rows,
         finished,
         baileys,
         explicit,
@@ -38,10 +39,10 @@ mod atoms {
 
 /// Work that is given up from another thread when the BEAM collects its handle: throwing a staging
 /// directory away touches the disk, and the collector runs on a normal scheduler.
-struct InSteps<T: Send + 'static>(Mutex<Option<T>>);
+pub struct InSteps<T: Send + 'static>(Mutex<Option<T>>);
 
 impl<T: Send> InSteps<T> {
-    fn new(work: T) -> ResourceArc<Self>
+    pub fn new(work: T) -> ResourceArc<Self>
     where
         Self: rustler::Resource,
     {
@@ -49,12 +50,12 @@ impl<T: Send> InSteps<T> {
     }
 
     /// `None` when the work is finished or given up.
-    fn with<R>(&self, run: impl FnOnce(&mut T) -> R) -> Option<R> {
+    pub fn with<R>(&self, run: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut work = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         work.as_mut().map(run)
     }
 
-    fn take(&self) -> Option<T> {
+    pub fn take(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -96,20 +97,10 @@ fn migration_begin<'a>(
     source: &str,
     target: &str,
     from: Atom,
-    flags: (bool, bool, bool, bool, bool),
+    flags: Flags,
     json: (Atom, bool),
 ) -> NifResult<Term<'a>> {
-    let (sender_keys, old_device_names) = json;
-    let (overwrite, skip_corrupt, without_credentials, ignore_changes, include_unknown) = flags;
-    let options = Options {
-        without_credentials,
-        ignore_changes,
-        include_unknown,
-        overwrite,
-        skip_corrupt,
-        sender_keys: form_of(sender_keys)?,
-        old_device_names,
-    };
+    let options = options_of(flags, json)?;
     let begun = Migration::begin(
         RealDisk,
         PathBuf::from(source),
@@ -189,7 +180,7 @@ fn survey_begin<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a
 #[rustler::nif(schedule = "DirtyIo")]
 fn survey_step<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>, files: usize) -> Term<'a> {
     let step = handle.with(|Surveyed { survey, tally }| {
-        let counted = survey.step(files, &mut |finding, _| {
+        let counted = survey.step(files, &mut |finding, _, _| {
             tally.add(finding);
             Ok(())
         });
@@ -221,7 +212,24 @@ fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a
     }
 }
 
-fn form_of(atom: Atom) -> NifResult<Option<SenderKeyForm>> {
+pub type Flags = (bool, bool, bool, bool, bool);
+
+/// Of `flags` and `json` as in [`migration_begin`].
+pub fn options_of(flags: Flags, json: (Atom, bool)) -> NifResult<Options> {
+    let (overwrite, skip_corrupt, without_credentials, ignore_changes, include_unknown) = flags;
+    let (sender_keys, old_device_names) = json;
+    Ok(Options {
+        overwrite,
+        skip_corrupt,
+        without_credentials,
+        ignore_changes,
+        include_unknown,
+        sender_keys: form_of(sender_keys)?,
+        old_device_names,
+    })
+}
+
+pub fn form_of(atom: Atom) -> NifResult<Option<SenderKeyForm>> {
     if atom == atom::nil() {
         Ok(None)
     } else if atom == atoms::array() {
@@ -257,7 +265,7 @@ fn dialect_terms(dialects: &BTreeMap<Dialect, u64>) -> Vec<(Atom, u64)> {
 
 /// `{has_creds, [{family, count}], skipped, ignored, bytes_read, bytes_written, notes}`; the notes are
 /// `{[{file, dropped}], nil | :array | :buffer, [{file, renamed}], superseded, unknown, changed}`
-fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
+pub fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
     let keys: Vec<(String, u64)> = summary.tally.keys.into_iter().collect();
     (
         summary.tally.has_creds,
@@ -293,7 +301,7 @@ pub fn damage_terms(damaged: &[Damage]) -> Vec<(String, String, String, Atom)> {
         .collect()
 }
 
-fn failure<'a>(env: Env<'a>, failure: &MigrationError) -> Term<'a> {
+pub fn failure<'a>(env: Env<'a>, failure: &MigrationError) -> Term<'a> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let reason = match failure {
         MigrationError::Source(error) => (atoms::source(), error::reason(env, error)).encode(env),
@@ -313,6 +321,9 @@ fn failure<'a>(env: Env<'a>, failure: &MigrationError) -> Term<'a> {
             (atoms::invalid_target(), text(path), error::posix(source)).encode(env)
         }
         MigrationError::Overlap(path) => (atoms::overlap(), text(path)).encode(env),
+        MigrationError::DamagedRows(rows) => {
+            (atoms::damaged_rows(), rows::damage_terms(rows)).encode(env)
+        }
         MigrationError::Damaged(damaged) => (atoms::damaged(), damage_terms(damaged)).encode(env),
     };
     env.error_tuple(reason)

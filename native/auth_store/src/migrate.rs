@@ -1,24 +1,31 @@
-//! Moves a whole directory from one format to the other, in steps.
+//! Moves a whole account, in steps: from a directory to one of the other format ([`Migration`]), from a
+//! directory to another store ([`Outgoing`]), and from there to a directory ([`Incoming`]).
 //!
 //! Everything is written under unfinished names, and published at once.
 //! The source is never changed.
 
-use std::collections::HashSet;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error as ThisError;
 
 use crate::codec::json::SenderKeyForm;
-use crate::codec::{etf, json};
-use crate::device_names;
-use crate::engine::{Disk, Kind, Staging, is_bookkeeping, sweep_staging};
-use crate::error::{Error, Flaw};
-use crate::layout::{self, Entry, Format};
-use crate::manifest::Manifest;
+use crate::engine::Disk;
+use crate::error::Error;
+use crate::layout::Format;
 use crate::store::Store;
-use crate::survey::{Damage, Finding, Survey, Tally};
-use crate::value::Value;
+use crate::survey::{Damage, Purpose, Survey, Tally};
+
+mod checks;
+mod incoming;
+mod outgoing;
+mod target;
+mod writer;
+
+pub use incoming::{Incoming, Row, RowDamage};
+pub use outgoing::{Outgoing, OutgoingRow};
+
+use target::Target;
+use writer::superseded;
 
 #[derive(Debug, ThisError)]
 pub enum MigrationError {
@@ -61,6 +68,10 @@ pub enum MigrationError {
     /// Files that cannot be read, all of them.
     #[error("{} files cannot be read", .0.len())]
     Damaged(Vec<Damage>),
+
+    /// Likewise of rows.
+    #[error("{} rows cannot be read", .0.len())]
+    DamagedRows(Vec<RowDamage>),
 }
 
 type Result<T> = std::result::Result<T, MigrationError>;
@@ -107,23 +118,9 @@ pub struct Summary {
 
 pub struct Migration<D: Disk> {
     survey: Survey<D>,
-    staging: Staging<D>,
-    writer: Writer,
-    options: Options,
-}
-
-/// What the files of the source become.
-struct Writer {
-    from: Format,
-    to: Format,
-    manifest: Manifest,
-    summary: Summary,
+    target: Target<D>,
     damaged: Vec<Damage>,
-    now_ms: i64,
-    sender_keys: SenderKeyForm,
-    old_device_names: bool,
-    /// Old names of the source whose current name is there as well.
-    superseded: HashSet<String>,
+    options: Options,
 }
 
 impl<D: Disk + Clone> Migration<D> {
@@ -138,52 +135,19 @@ impl<D: Disk + Clone> Migration<D> {
         now_ms: i64,
     ) -> Result<Self> {
         let to = from.other();
-        check_source(&disk, &source)?;
-        check_overlap(&disk, &source, target)?;
-        check_target(&disk, target, to, options)?;
-        let store = Store::new(disk.clone(), source.clone(), from);
-        let belongs_to_other = store
-            .finish_publication()
-            .and_then(|()| store.belongs_to_other());
-        if belongs_to_other.map_err(MigrationError::Source)? {
-            return Err(MigrationError::NotAnAuthDirectory(source));
+        checks::check_source(&disk, &source)?;
+        checks::check_overlap(&disk, &source, target)?;
+        checks::check_target(&disk, target, to, options)?;
+        let survey = open_source(disk.clone(), source, from, Purpose::Carry, options)?;
+        let carried = survey.manifest().sender_keys;
+        let mut target = Target::begin(disk, target, (from, to), options, carried, now_ms)?;
+        if from == Format::Json {
+            target.writer.superseded = superseded(survey.names());
         }
-        let mut survey =
-            Survey::begin(disk.clone(), source.clone(), from).map_err(MigrationError::Source)?;
-        if survey.total() == 0 {
-            return Err(MigrationError::NotAnAuthDirectory(source));
-        }
-        if !survey.has_creds() && !options.without_credentials {
-            return Err(MigrationError::NoCredentials(source));
-        }
-        if options.include_unknown {
-            survey.include_unknown();
-        }
-        sweep_staging(&disk, target).map_err(MigrationError::Target)?;
-        let staging = Staging::create(disk, target).map_err(MigrationError::Target)?;
-        let mut manifest = Manifest::absent();
-        manifest.upgrade(to);
-        let carried = options.sender_keys.or(survey.manifest().sender_keys);
-        manifest.sender_keys = carried;
-        let superseded = if from == Format::Json {
-            superseded(survey.names())
-        } else {
-            HashSet::new()
-        };
         Ok(Migration {
             survey,
-            staging,
-            writer: Writer {
-                from,
-                to,
-                manifest,
-                summary: Summary::default(),
-                damaged: Vec::new(),
-                now_ms,
-                sender_keys: carried.unwrap_or_default(),
-                old_device_names: options.old_device_names,
-                superseded,
-            },
+            target,
+            damaged: Vec::new(),
             options,
         })
     }
@@ -200,21 +164,15 @@ impl<D: Disk + Clone> Migration<D> {
     pub fn step(&mut self, files: usize) -> Result<()> {
         let Migration {
             survey,
-            staging,
-            writer,
+            target,
+            damaged,
             ..
         } = self;
         let source = survey.store().path().to_owned();
         survey
-            .step(files, &mut |finding, identity| {
-                match writer.file(finding, identity) {
-                    Ok(None) => (),
-                    Ok(Some((name, bytes))) => {
-                        staging.write(&name, &bytes)?;
-                        writer.summary.tally.add(finding);
-                        writer.summary.bytes_written += bytes.len() as u64;
-                    }
-                    Err(damage) => writer.damaged.push(damage.at(&source)),
+            .step(files, &mut |finding, identity, raw| {
+                if let Err(damage) = target.put(finding, identity, raw)? {
+                    damaged.push(damage.at(&source));
                 }
                 Ok(())
             })
@@ -223,253 +181,92 @@ impl<D: Disk + Clone> Migration<D> {
 
     /// Makes everything durable and puts it in the target's place, all at once.
     pub fn publish(mut self) -> Result<Summary> {
-        let mut damaged = std::mem::take(&mut self.survey.damaged);
-        damaged.append(&mut self.writer.damaged);
-        damaged.sort_by(|a, b| a.path.cmp(&b.path));
-        let may_skip = self.options.skip_corrupt && damaged.iter().all(|d| d.can_be_skipped);
-        if !damaged.is_empty() && !may_skip {
-            self.staging.abort();
-            return Err(MigrationError::Damaged(damaged));
-        }
-        let source = self.survey.store();
-        if !source.undisturbed().map_err(MigrationError::Source)? {
-            return Err(MigrationError::Source(Error::Busy {
-                path: source.path().to_owned(),
-                holder: None,
-            }));
-        }
-        let changed = self.survey.changed().map_err(MigrationError::Source)?;
-        if !changed.is_empty() && !self.options.ignore_changes {
-            return Err(MigrationError::SourceChanged {
-                path: self.survey.store().path().to_owned(),
-                names: changed,
-            });
-        }
-        let format = self.writer.to;
-        let has_sender_keys = self.writer.summary.tally.keys.contains_key("sender-key");
-        let sender_keys = match format {
-            Format::Etf => self.survey.sender_keys.or(self.writer.manifest.sender_keys),
-            Format::Json if has_sender_keys => Some(self.writer.sender_keys),
-            Format::Json => self.writer.manifest.sender_keys,
-        };
-        self.writer.manifest.sender_keys = sender_keys;
-        let manifest = self.writer.manifest.render(format);
-        manifest
-            .and_then(|bytes| self.staging.write(format.manifest_name(), &bytes))
-            .and_then(|()| self.staging.publish(self.options.overwrite))
-            .map_err(MigrationError::Target)?;
-        let mut superseded = std::mem::take(&mut self.survey.superseded);
-        superseded.append(&mut self.writer.summary.superseded);
-        Ok(Summary {
-            superseded,
-            changed,
-            unknown: std::mem::take(&mut self.survey.unknown),
-            bytes_read: self.survey.bytes(),
-            skipped: damaged,
-            dropped: std::mem::take(&mut self.survey.dropped),
-            sender_keys,
-            ignored: std::mem::take(&mut self.survey.ignored),
-            ..self.writer.summary
-        })
+        let left = left_out(&mut self.survey, self.damaged, self.options)?;
+        let summary = self.target.publish(self.survey.sender_keys)?;
+        Ok(of_source(summary, self.survey, left))
     }
 }
 
-/// Damage that is found when writing: the term has no form in the target.
-struct Unwritable {
-    name: String,
-    member: String,
-    problem: String,
-    can_be_skipped: bool,
+/// Lists a source and keeps its lock.
+fn open_source<D: Disk + Clone>(
+    disk: D,
+    source: PathBuf,
+    from: Format,
+    purpose: Purpose,
+    options: Options,
+) -> Result<Survey<D>> {
+    let store = Store::new(disk.clone(), source.clone(), from);
+    let belongs_to_other = store
+        .finish_publication()
+        .and_then(|()| store.belongs_to_other());
+    if belongs_to_other.map_err(MigrationError::Source)? {
+        return Err(MigrationError::NotAnAuthDirectory(source));
+    }
+    let mut survey =
+        Survey::begin(disk, source.clone(), from, purpose).map_err(MigrationError::Source)?;
+    if survey.total() == 0 {
+        return Err(MigrationError::NotAnAuthDirectory(source));
+    }
+    if !survey.has_creds() && !options.without_credentials {
+        return Err(MigrationError::NoCredentials(source));
+    }
+    if options.include_unknown {
+        survey.include_unknown();
+    }
+    Ok(survey)
 }
 
-impl Unwritable {
-    fn at(self, source: &Path) -> Damage {
-        Damage {
-            path: source.join(self.name),
-            member: self.member,
-            problem: self.problem,
-            flaw: Flaw::Content,
-            can_be_skipped: self.can_be_skipped,
-        }
-    }
+/// What of a source is not in the target, or not as it is now.
+struct LeftOut {
+    skipped: Vec<Damage>,
+    changed: Vec<String>,
 }
 
-impl Writer {
-    fn file(
-        &mut self,
-        finding: &Finding<'_>,
-        identity: Option<&[u8]>,
-    ) -> std::result::Result<Option<(String, Vec<u8>)>, Unwritable> {
-        match *finding {
-            Finding::Creds(value) => {
-                let name = layout::creds_name(self.from);
-                let bytes = self.encode(&name, layout::CREDS, value, identity)?;
-                Ok(Some((layout::creds_name(self.to), bytes)))
-            }
-            Finding::Key {
-                name,
-                family,
-                id,
-                value,
-            } => {
-                if self.superseded.contains(name) {
-                    self.summary.superseded.push(name.to_owned());
-                    return Ok(None);
-                }
-                let renamed = match self.to {
-                    Format::Etf => device_names::current(family, id),
-                    Format::Json if self.old_device_names => device_names::old(family, id),
-                    Format::Json => None,
-                };
-                let id = renamed.as_deref().unwrap_or(id);
-                let target = layout::key_name(family, id, self.to)
-                    .map_err(|error| unwritable(name, String::new(), error.to_string()))?;
-                let bytes = self.encode(name, family, value, identity)?;
-                if !layout::is_regular(family, id, &target, self.to) {
-                    self.manifest.claim(&target, family, id);
-                }
-                if renamed.is_some() {
-                    let names = (name.to_owned(), target.clone());
-                    self.summary.renamed.push(names);
-                }
-                Ok(Some((target, bytes)))
-            }
-            Finding::UnknownFamily { name, value } => {
-                let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-                let bytes = self.encode(name, "", value, identity)?;
-                Ok(Some((format!("{stem}{}", self.to.extension()), bytes)))
-            }
-        }
+/// Refuses a source of which more is left out than the options allow.
+fn left_out<D: Disk>(
+    survey: &mut Survey<D>,
+    unwritable: Vec<Damage>,
+    options: Options,
+) -> Result<LeftOut> {
+    let mut damaged = std::mem::take(&mut survey.damaged);
+    damaged.extend(unwritable);
+    damaged.sort_by(|a, b| a.path.cmp(&b.path));
+    let may_skip = options.skip_corrupt && damaged.iter().all(|damage| damage.can_be_skipped);
+    if !damaged.is_empty() && !may_skip {
+        return Err(MigrationError::Damaged(damaged));
     }
-
-    fn encode(
-        &self,
-        name: &str,
-        family: &str,
-        value: &Value,
-        identity: Option<&[u8]>,
-    ) -> std::result::Result<Vec<u8>, Unwritable> {
-        let encoded = match self.to {
-            Format::Etf => etf::encode(value),
-            Format::Json => json::encode(
-                family,
-                value,
-                &json::EncodeContext {
-                    local_identity: identity,
-                    now_ms: self.now_ms,
-                    sender_keys: self.sender_keys,
-                },
-            ),
-        };
-        encoded.map_err(|problem| Unwritable {
-            can_be_skipped: family != layout::CREDS,
-            ..unwritable(
-                name,
-                problem.member,
-                format!(
-                    "can be read, but has no form in the target: {}",
-                    problem.problem
-                ),
-            )
-        })
+    let source = survey.store();
+    if !source.undisturbed().map_err(MigrationError::Source)? {
+        return Err(MigrationError::Source(Error::Busy {
+            path: source.path().to_owned(),
+            holder: None,
+        }));
     }
-}
-
-/// Old names of devices of which a current client has written the current one since.
-fn superseded(names: &[String]) -> HashSet<String> {
-    let all: HashSet<&str> = names.iter().map(String::as_str).collect();
-    let has_twin = |name: &&String| {
-        let Entry::Key { family, id } = layout::parse(name, Format::Json) else {
-            return false;
-        };
-        device_names::current(&family, &id)
-            .and_then(|id| layout::key_name(&family, &id, Format::Json).ok())
-            .is_some_and(|twin| all.contains(twin.as_str()))
-    };
-    names.iter().filter(has_twin).cloned().collect()
-}
-
-fn unwritable(name: &str, member: String, problem: String) -> Unwritable {
-    Unwritable {
-        name: name.to_owned(),
-        member,
-        problem,
-        can_be_skipped: true,
+    let changed = survey.changed().map_err(MigrationError::Source)?;
+    if !changed.is_empty() && !options.ignore_changes {
+        return Err(MigrationError::SourceChanged {
+            path: source.path().to_owned(),
+            names: changed,
+        });
     }
-}
-
-fn check_source<D: Disk>(disk: &D, source: &Path) -> Result<()> {
-    match disk.metadata(&source.join(".")) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(MigrationError::Source(Error::io(source, error))),
-    }
-}
-
-fn check_target<D: Disk>(disk: &D, target: &Path, to: Format, options: Options) -> Result<()> {
-    let invalid = |source| MigrationError::InvalidTarget {
-        path: target.to_owned(),
-        source,
-    };
-    // By way of a link, too; one that leads nowhere is no place to make anything in.
-    match disk.metadata(&target.join(".")) {
-        Ok(_) => (),
-        Err(error) if error.kind() == ErrorKind::NotFound && disk.metadata(target).is_err() => {
-            return Ok(());
-        }
-        Err(error) => return Err(invalid(error)),
-    }
-    let mut is_empty = true;
-    let mut holds_auth_state = false;
-    disk.entries(target, &mut |name, kind| {
-        let name = name.to_string_lossy();
-        let is_of_file_system = kind == Kind::Directory && name == "lost+found";
-        if is_bookkeeping(&name) || is_of_file_system {
-            return;
-        }
-        is_empty = false;
-        holds_auth_state |= name == to.manifest_name() || name.ends_with(to.extension());
+    Ok(LeftOut {
+        skipped: damaged,
+        changed,
     })
-    .map_err(invalid)?;
-    if is_empty || options.overwrite {
-        Ok(())
-    } else if holds_auth_state {
-        Err(MigrationError::TargetHoldsAuthState(target.to_owned()))
-    } else {
-        Err(MigrationError::TargetNotEmpty(target.to_owned()))
-    }
 }
 
-/// Replacing a target that holds the source would delete it, and a target inside the source would
-/// change it.
-fn check_overlap<D: Disk>(disk: &D, source: &Path, target: &Path) -> Result<()> {
-    let error = |error| MigrationError::Source(Error::io(source, error));
-    let above_source = physical_ancestors(disk, source).map_err(error)?;
-    let Some(existing) = target
-        .ancestors()
-        .find(|path| disk.metadata(&path.join(".")).is_ok())
-    else {
-        return Ok(());
-    };
-    let above_target = physical_ancestors(disk, existing).map_err(error)?;
-    let target_is_above = existing == target && above_source.contains(&above_target[0]);
-    if target_is_above || above_target.contains(&above_source[0]) {
-        return Err(MigrationError::Overlap(target.to_owned()));
-    }
-    Ok(())
-}
-
-/// A directory and those that hold it, by identity: paths may lead through links.
-fn physical_ancestors<D: Disk>(disk: &D, path: &Path) -> std::io::Result<Vec<(u64, u64)>> {
-    let mut path = path.join(".");
-    let mut found: Vec<(u64, u64)> = Vec::new();
-    loop {
-        let metadata = disk.metadata(&path)?;
-        let identity = (metadata.device, metadata.inode);
-        // The root is its own parent.
-        if found.last() == Some(&identity) {
-            return Ok(found);
-        }
-        found.push(identity);
-        path.push("..");
+fn of_source<D: Disk>(mut summary: Summary, survey: Survey<D>, left: LeftOut) -> Summary {
+    let bytes_read = survey.bytes();
+    let mut superseded = survey.superseded;
+    superseded.append(&mut summary.superseded);
+    Summary {
+        bytes_read,
+        dropped: survey.dropped,
+        unknown: survey.unknown,
+        ignored: survey.ignored,
+        skipped: left.skipped,
+        changed: left.changed,
+        superseded,
+        ..summary
     }
 }

@@ -114,7 +114,7 @@ impl<D: Disk> Look<D> {
             look.add(JOURNAL, String::new(), damage.problem, remedy);
         }
         let total = look.survey.total();
-        look.survey.step(total, &mut |_, _| Ok(()))?;
+        look.survey.step(total, &mut |_, _, _| Ok(()))?;
         for damage in std::mem::take(&mut look.survey.damaged) {
             match damage.flaw {
                 Flaw::Content => look.mend(damage)?,

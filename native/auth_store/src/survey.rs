@@ -32,8 +32,8 @@ pub enum Finding<'a> {
     },
 }
 
-/// Takes what was found, with the account's identity once that is known.
-pub type Sink<'a> = dyn FnMut(&Finding<'_>, Option<&[u8]>) -> Result<()> + 'a;
+/// Takes what was found, with the account's identity once that is known, and the bytes of the file.
+pub type Sink<'a> = dyn FnMut(&Finding<'_>, Option<&[u8]>, &[u8]) -> Result<()> + 'a;
 
 /// What was found, counted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,7 +75,7 @@ pub struct Damage {
 
 /// What the values are for.
 #[derive(Clone, Copy)]
-enum Purpose {
+pub enum Purpose {
     /// To tell whether they could be loaded.
     Verify,
     /// To be written in the other form, whole.
@@ -118,11 +118,11 @@ struct Names {
 
 impl<D: Disk> Survey<D> {
     /// Lists a directory that is to be carried over, and keeps its lock until the survey ends.
-    pub fn begin(disk: D, path: PathBuf, format: Format) -> Result<Self> {
+    pub fn begin(disk: D, path: PathBuf, format: Format, purpose: Purpose) -> Result<Self> {
         let store = Store::new(disk, path, format);
         store.hold()?;
         store.open()?;
-        Self::list(store, Purpose::Carry)
+        Self::list(store, purpose)
     }
 
     /// Has files of unknown families read as well.
@@ -250,7 +250,7 @@ impl<D: Disk> Survey<D> {
             self.next += 1;
             let mut version = None;
             match self.read(&name, &mut version) {
-                Ok(Some(value)) => self.give(&name, &value, sink)?,
+                Ok(Some((value, bytes))) => self.give(&name, &value, &bytes, sink)?,
                 // Listed, and deleted since: the caller broke the lock, nothing is lost by us.
                 Ok(None) => (),
                 Err(damage) => {
@@ -265,7 +265,11 @@ impl<D: Disk> Survey<D> {
     }
 
     /// Says which version of the file was read, also where it cannot be understood.
-    fn read(&mut self, name: &str, version: &mut Option<Stamp>) -> Result<Option<Value>, Damage> {
+    fn read(
+        &mut self,
+        name: &str,
+        version: &mut Option<Stamp>,
+    ) -> Result<Option<(Value, Vec<u8>)>, Damage> {
         let is_creds = matches!(layout::parse(name, self.store.format()), Entry::Creds);
         let damage = |member: String, problem: String, flaw: Flaw, can_be_skipped: bool| Damage {
             path: self.store.path().join(name),
@@ -322,7 +326,7 @@ impl<D: Disk> Survey<D> {
         if is_creds {
             self.local_identity = identity_of(&value);
         }
-        Ok(Some(value))
+        Ok(Some((value, bytes)))
     }
 
     fn note_form(&mut self, bytes: &[u8]) {
@@ -345,27 +349,12 @@ impl<D: Disk> Survey<D> {
                 };
                 json::decode_telling(&family, bytes, &context)
             }
-            Format::Etf => self.decode_native(&family, bytes).map(|value| json::Told {
+            Format::Etf => decode_native(&family, bytes, self.purpose).map(|value| json::Told {
                 value,
                 dialect: None,
                 dropped: 0,
             }),
         }
-    }
-
-    /// Native files hold any term; of a known family they hold what its schema says, and maybe more.
-    fn decode_native(&self, family: &str, bytes: &[u8]) -> Result<Value, Problem> {
-        let value = match self.purpose {
-            Purpose::Verify => etf::outline(bytes)?,
-            Purpose::Carry => etf::decode(bytes)?,
-        };
-        let value = if family == layout::CREDS {
-            as_state(value)
-        } else {
-            value
-        };
-        json::check_known(family, &value)?;
-        Ok(value)
     }
 
     /// Whether bytes are what a file of the family holds.
@@ -377,7 +366,7 @@ impl<D: Disk> Survey<D> {
                 };
                 json::decode(family, bytes, &context).is_ok()
             }
-            Format::Etf => self.decode_native(family, bytes).is_ok(),
+            Format::Etf => decode_native(family, bytes, self.purpose).is_ok(),
         }
     }
 
@@ -396,7 +385,7 @@ impl<D: Disk> Survey<D> {
         }
     }
 
-    fn give(&self, name: &str, value: &Value, sink: &mut Sink<'_>) -> Result<()> {
+    fn give(&self, name: &str, value: &Value, bytes: &[u8], sink: &mut Sink<'_>) -> Result<()> {
         if let Some((family, id)) = self.manifest.owner(name) {
             let finding = Finding::Key {
                 name,
@@ -404,10 +393,10 @@ impl<D: Disk> Survey<D> {
                 id,
                 value,
             };
-            return sink(&finding, self.local_identity());
+            return sink(&finding, self.local_identity(), bytes);
         }
         let finding = match layout::parse(name, self.store.format()) {
-            Entry::Creds => return sink(&Finding::Creds(value), self.local_identity()),
+            Entry::Creds => return sink(&Finding::Creds(value), self.local_identity(), bytes),
             entry => entry.into_key(),
         };
         match &finding {
@@ -418,11 +407,12 @@ impl<D: Disk> Survey<D> {
                     id,
                     value,
                 };
-                sink(&finding, self.local_identity())
+                sink(&finding, self.local_identity(), bytes)
             }
             None => sink(
                 &Finding::UnknownFamily { name, value },
                 self.local_identity(),
+                bytes,
             ),
         }
     }
@@ -469,6 +459,21 @@ fn names_of<D: Disk>(store: &Store<D>, manifest: &Manifest) -> Result<Names> {
     Ok(names)
 }
 
+/// Erlang's form holds any term; of a known family it holds what its schema says, and maybe more.
+pub fn decode_native(family: &str, bytes: &[u8], purpose: Purpose) -> Result<Value, Problem> {
+    let value = match purpose {
+        Purpose::Verify => etf::outline(bytes)?,
+        Purpose::Carry => etf::decode(bytes)?,
+    };
+    let value = if family == layout::CREDS {
+        as_state(value)
+    } else {
+        value
+    };
+    json::check_known(family, &value)?;
+    Ok(value)
+}
+
 fn is_own(name: &str, format: Format) -> bool {
     name == format.manifest_name() || engine::is_own(name)
 }
@@ -479,7 +484,8 @@ fn bring_creds_first(names: &mut [String], creds: &str) {
     }
 }
 
-fn identity_of(creds: &Value) -> Option<Vec<u8>> {
+/// The account's public identity key, of its credentials.
+pub fn identity_of(creds: &Value) -> Option<Vec<u8>> {
     match creds.get("signed_identity_key")?.get("public")? {
         Value::Binary(public) if public.len() == 32 => Some([&[5], public.as_slice()].concat()),
         Value::Binary(public) => Some(public.clone()),

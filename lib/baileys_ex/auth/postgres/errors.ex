@@ -122,3 +122,28 @@ defmodule BaileysEx.Auth.CorruptRowError do
       "restore it from a backup"
   end
 end
+
+defmodule BaileysEx.Auth.DamagedAccountError do
+  @moduledoc """
+  Rows of an account in the database that cannot be read, all of them.
+
+    * `:place` is the account
+    * `:rows` holds a `BaileysEx.Auth.CorruptRowError` for each
+  """
+
+  alias BaileysEx.Auth.CorruptRowError
+
+  @type t() :: %__MODULE__{place: String.t(), rows: [CorruptRowError.t()]}
+
+  defexception [:place, :rows]
+
+  # A message is read by a person: the rest is in :rows.
+  @shown 10
+
+  @impl true
+  def message(%__MODULE__{place: place, rows: rows}) do
+    lines = rows |> Enum.take(@shown) |> Enum.map(&("\n  " <> Exception.message(&1)))
+    more = if length(rows) > @shown, do: "\n  and #{length(rows) - @shown} more", else: ""
+    "#{place}: #{length(rows)} rows cannot be read:#{lines}#{more}"
+  end
+end

@@ -105,8 +105,11 @@ defmodule BaileysEx.Auth.Postgres.Schema do
       CREATE TABLE IF NOT EXISTS "#{prefix}".baileys_auth_accounts (
         account text PRIMARY KEY,
         creds bytea,
+        sender_keys text,
+        changes bigint NOT NULL DEFAULT 0,
         owner_id text,
         owner_counter bigint NOT NULL DEFAULT 0,
+        owner_fence bigint NOT NULL DEFAULT 0,
         owner_node text,
         owner_os_process text,
         owner_host text,

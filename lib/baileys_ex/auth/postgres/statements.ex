@@ -2,37 +2,61 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   @moduledoc false
   # Every statement of the backend. Each is one round trip; what they are given is in parameters.
   #
-  # `$1` is the account and, in a write, `$2` the id of this VM's claim, NULL where it has none.
+  # `$1` is the account and, in a write, `$2` the id of this VM's claim, NULL where it has none, and `$3`
+  # how many answers were lost under it: see `BaileysEx.Auth.Postgres.Claim`.
 
   @doc """
-  All of a commit, or nothing. The account's row is locked against a claim: one that is being made
-  is waited for, and then the row is looked at anew. Without a row in `held` nothing else has one.
+  All of a commit by a store, or nothing; `$4` is the number of changes that it knows of, or NULL. The
+  account's row is locked against a claim: one that is being made is waited for, and then the row is
+  looked at anew.
   """
   def commit(prefix) do
-    """
-    WITH held AS MATERIALIZED (
-      SELECT account FROM "#{prefix}".baileys_auth_accounts
-      WHERE account = $1::text AND ($2::text IS NULL OR owner_id = $2::text)
+    commit(prefix, """
+      SELECT account, changes FROM "#{prefix}".baileys_auth_accounts
+      WHERE account = $1::text AND owner_id = $2::text AND owner_fence = $3::bigint
+        AND ($4::bigint IS NULL OR changes = $4::bigint)
       FOR SHARE
+    """)
+  end
+
+  @doc "Of anybody else in a VM that has a claim: counted, so that stores see it."
+  def commit_counted(prefix) do
+    commit(prefix, """
+      UPDATE "#{prefix}".baileys_auth_accounts SET changes = changes + 1
+      WHERE account = $1::text AND owner_id = $2::text AND owner_fence = $3::bigint
+        AND $4::bigint IS NULL
+      RETURNING account, changes
+    """)
+  end
+
+  @doc "Of whoever has no claim, also where the account has no row yet."
+  def commit_free(prefix) do
+    commit(prefix, """
+      INSERT INTO "#{prefix}".baileys_auth_accounts AS held (account, changes)
+      SELECT $1::text, 1 WHERE $2::text IS NULL AND $3::bigint IS NULL AND $4::bigint IS NULL
+      ON CONFLICT (account) DO UPDATE SET changes = held.changes + 1
+      RETURNING account, changes
+    """)
+  end
+
+  # Without a row in `held` nothing is written. No driver has to know a NULL number.
+  defp commit(prefix, held) do
+    """
+    WITH held AS (
+    #{held}
     ), saved AS (
       INSERT INTO "#{prefix}".baileys_auth_keys (account, type, id, value)
       SELECT held.account, new.type, new.id, new.value
-      FROM held CROSS JOIN unnest($3::text[], $4::text[], $5::bytea[]) AS new (type, id, value)
+      FROM held CROSS JOIN unnest($5::text[], $6::text[], $7::bytea[]) AS new (type, id, value)
       ON CONFLICT (account, type, id) DO UPDATE SET value = excluded.value
       RETURNING 1
     ), deleted AS (
       DELETE FROM "#{prefix}".baileys_auth_keys AS old
-      USING held CROSS JOIN unnest($6::text[], $7::text[]) AS gone (type, id)
+      USING held CROSS JOIN unnest($8::text[], $9::text[]) AS gone (type, id)
       WHERE old.account = held.account AND old.type = gone.type AND old.id = gone.id
       RETURNING 1
     )
-    SELECT (SELECT count(*) FROM held), (SELECT count(*) FROM saved), (SELECT count(*) FROM deleted)
-    """
-  end
-
-  def add_account(prefix) do
-    """
-    INSERT INTO "#{prefix}".baileys_auth_accounts (account) VALUES ($1::text) ON CONFLICT DO NOTHING
+    SELECT (SELECT count(*) FROM held), (SELECT coalesce(max(changes), 0) FROM held)
     """
   end
 
@@ -48,9 +72,62 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   @doc "Credentials under a claim."
   def put_owned_creds(prefix) do
     """
-    UPDATE "#{prefix}".baileys_auth_accounts SET creds = $3::bytea
-    WHERE account = $1::text AND owner_id = $2::text
+    UPDATE "#{prefix}".baileys_auth_accounts SET creds = $4::bytea
+    WHERE account = $1::text AND owner_id = $2::text AND owner_fence = $3::bigint
     RETURNING owner_counter
+    """
+  end
+
+  @doc """
+  A whole account in the place of what is there, under a claim that ends with it; `$4` is the number of
+  changes when it was made. What stays is updated: one statement cannot delete a row and insert it.
+  """
+  def replace(prefix) do
+    """
+    WITH held AS (
+      UPDATE "#{prefix}".baileys_auth_accounts
+      SET creds = $5::bytea, sender_keys = $6::text, changes = changes + 1, owner_id = NULL
+      WHERE account = $1::text AND owner_id = $2::text AND owner_fence = $3::bigint
+        AND changes = $4::bigint
+      RETURNING account
+    ), deleted AS (
+      DELETE FROM "#{prefix}".baileys_auth_keys AS old USING held
+      WHERE old.account = held.account AND NOT EXISTS (
+        SELECT 1 FROM unnest($7::text[], $8::text[]) AS new (type, id)
+        WHERE new.type = old.type AND new.id = old.id
+      )
+      RETURNING 1
+    ), saved AS (
+      INSERT INTO "#{prefix}".baileys_auth_keys (account, type, id, value)
+      SELECT held.account, new.type, new.id, new.value
+      FROM held CROSS JOIN unnest($7::text[], $8::text[], $9::bytea[]) AS new (type, id, value)
+      ON CONFLICT (account, type, id) DO UPDATE SET value = excluded.value
+      RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM held)
+    """
+  end
+
+  @doc "Whether there are credentials, and a key: 0 or 1 for each."
+  def occupied(prefix) do
+    """
+    SELECT
+      (SELECT count(*) FROM "#{prefix}".baileys_auth_accounts
+       WHERE account = $1::text AND creds IS NOT NULL),
+      (SELECT count(*) FROM (
+        SELECT 1 FROM "#{prefix}".baileys_auth_keys WHERE account = $1::text LIMIT 1
+      ) AS one)
+    """
+  end
+
+  @doc "All of an account as it is at one moment: the row of its credentials has no id."
+  def everything(prefix) do
+    """
+    SELECT 'creds' AS type, NULL::text AS id, creds AS value, sender_keys
+    FROM "#{prefix}".baileys_auth_accounts WHERE account = $1::text
+    UNION ALL
+    SELECT type, id, value, NULL::text
+    FROM "#{prefix}".baileys_auth_keys WHERE account = $1::text
     """
   end
 
@@ -65,8 +142,11 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
+  @doc "What came from files of families that nobody knows has no type: it is kept, and no key."
   def keys(prefix) do
-    ~s(SELECT type, id FROM "#{prefix}".baileys_auth_keys WHERE account = $1::text)
+    """
+    SELECT type, id FROM "#{prefix}".baileys_auth_keys WHERE account = $1::text AND type <> ''
+    """
   end
 
   @doc "The next `$4` keys after the type `$2` and id `$3`."
@@ -82,21 +162,35 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     ~s[SELECT count(*) FROM "#{prefix}".baileys_auth_keys WHERE account = $1::text]
   end
 
-  @doc "The newest claim wins. Made twice, as after a lost answer, it is one claim."
+  @doc """
+  A claim after the one with the counter `$7`, 0 for none. Made twice, as after a lost answer, it is one
+  claim; one that comes late, after another's, is none.
+  """
   def claim(prefix) do
     """
     INSERT INTO "#{prefix}".baileys_auth_accounts AS held
       (account, owner_id, owner_counter, owner_node, owner_os_process, owner_host, owner_since_ms)
-    VALUES ($1::text, $2::text, 1, $3::text, $4::text, $5::text, $6::bigint)
+    VALUES ($1::text, $2::text, $7::bigint + 1, $3::text, $4::text, $5::text, $6::bigint)
     ON CONFLICT (account) DO UPDATE SET
       owner_id = excluded.owner_id,
-      owner_counter = held.owner_counter
-        + CASE WHEN held.owner_id = excluded.owner_id THEN 0 ELSE 1 END,
+      owner_counter = excluded.owner_counter,
+      owner_fence = CASE WHEN held.owner_id = excluded.owner_id THEN held.owner_fence ELSE 0 END,
       owner_node = excluded.owner_node,
       owner_os_process = excluded.owner_os_process,
       owner_host = excluded.owner_host,
       owner_since_ms = excluded.owner_since_ms
-    RETURNING owner_counter
+    WHERE held.owner_counter = $7::bigint
+      OR (held.owner_id = excluded.owner_id AND held.owner_counter = excluded.owner_counter)
+    RETURNING changes
+    """
+  end
+
+  @doc "From here on nothing counts that was sent under the claim before."
+  def raise_fence(prefix) do
+    """
+    UPDATE "#{prefix}".baileys_auth_accounts SET owner_fence = $3::bigint
+    WHERE account = $1::text AND owner_id = $2::text AND owner_fence <= $3::bigint
+    RETURNING owner_fence
     """
   end
 
@@ -111,7 +205,8 @@ defmodule BaileysEx.Auth.Postgres.Statements do
 
   def owner(prefix) do
     """
-    SELECT owner_id, owner_counter, owner_node, owner_os_process, owner_host, owner_since_ms
+    SELECT owner_id, owner_counter, owner_node, owner_os_process, owner_host,
+      coalesce(owner_since_ms, 0), changes
     FROM "#{prefix}".baileys_auth_accounts WHERE account = $1::text
     """
   end

@@ -1,29 +1,103 @@
 defmodule BaileysEx.Auth.Postgres.Value do
   @moduledoc false
-  # From rows to terms, after the native check of their bytes.
+  # Between terms and the bytes of rows, with the native check of both.
 
-  alias BaileysEx.Auth.{CorruptRowError, Native, NativeError, State}
+  alias BaileysEx.Auth.{
+    CorruptRowError,
+    DamagedAccountError,
+    Directory,
+    Native,
+    NativeError,
+    State,
+    TermCheck
+  }
+
   alias BaileysEx.Auth.Postgres.{Account, Statements}
 
   @page 500
 
+  @doc "A state's bytes, which could be loaded again."
+  @spec encode_credentials(State.t()) :: {:ok, binary()} | {:error, term()}
+  def encode_credentials(state) do
+    bytes = :erlang.term_to_binary(state)
+
+    with {:error, reason} <- Native.etf_check("creds", bytes) do
+      {:error,
+       TermCheck.refused_field(state, __MODULE__) ||
+         NativeError.to_public(reason, __MODULE__)}
+    else
+      :ok -> {:ok, bytes}
+    end
+  end
+
+  @doc "Changes with the bytes of their values; all of them could be loaded again."
+  @spec encode([{Directory.key(), term() | nil}]) ::
+          {:ok, [{String.t(), String.t(), binary() | nil}]} | {:error, term()}
+  def encode(changes) do
+    encoded =
+      for {{type, id}, value} <- changes do
+        {type, id, if(value != nil, do: :erlang.term_to_binary(value))}
+      end
+
+    case Native.etf_check_all(for {type, _id, bytes} <- encoded, bytes, do: {type, bytes}) do
+      :ok -> {:ok, encoded}
+      {:error, reason} -> {:error, NativeError.to_public(reason, __MODULE__)}
+    end
+  end
+
   @spec credentials(Account.t(), binary()) :: {:ok, State.t()} | {:error, CorruptRowError.t()}
   def credentials(account, bytes) do
-    with {:ok, term} <- term(account, {nil, nil}, bytes),
+    with {:ok, [term]} <- terms(account, [{"creds", nil, bytes}]),
          {:error, {member, problem}} <- State.complete(term) do
-      corrupt(account, {nil, nil}, member, problem)
+      {:error, corrupt(account, {"creds", nil, member, problem})}
     end
   end
 
   @doc "By id, from rows of an id and its bytes."
   @spec all(Account.t(), String.t(), [[binary()]]) :: {:ok, map()} | {:error, CorruptRowError.t()}
   def all(account, type, rows) do
-    Enum.reduce_while(rows, {:ok, %{}}, fn [id, bytes], {:ok, values} ->
-      case term(account, {type, id}, bytes) do
-        {:ok, value} -> {:cont, {:ok, Map.put(values, id, value)}}
-        error -> {:halt, error}
-      end
-    end)
+    with {:ok, terms} <- terms(account, for([id, bytes] <- rows, do: {type, id, bytes})) do
+      {:ok, rows |> Enum.map(&hd/1) |> Enum.zip(terms) |> Map.new()}
+    end
+  end
+
+  @doc "The terms of rows `{type, id, bytes}`, or the first that is none."
+  @spec terms(Account.t(), [tuple()]) :: {:ok, [term()]} | {:error, CorruptRowError.t()}
+  def terms(account, rows) do
+    case Native.etf_scan_all(Enum.map(rows, &elem(&1, 2))) do
+      [] ->
+        decode(account, rows, [])
+
+      [{index, member, problem} | _more] ->
+        {type, id, _bytes} = Enum.at(rows, index)
+        {:error, corrupt(account, {type, id, member, problem})}
+    end
+  end
+
+  defp decode(_account, [], terms), do: {:ok, Enum.reverse(terms)}
+
+  defp decode(account, [{type, id, bytes} | rows], terms) do
+    case scanned(bytes) do
+      {:ok, term} -> decode(account, rows, [term | terms])
+      {:error, problem} -> {:error, corrupt(account, {type, id, nil, problem})}
+    end
+  end
+
+  @doc "The term of bytes that another store kept."
+  @spec term(binary()) :: {:ok, term()} | {:error, problem :: String.t()}
+  def term(bytes) do
+    case Native.etf_scan_all([bytes]) do
+      [] -> scanned(bytes)
+      [{0, _member, problem}] -> {:error, problem}
+    end
+  end
+
+  # The scan lets one plain term pass, with few new atoms. What only the VM can tell is left: a key
+  # twice in a map, an integer beyond its limit. Its own error would show the content.
+  defp scanned(bytes) do
+    {:ok, :erlang.binary_to_term(bytes)}
+  rescue
+    _ in [ArgumentError, SystemLimitError] -> {:error, "is not a term that this VM can hold"}
   end
 
   @doc "As `BaileysEx.Auth.PostgresPersistence.verify/2`."
@@ -32,75 +106,118 @@ defmodule BaileysEx.Auth.Postgres.Value do
     with {:ok, creds} <- Account.query(account, Statements.creds(account.prefix), [account.name]),
          {:ok, [[total]]} <-
            Account.query(account, Statements.count(account.prefix), [account.name]),
-         {:ok, keys, damaged} <- pages(account, {"", ""}, {0, []}, {total, on_progress}) do
-      case damaged_creds(account, creds) ++ Enum.reverse(damaged) do
-        [] -> {:ok, %{credentials?: match?([[<<_::binary>>]], creds), keys: keys}}
-        damaged -> {:error, damaged}
+         rows = for([bytes] <- creds, bytes != nil, do: {"creds", nil, bytes}),
+         survey = look(account, rows, %{families: %{}, bytes_read: 0, damaged: []}),
+         {:ok, survey} <- pages(account, {"", ""}, {0, survey}, {total, on_progress}) do
+      case survey.damaged do
+        [] ->
+          report = %{credentials?: rows != [], unknown: [], ignored: []}
+          {:ok, survey |> Map.delete(:damaged) |> Map.merge(report)}
+
+        damaged ->
+          {:error,
+           %DamagedAccountError{place: Account.place(account), rows: Enum.reverse(damaged)}}
       end
     end
   end
 
-  defp pages(account, {type, id}, {done, damaged}, {total, on_progress} = progress) do
+  defp pages(account, {type, id}, {done, survey}, {total, on_progress} = progress) do
     params = [account.name, type, id, @page]
 
     case Account.query(account, Statements.page(account.prefix), params) do
       {:ok, []} ->
-        {:ok, done, damaged}
+        {:ok, survey}
 
       {:ok, rows} ->
         done = done + length(rows)
         on_progress.(%{done: done, total: max(done, total)})
         [type, id, _bytes] = List.last(rows)
-        pages(account, {type, id}, {done, damaged_rows(account, rows) ++ damaged}, progress)
+        survey = look(account, Enum.map(rows, &List.to_tuple/1), survey)
+        pages(account, {type, id}, {done, survey}, progress)
 
       error ->
         error
     end
   end
 
-  # The last first.
-  defp damaged_rows(account, rows) do
-    Enum.reduce(rows, [], fn [type, id, bytes], damaged ->
-      case term(account, {type, id}, bytes) do
-        {:ok, _term} -> damaged
-        {:error, error} -> [error | damaged]
+  defp look(account, rows, survey) do
+    %{
+      families: Map.merge(survey.families, families(rows), fn _type, a, b -> a + b end),
+      bytes_read: survey.bytes_read + bytes(rows),
+      damaged: Enum.reverse(damaged(account, rows)) ++ survey.damaged
+    }
+  end
+
+  @doc "Of rows `{type, id, bytes}`, those that cannot be read, in order."
+  @spec damaged(Account.t(), [tuple()]) :: [CorruptRowError.t()]
+  def damaged(account, rows) do
+    [&unsafe/1, &Native.rows_check/1, &unreadable/1]
+    |> Enum.reduce({rows, %{}}, fn check, {rows, found} ->
+      problems =
+        for {type, id, member, problem} <- check.(rows),
+            into: %{},
+            do: {{type, id}, {member, problem}}
+
+      {Enum.reject(rows, &is_map_key(problems, key(&1))), Map.merge(found, problems)}
+    end)
+    |> then(fn {_sound, found} ->
+      for row <- rows, {member, problem} <- List.wrap(found[key(row)]) do
+        {type, id} = key(row)
+        corrupt(account, {type, id, member, problem})
       end
     end)
   end
 
-  defp damaged_creds(account, [[bytes]]) when is_binary(bytes) do
-    case credentials(account, bytes) do
+  defp key({type, id, _bytes}), do: {type, id}
+
+  defp unsafe(rows) do
+    for {index, member, problem} <- Native.etf_scan_all(Enum.map(rows, &elem(&1, 2))) do
+      {type, id} = rows |> Enum.at(index) |> key()
+      {type, id, member, problem}
+    end
+  end
+
+  defp unreadable(rows) do
+    for {type, id, bytes} <- rows, {member, problem} <- unreadable_term(id, scanned(bytes)) do
+      {type, id, member, problem}
+    end
+  end
+
+  defp unreadable_term(_id, {:error, problem}), do: [{nil, problem}]
+
+  defp unreadable_term(nil, {:ok, state}) do
+    case State.complete(state) do
       {:ok, _state} -> []
-      {:error, error} -> [error]
+      {:error, problem} -> [problem]
     end
   end
 
-  defp damaged_creds(_account, _none), do: []
+  defp unreadable_term(_id, {:ok, _term}), do: []
 
-  # The scan lets one plain term pass, with few new atoms. What only the VM can tell is left: a key
-  # twice in a map, an integer beyond its limit. Its own error would show the content.
-  defp term(account, key, bytes) do
-    case Native.etf_scan("", bytes) do
-      :ok ->
-        {:ok, :erlang.binary_to_term(bytes)}
-
-      {:error, reason} ->
-        %{member: member, problem: problem} = NativeError.to_public(reason, __MODULE__)
-        corrupt(account, key, member, problem)
-    end
-  rescue
-    _ in [ArgumentError, SystemLimitError] ->
-      corrupt(account, key, nil, "is not a term that this VM can hold")
+  @doc "How many rows there are of each type; credentials are none."
+  @spec families([tuple()]) :: %{optional(atom() | String.t()) => pos_integer()}
+  def families(rows) do
+    for({type, id, _bytes} <- rows, id != nil, do: type)
+    |> Enum.frequencies()
+    |> Map.new(fn
+      {"", count} -> {:unknown, count}
+      {type, count} -> {Directory.type(type), count}
+    end)
   end
 
-  defp corrupt(account, {type, id}, member, problem) do
-    {:error,
-     %CorruptRowError{
-       place: Account.place(account),
-       type: type,
-       id: id,
-       member: member,
-       problem: problem
-     }}
+  @spec bytes([tuple()]) :: non_neg_integer()
+  def bytes(rows), do: Enum.reduce(rows, 0, fn {_, _, bytes}, sum -> sum + byte_size(bytes) end)
+
+  @doc "An error for a row; the credentials are those without an id."
+  @spec corrupt(Account.t(), {String.t(), String.t() | nil, String.t() | nil, String.t()}) ::
+          CorruptRowError.t()
+  def corrupt(account, {type, id, member, problem}) do
+    %CorruptRowError{
+      place: Account.place(account),
+      type: if(id != nil, do: type),
+      id: id,
+      member: if(member not in [nil, ""], do: member),
+      problem: problem
+    }
   end
 end

@@ -5,6 +5,7 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
 
   alias BaileysEx.Auth.{
     CorruptRowError,
+    DamagedAccountError,
     DatabaseError,
     InvalidKeyError,
     KeyStore,
@@ -131,11 +132,14 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
 
     test "is reported with all others", %{path: path} do
       me = self()
-      assert {:ok, %{credentials?: true, keys: 1200}} = @backend.verify(path)
+      assert {:ok, %{credentials?: true, families: %{"pre-key": 1200}}} = @backend.verify(path)
       for id <- ["1", "700", "1200"], do: damage(path, id, <<131, 104>>)
       query(path, "UPDATE baileys_auth_accounts SET creds = '\\x83' WHERE account = $1::text", [])
 
-      assert {:error, damaged} = @backend.verify(path, on_progress: &send(me, &1))
+      assert {:error, %DamagedAccountError{rows: damaged} = error} =
+               @backend.verify(path, on_progress: &send(me, &1))
+
+      assert Exception.message(error) =~ "4 rows cannot be read"
       assert Enum.map(damaged, & &1.id) == [nil, "1", "1200", "700"]
       for done <- [500, 1000, 1200], do: assert_received(%{done: ^done, total: 1200})
       assert {:error, %CorruptRowError{type: nil}} = @backend.load_credentials(path)

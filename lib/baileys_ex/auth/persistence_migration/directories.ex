@@ -1,0 +1,170 @@
+defmodule BaileysEx.Auth.PersistenceMigration.Directories do
+  @moduledoc false
+  # From a directory to one of the other form, file by file, without Elixir between.
+
+  alias BaileysEx.Auth.Directory.{Busy, Owner}
+
+  alias BaileysEx.Auth.{
+    DamagedDirectoryError,
+    Directory,
+    FilePersistence,
+    Native,
+    NativeError,
+    NativeFilePersistence,
+    Telemetry,
+    Verification
+  }
+
+  alias BaileysEx.Auth.PersistenceMigration
+
+  @json {FilePersistence, :json}
+  @native {NativeFilePersistence, :etf}
+
+  # Files a step: long enough to cost nothing, short enough to report and to stop.
+  @step 256
+
+  @doc "How many files are carried in one step."
+  @spec step() :: pos_integer()
+  def step, do: @step
+
+  @spec migrate(Directory.backend(), Directory.backend(), Path.t(), Path.t(), map()) ::
+          {:ok, PersistenceMigration.summary()} | {:error, term()}
+  def migrate({source_module, format} = from, {target_module, _} = to, source, target, opts) do
+    source = Path.expand(source)
+    target = Path.expand(target)
+
+    watched = %{
+      source_backend: source_module,
+      target_backend: target_module,
+      source_path: source,
+      target_path: target
+    }
+
+    with {:ok, locks} <- locks([source, target]) do
+      outcome =
+        Owner.run(locks, fn call ->
+          begin = fn ->
+            Native.migration_begin(
+              source,
+              target,
+              format,
+              flags(opts),
+              {opts.sender_keys, opts.old_device_names?}
+            )
+          end
+
+          with {:ok, handle, total} <- call.(fn -> Busy.wait(begin) end) do
+            run(handle, call, total, opts.on_progress, watched)
+          end
+        end)
+
+      case outcome do
+        {:ok, carried} -> {:ok, summary(carried, from, to, source, target)}
+        {:error, reason} -> {:error, error(reason, source, source_module, target_module)}
+      end
+    end
+  end
+
+  @doc "The options as the NIF takes them."
+  @spec flags(PersistenceMigration.Rows.opts()) :: tuple()
+  def flags(opts) do
+    {opts.overwrite?, opts.skip?, opts.without_credentials?, opts.ignore_changes?,
+     opts.include_unknown?}
+  end
+
+  @doc "The locks of directories: those of both backends."
+  @spec locks([Path.t()]) :: {:ok, [{module(), Path.t()}]} | {:error, :einval}
+  def locks(paths) do
+    real = Enum.map(paths, &Directory.real/1)
+
+    case Enum.find(real, &match?({:error, _reason}, &1)) do
+      nil -> {:ok, for({:ok, path} <- real, {module, _} <- [@json, @native], do: {module, path})}
+      error -> error
+    end
+  end
+
+  defp run(handle, call, total, on_progress, watched) do
+    step = fn -> call.(fn -> Native.migration_step(handle, @step) end) end
+
+    with :ok <- steps(step, 0, total, on_progress, watched) do
+      call.(fn -> Native.migration_publish(handle) end)
+    end
+  after
+    # Does nothing once published.
+    call.(fn -> Native.migration_abort(handle) end)
+  end
+
+  defp steps(_step, total, total, _on_progress, _watched), do: :ok
+
+  defp steps(step, before, total, on_progress, watched) do
+    describe = fn result ->
+      done = with {:ok, done} <- result, do: done, else: (_error -> before)
+      {%{files: done - before, done: done, total: total}, watched}
+    end
+
+    with {:ok, done} <- Telemetry.span([:migration, :step], describe, step) do
+      on_progress.(%{done: done, total: total})
+      steps(step, done, total, on_progress, watched)
+    end
+  end
+
+  defp summary(carried, {source_module, _}, {target_module, _}, source, target) do
+    Map.merge(carried(carried), %{
+      source_backend: source_module,
+      target_backend: target_module,
+      source_path: source,
+      target_path: target
+    })
+  end
+
+  @doc "What the NIF carried, in the members of a summary."
+  @spec carried(tuple()) :: map()
+  def carried({credentials?, counts, skipped, ignored, bytes_read, bytes_written, notes}) do
+    {dropped, sender_keys, renamed, superseded, unknown, changed} = notes
+
+    %{
+      migrated_keys: counts |> Enum.map(&elem(&1, 1)) |> Enum.sum(),
+      families: Verification.families(counts),
+      credentials?: credentials?,
+      skipped: DamagedDirectoryError.files(skipped),
+      sender_keys: sender_keys,
+      renamed: for({from, to} <- renamed, do: %{from: from, to: to}),
+      superseded: superseded,
+      dropped: for({file, elements} <- dropped, do: %{file: file, elements: elements}),
+      unknown: unknown,
+      changed: changed,
+      ignored: ignored,
+      bytes_read: bytes_read,
+      bytes_written: bytes_written
+    }
+  end
+
+  @doc "An error of the NIF, for a source and a target."
+  @spec error(term(), String.t(), module(), module()) :: term()
+  def error({:source, reason}, _, source_module, _),
+    do: NativeError.to_public(reason, source_module)
+
+  def error({:target, reason}, _, _, target_module),
+    do: NativeError.to_public(reason, target_module)
+
+  def error({:target_holds_auth_state, path}, _, _, NativeFilePersistence) do
+    {:target_already_contains_native_data, path}
+  end
+
+  def error({:target_holds_auth_state, path}, _, _, FilePersistence) do
+    {:target_already_contains_compat_json_data, path}
+  end
+
+  def error({:invalid_target, path, posix}, _, module, _) do
+    {:invalid_migration_target, path, NativeError.to_public({:io, posix}, module)}
+  end
+
+  def error({:overlap, path}, _, _, _), do: {:invalid_migration_target, path, :einval}
+
+  def error({:damaged, files}, source, _, _) do
+    %DamagedDirectoryError{path: source, files: DamagedDirectoryError.files(files)}
+  end
+
+  # :target_not_empty, :not_an_auth_directory, :no_credentials and :source_changed, with their path.
+  def error(reason, _, _, _), do: reason
+end

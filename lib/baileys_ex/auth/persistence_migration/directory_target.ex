@@ -1,0 +1,68 @@
+defmodule BaileysEx.Auth.PersistenceMigration.DirectoryTarget do
+  @moduledoc false
+  # Rows become a directory, published at once.
+  @behaviour BaileysEx.Auth.PersistenceMigration.Rows
+
+  alias BaileysEx.Auth.Directory.Busy
+  alias BaileysEx.Auth.Native
+  alias BaileysEx.Auth.PersistenceMigration.Directories
+
+  @enforce_keys [:backend, :format, :path]
+  defstruct [:backend, :format, :path, :handle, :call, :source]
+
+  @impl true
+  def described(target), do: {target.backend, target.path}
+
+  @impl true
+  def directories(target), do: [target.path]
+
+  @impl true
+  def receive(target, call, opts, sender_keys, source) do
+    json = {opts.sender_keys, opts.old_device_names?}
+
+    begin = fn ->
+      Native.incoming_begin(
+        target.path,
+        target.format,
+        Directories.flags(opts),
+        json,
+        sender_keys
+      )
+    end
+
+    with {:ok, handle} <- result(target, call.(fn -> Busy.wait(begin) end)) do
+      {:ok, %{target | handle: handle, call: call, source: source}}
+    end
+  end
+
+  @impl true
+  def put(target, rows) do
+    with :ok <- result(target, target.call.(fn -> Native.incoming_put(target.handle, rows) end)) do
+      {:ok, target}
+    end
+  end
+
+  @impl true
+  def publish(%{source: %from{} = source} = target, carried) do
+    case target.call.(fn -> Native.incoming_publish(target.handle) end) do
+      {:ok, published, skipped} ->
+        published = Directories.carried(published)
+        {:ok, Map.merge(carried, %{published | skipped: from.damage(source, skipped)})}
+
+      {:error, {:damaged_rows, rows}} ->
+        {:error, from.damaged_error(source, from.damage(source, rows))}
+
+      error ->
+        result(target, error)
+    end
+  end
+
+  @impl true
+  def close(target), do: target.call.(fn -> Native.incoming_abort(target.handle) end)
+
+  defp result(target, {:error, reason}) do
+    {:error, Directories.error(reason, target.path, target.backend, target.backend)}
+  end
+
+  defp result(_target, answer), do: answer
+end

@@ -1,0 +1,125 @@
+defmodule BaileysEx.Auth.PersistenceMigration.Rows do
+  @moduledoc false
+  # Carries an account from a source to a target of which one is no directory, as rows: `{type, id,
+  # bytes}` with the value in external term format. The credentials are `{"creds", nil, bytes}` and come
+  # first; what came from a file of an unknown family has the type `""` and the file's stem for an id.
+  #
+  # A source or target is a struct; its module has the callbacks.
+
+  alias BaileysEx.Auth.Directory.Owner
+  alias BaileysEx.Auth.{PersistenceMigration, Telemetry}
+  alias BaileysEx.Auth.PersistenceMigration.Directories
+
+  @type row() :: {type :: String.t(), id :: String.t() | nil, binary()}
+
+  @typedoc "What is asked of a migration, looked at."
+  @type opts() :: %{
+          overwrite?: boolean(),
+          skip?: boolean(),
+          without_credentials?: boolean(),
+          ignore_changes?: boolean(),
+          include_unknown?: boolean(),
+          on_progress: (map() -> term()),
+          sender_keys: :array | :buffer | nil,
+          old_device_names?: boolean()
+        }
+
+  @doc "What messages and summaries call it, and the backend."
+  @callback described(struct()) :: {module(), String.t()}
+
+  @doc "The directories that it needs for itself."
+  @callback directories(struct()) :: [Path.t()]
+
+  @doc "Of a source: begins, and tells how many rows there are and the form of sender keys they came from."
+  @callback open(struct(), Owner.call(), opts()) ::
+              {:ok, struct(), total :: non_neg_integer(), :array | :buffer | nil}
+              | {:error, term()}
+
+  @doc "Of a source: some more rows, and how many are done."
+  @callback next(struct()) ::
+              {:ok, struct(), [row()], done :: non_neg_integer()} | {:error, term()}
+
+  @doc "Of a source: what was carried, in the members of a summary, or why it must not be."
+  @callback finish(struct()) :: {:ok, map()} | {:error, term()}
+
+  @doc "Of a target: begins. `source` is what a damaged row is reported of."
+  @callback receive(struct(), Owner.call(), opts(), :array | :buffer | nil, source :: struct()) ::
+              {:ok, struct()} | {:error, term()}
+
+  @callback put(struct(), [row()]) :: {:ok, struct()} | {:error, term()}
+
+  @doc "Of a target: puts all of it in its place at once, and adds to the summary."
+  @callback publish(struct(), carried :: map()) :: {:ok, map()} | {:error, term()}
+
+  @doc "Leaves everything as it was, unless it was published."
+  @callback close(struct()) :: term()
+
+  @optional_callbacks open: 3, next: 1, finish: 1, receive: 5, put: 2, publish: 2
+
+  @spec migrate(struct(), struct(), opts()) ::
+          {:ok, PersistenceMigration.summary()} | {:error, term()}
+  def migrate(%from{} = source, %to{} = target, opts) do
+    with {:ok, locks} <- Directories.locks(from.directories(source) ++ to.directories(target)),
+         {:ok, carried} <- Owner.run(locks, &carry(source, target, &1, opts)) do
+      {source_backend, source_path} = from.described(source)
+      {target_backend, target_path} = to.described(target)
+
+      {:ok,
+       Map.merge(carried, %{
+         source_backend: source_backend,
+         source_path: source_path,
+         target_backend: target_backend,
+         target_path: target_path
+       })}
+    end
+  end
+
+  defp carry(%from{} = source, %to{} = target, call, opts) do
+    with {:ok, source, total, sender_keys} <- from.open(source, call, opts) do
+      try do
+        with {:ok, target} <- to.receive(target, call, opts, sender_keys, source) do
+          try do
+            publish(source, target, {0, total}, opts.on_progress)
+          after
+            to.close(target)
+          end
+        end
+      after
+        from.close(source)
+      end
+    end
+  end
+
+  defp publish(%from{} = source, %to{} = target, {total, total}, _on_progress) do
+    with {:ok, carried} <- from.finish(source), do: to.publish(target, carried)
+  end
+
+  defp publish(%from{} = source, %to{} = target, {before, total}, on_progress) do
+    step = fn ->
+      with {:ok, source, rows, done} <- from.next(source),
+           {:ok, target} <- to.put(target, rows) do
+        {:ok, {source, target, done}}
+      end
+    end
+
+    with {:ok, {source, target, done}} <-
+           Telemetry.span([:migration, :step], &told(&1, {source, target}, before, total), step) do
+      on_progress.(%{done: done, total: total})
+      publish(source, target, {done, total}, on_progress)
+    end
+  end
+
+  defp told(result, {%from{} = source, %to{} = target}, before, total) do
+    done = with {:ok, {_source, _target, done}} <- result, do: done, else: (_error -> before)
+    {source_backend, source_path} = from.described(source)
+    {target_backend, target_path} = to.described(target)
+
+    {%{files: done - before, done: done, total: total},
+     %{
+       source_backend: source_backend,
+       target_backend: target_backend,
+       source_path: source_path,
+       target_path: target_path
+     }}
+  end
+end

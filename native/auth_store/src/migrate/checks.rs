@@ -1,0 +1,90 @@
+//! Which directories may be source and target.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::{MigrationError, Options, Result};
+use crate::engine::{Disk, Kind, is_bookkeeping};
+use crate::error::Error;
+use crate::layout::Format;
+
+pub(super) fn check_source<D: Disk>(disk: &D, source: &Path) -> Result<()> {
+    match disk.metadata(&source.join(".")) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(MigrationError::Source(Error::io(source, error))),
+    }
+}
+
+pub(super) fn check_target<D: Disk>(
+    disk: &D,
+    target: &Path,
+    to: Format,
+    options: Options,
+) -> Result<()> {
+    let invalid = |source| MigrationError::InvalidTarget {
+        path: target.to_owned(),
+        source,
+    };
+    // By way of a link, too; one that leads nowhere is no place to make anything in.
+    match disk.metadata(&target.join(".")) {
+        Ok(_) => (),
+        Err(error) if error.kind() == ErrorKind::NotFound && disk.metadata(target).is_err() => {
+            return Ok(());
+        }
+        Err(error) => return Err(invalid(error)),
+    }
+    let mut is_empty = true;
+    let mut holds_auth_state = false;
+    disk.entries(target, &mut |name, kind| {
+        let name = name.to_string_lossy();
+        let is_of_file_system = kind == Kind::Directory && name == "lost+found";
+        if is_bookkeeping(&name) || is_of_file_system {
+            return;
+        }
+        is_empty = false;
+        holds_auth_state |= name == to.manifest_name() || name.ends_with(to.extension());
+    })
+    .map_err(invalid)?;
+    if is_empty || options.overwrite {
+        Ok(())
+    } else if holds_auth_state {
+        Err(MigrationError::TargetHoldsAuthState(target.to_owned()))
+    } else {
+        Err(MigrationError::TargetNotEmpty(target.to_owned()))
+    }
+}
+
+/// Replacing a target that holds the source would delete it, and a target inside the source would
+/// change it.
+pub(super) fn check_overlap<D: Disk>(disk: &D, source: &Path, target: &Path) -> Result<()> {
+    let error = |error| MigrationError::Source(Error::io(source, error));
+    let above_source = physical_ancestors(disk, source).map_err(error)?;
+    let Some(existing) = target
+        .ancestors()
+        .find(|path| disk.metadata(&path.join(".")).is_ok())
+    else {
+        return Ok(());
+    };
+    let above_target = physical_ancestors(disk, existing).map_err(error)?;
+    let target_is_above = existing == target && above_source.contains(&above_target[0]);
+    if target_is_above || above_target.contains(&above_source[0]) {
+        return Err(MigrationError::Overlap(target.to_owned()));
+    }
+    Ok(())
+}
+
+/// A directory and those that hold it, by identity: paths may lead through links.
+fn physical_ancestors<D: Disk>(disk: &D, path: &Path) -> std::io::Result<Vec<(u64, u64)>> {
+    let mut path = path.join(".");
+    let mut found: Vec<(u64, u64)> = Vec::new();
+    loop {
+        let metadata = disk.metadata(&path)?;
+        let identity = (metadata.device, metadata.inode);
+        // The root is its own parent.
+        if found.last() == Some(&identity) {
+            return Ok(found);
+        }
+        found.push(identity);
+        path.push("..");
+    }
+}

@@ -1,0 +1,108 @@
+//! From a directory to a store that is none: keys in external term format, in steps.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::writer::{Writer, superseded};
+use super::{MigrationError, Options, Result, Summary, checks, left_out, of_source, open_source};
+use crate::engine::Disk;
+use crate::layout::Format;
+use crate::manifest::Manifest;
+use crate::survey::{Damage, Purpose, Survey};
+
+pub struct Outgoing<D: Disk> {
+    survey: Survey<D>,
+    writer: Writer,
+    damaged: Vec<Damage>,
+    options: Options,
+}
+
+/// One key in external term format. The credentials are `creds` without an id; a file of a family
+/// that nobody knows has none either, and its name without the extension for an id.
+pub struct OutgoingRow {
+    pub family: String,
+    pub id: Option<String>,
+    pub bytes: Vec<u8>,
+}
+
+impl<D: Disk + Clone> Outgoing<D> {
+    /// The caller holds the directory's lock until this is finished or dropped.
+    pub fn begin(disk: D, source: PathBuf, from: Format, options: Options) -> Result<Self> {
+        checks::check_source(&disk, &source)?;
+        let purpose = match from {
+            Format::Json => Purpose::Carry,
+            // The bytes stay as they are.
+            Format::Etf => Purpose::Verify,
+        };
+        let survey = open_source(disk, source, from, purpose, options)?;
+        let superseded = match from {
+            Format::Json => superseded(survey.names()),
+            Format::Etf => HashSet::new(),
+        };
+        Ok(Outgoing {
+            writer: Writer {
+                from,
+                to: Format::Etf,
+                manifest: Manifest::absent(),
+                summary: Summary::default(),
+                now_ms: 0,
+                sender_keys: survey.manifest().sender_keys.unwrap_or_default(),
+                old_device_names: false,
+                superseded,
+            },
+            survey,
+            damaged: Vec::new(),
+            options,
+        })
+    }
+
+    pub fn done(&self) -> usize {
+        self.survey.done()
+    }
+
+    pub fn total(&self) -> usize {
+        self.survey.total()
+    }
+
+    /// Up to `files` more files, the credentials first.
+    pub fn step(&mut self, files: usize) -> Result<Vec<OutgoingRow>> {
+        let Outgoing {
+            survey,
+            writer,
+            damaged,
+            ..
+        } = self;
+        let source = survey.store().path().to_owned();
+        let mut rows = Vec::new();
+        survey
+            .step(files, &mut |finding, identity, raw| {
+                match writer.file(finding, identity, raw) {
+                    Ok(None) => (),
+                    Ok(Some(written)) => {
+                        writer.summary.tally.add(finding);
+                        writer.summary.bytes_written += written.bytes.len() as u64;
+                        rows.push(OutgoingRow {
+                            family: written.family,
+                            id: written.id,
+                            bytes: written.bytes,
+                        });
+                    }
+                    Err(damage) => damaged.push(damage.at(&source)),
+                }
+                Ok(())
+            })
+            .map_err(MigrationError::Source)?;
+        Ok(rows)
+    }
+
+    /// What was carried, unless something of it could not be read or has changed meanwhile.
+    pub fn finish(mut self) -> Result<Summary> {
+        let left = left_out(&mut self.survey, self.damaged, self.options)?;
+        let found = self.survey.sender_keys;
+        let summary = Summary {
+            sender_keys: found.or(self.survey.manifest().sender_keys),
+            ..self.writer.summary
+        };
+        Ok(of_source(summary, self.survey, left))
+    }
+}
