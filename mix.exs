@@ -91,6 +91,7 @@ defmodule BaileysEx.Auth.MixProject do
       ],
       "Key store": [
         BaileysEx.Auth.KeyStore,
+        BaileysEx.Auth.Accounts,
         BaileysEx.Auth.KeyStore.Ref,
         BaileysEx.Auth.KeyStore.TxRef,
         BaileysEx.Signal.Store,

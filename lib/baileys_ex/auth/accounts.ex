@@ -1,0 +1,226 @@
+defmodule BaileysEx.Auth.Accounts do
+  @moduledoc """
+  A supervisor for the stores of many accounts: those under one root directory, or in one database.
+
+      children = [
+        {BaileysEx.Auth.Accounts, name: MyApp.Accounts, root: "/var/lib/my_app/accounts"}
+      ]
+
+      {:ok, ada} = BaileysEx.Auth.Accounts.open(MyApp.Accounts, "ada")
+      BaileysEx.Auth.KeyStore.get(ada.store, :session, ["15559990002.0"])
+
+  Each account has a supervisor of its own with its `BaileysEx.Auth.KeyStore` in it. A store that
+  crashes is started again there; where it goes on crashing, its account is closed and no other is
+  touched. What takes long at the start of one account keeps no other waiting.
+
+      MyApp.Accounts
+      ├── MyApp.Accounts.Registry
+      └── MyApp.Accounts.Supervisors
+          ├── the supervisor of "ada" ── KeyStore
+          └── the supervisor of "bob" ── KeyStore
+  """
+
+  use Supervisor
+
+  alias BaileysEx.Auth.Accounts.Place
+  alias BaileysEx.Auth.{KeyStore, Options}
+
+  @own [:name, :root, :context, :backend]
+  @store [:max_commit_retries, :delay_between_tries_ms, :max_cached_entries]
+
+  @typedoc """
+  Options of `start_link/1`.
+
+    * `:name`, an atom, needed: the first argument of the other functions
+    * `:backend`: `BaileysEx.Auth.NativeFilePersistence` (default),
+      `BaileysEx.Auth.FilePersistence` or `BaileysEx.Auth.PostgresPersistence`
+    * `:root`, for the backends of files: the directory with a directory for each account
+    * `:context`, for PostgreSQL: the backend's context without its `:account`, such as
+      `[repo: MyApp.Repo]`
+    * `:max_commit_retries`, `:delay_between_tries_ms` and `:max_cached_entries`: for every store, see
+      `t:BaileysEx.Auth.KeyStore.option/0`
+  """
+  @type option() ::
+          {:name, atom()}
+          | {:backend, module()}
+          | {:root, Path.t()}
+          | {:context, keyword()}
+          | {:max_commit_retries, pos_integer()}
+          | {:delay_between_tries_ms, non_neg_integer()}
+          | {:max_cached_entries, pos_integer() | :infinity}
+
+  @typedoc """
+  An open account: what `use_native_file_auth_state/2` and its like return, and the reference of the
+  running store as `:store`.
+  """
+  @type account() :: %{
+          state: BaileysEx.Auth.State.t(),
+          connect_opts: keyword(),
+          save_creds: (term() -> :ok | {:error, term()}),
+          store: KeyStore.Ref.t()
+        }
+
+  @doc """
+  Starts the supervisor, without any account in it. Raises `ArgumentError` for options that are not
+  known or do not fit the backend.
+  """
+  @spec start_link([option()]) :: Supervisor.on_start()
+  def start_link(opts) do
+    Options.check!(opts, @own ++ @store)
+    name = opts[:name]
+
+    if not is_atom(name) or name == nil do
+      raise ArgumentError, "expected :name to be an atom"
+    end
+
+    config = %{place: Place.new!(opts), store: Keyword.take(opts, @store)}
+    Supervisor.start_link(__MODULE__, {name, config}, name: name)
+  end
+
+  @doc "A child specification, by the `:name`."
+  @spec child_spec([option()]) :: Supervisor.child_spec()
+  def child_spec(opts) do
+    %{
+      id: {__MODULE__, opts[:name]},
+      start: {__MODULE__, :start_link, [opts]},
+      type: :supervisor
+    }
+  end
+
+  @impl true
+  def init({name, config}) do
+    children = [
+      {Registry, keys: :unique, name: registry(name), meta: [config: config]},
+      {DynamicSupervisor, name: supervisors(name), strategy: :one_for_one}
+    ]
+
+    # Accounts are found by the registry: without it, none is left that could not be found.
+    Supervisor.init(children, strategy: :one_for_all)
+  end
+
+  @doc """
+  The account under this name, its store started unless it runs already.
+
+  A name is one file name: what is empty, begins with a dot, holds a slash, a backslash or a control
+  character, or is longer than 200 bytes is `{:error, {:invalid_account_name, problem}}`.
+
+  With `must_exist: true` an account without credentials is `{:error, {:no_credentials, place}}`, and
+  nothing is made for it; by default it is a fresh identity. Other errors are those of the backend
+  and of `BaileysEx.Auth.KeyStore.start_link/1`; `{:error, {:already_started, pid}}` where a store that
+  was not opened here has the account.
+  """
+  @spec open(atom(), String.t(), must_exist: boolean()) :: {:ok, account()} | {:error, term()}
+  def open(accounts, name, opts \\ []) do
+    Options.must_exist?(opts)
+    config = config!(accounts)
+
+    with {:ok, context} <- Place.context(config.place, name),
+         # Before anything is made for an account that is not there.
+         {:ok, _helper} <- Place.load(config.place, context, opts),
+         {:ok, pid} <- store(accounts, name, context, config),
+         # What was saved until the store had claimed the account.
+         {:ok, helper} <- Place.load(config.place, context, opts) do
+      {:ok, Map.put(helper, :store, KeyStore.wrap(pid))}
+    end
+  end
+
+  @doc "Stops the store of an account and gives its claim back. `:ok` too where it is not open."
+  @spec close(atom(), String.t()) :: :ok
+  def close(accounts, name) do
+    case Registry.lookup(registry(accounts), {:supervisor, name}) do
+      [{pid, _value}] -> terminate(accounts, pid)
+      [] -> :ok
+    end
+  end
+
+  @doc "The names of the accounts whose stores run, in order."
+  @spec list(atom()) :: [String.t()]
+  def list(accounts) do
+    accounts
+    |> registry()
+    |> Registry.select([{{{:store, :"$1"}, :_, :_}, [], [:"$1"]}])
+    |> Enum.sort()
+  end
+
+  @doc "The process of an account's store, or `nil`."
+  @spec whereis(atom(), String.t()) :: pid() | nil
+  def whereis(accounts, name) do
+    case Registry.lookup(registry(accounts), {:store, name}) do
+      [{pid, _value}] -> pid
+      [] -> nil
+    end
+  end
+
+  defp store(accounts, name, context, config) do
+    case whereis(accounts, name) do
+      nil -> start(accounts, name, context, config)
+      pid -> {:ok, pid}
+    end
+  end
+
+  defp start(accounts, name, context, config) do
+    options =
+      config.store ++
+        [
+          persistence_module: config.place.backend,
+          persistence_context: context,
+          name: {:via, Registry, {registry(accounts), {:store, name}}}
+        ]
+
+    # The context may hold a password, which the id would show in reports.
+    spec = %{KeyStore.child_spec(options) | id: KeyStore}
+
+    with {:ok, supervisor} <- supervisor_of(accounts, name) do
+      # In the account's own supervisor: to wait for a lock keeps nobody else waiting.
+      started(Supervisor.start_child(supervisor, spec), accounts, name)
+    end
+  catch
+    # Closed, or given up, at the same time.
+    :exit, _reason -> {:error, :store_stopped}
+  end
+
+  defp started({:ok, pid}, _accounts, _name), do: {:ok, pid}
+
+  # Opened here by somebody else meanwhile; or by somebody who has nothing to do with this.
+  defp started({:error, {:already_started, pid}}, accounts, name) do
+    if pid == whereis(accounts, name), do: {:ok, pid}, else: {:error, {:already_started, pid}}
+  end
+
+  defp started({:error, {reason, _child}}, accounts, name)
+       when is_exception(reason) or elem(reason, 0) == :already_started do
+    started({:error, reason}, accounts, name)
+  end
+
+  defp started({:error, reason}, _accounts, _name), do: {:error, reason}
+
+  defp supervisor_of(accounts, name) do
+    via = {:via, Registry, {registry(accounts), {:supervisor, name}}}
+
+    spec = %{
+      id: name,
+      start: {Supervisor, :start_link, [[], [strategy: :one_for_one, name: via]]},
+      type: :supervisor,
+      # An account that goes on crashing is given up alone.
+      restart: :temporary
+    }
+
+    case DynamicSupervisor.start_child(supervisors(accounts), spec) do
+      {:error, {:already_started, pid}} -> {:ok, pid}
+      other -> other
+    end
+  end
+
+  defp terminate(accounts, pid) do
+    with {:error, :not_found} <- DynamicSupervisor.terminate_child(supervisors(accounts), pid) do
+      :ok
+    end
+  end
+
+  defp config!(accounts) do
+    {:ok, config} = Registry.meta(registry(accounts), :config)
+    config
+  end
+
+  defp registry(accounts), do: Module.concat(accounts, Registry)
+  defp supervisors(accounts), do: Module.concat(accounts, Supervisors)
+end
