@@ -32,6 +32,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     * A store claims its account when it starts, and the newest claim wins. Each write checks the
       claim in the same statement: whoever has lost it writes nothing and gets a
       `BaileysEx.Auth.NotOwnerError`.
+    * What plain functions changed in an account is seen by its store within half a minute, and at each
+      commit: one that was made from something older is refused.
     * Values are external term format, as in the native directory, and read only after the same check.
 
   ## Errors
