@@ -137,8 +137,12 @@ defmodule BaileysEx.Auth.KeyStore do
            {:ok, tenure} <- Lock.run_local(config.lock, fn -> Tenure.begin(backend) end) do
         Server.start_link(Map.put(config, :tenure, tenure), Keyword.take(opts, [:name]))
       else
-        {:error, {:already_started, _pid}} = error -> error
-        {:error, reason} -> {:error, %OperationError{action: :start, reason: reason}}
+        {:error, {:already_started, _pid}} = error ->
+          error
+
+        {:error, reason} ->
+          {:error,
+           %OperationError{action: :start, reason: reason, place: Backend.place_name(backend)}}
       end
     end)
   end
@@ -242,7 +246,7 @@ defmodule BaileysEx.Auth.KeyStore do
   def transaction(%TxRef{} = tx, _key, fun), do: fun.(tx)
 
   def transaction(%Ref{pid: pid, table: table} = ref, key, fun) do
-    token = lock!(pid, key)
+    token = lock!(ref, key)
 
     Transaction.run(pid, token, fn view ->
       seen = look!(table, :transaction)
@@ -275,7 +279,9 @@ defmodule BaileysEx.Auth.KeyStore do
     read(table, type, ids, %{}, read_together(table, type, ids))
   rescue
     error in ArgumentError ->
-      if Cache.gone?(table), do: fail!(:get, :store_stopped), else: reraise(error, __STACKTRACE__)
+      if Cache.gone?(table),
+        do: fail!(table, :get, :store_stopped),
+        else: reraise(error, __STACKTRACE__)
   end
 
   # What is not remembered, by one call of a backend that can; one id is not worth it.
@@ -288,7 +294,7 @@ defmodule BaileysEx.Auth.KeyStore do
          {:ok, loaded} <- Cache.load_many(table, keys, &load_all(config.backend, type, &1)) do
       loaded
     else
-      {:error, reason} -> fail!(:get, reason)
+      {:error, reason} -> fail!(table, :get, reason)
       _not_worth_it -> %{}
     end
   end
@@ -315,7 +321,7 @@ defmodule BaileysEx.Auth.KeyStore do
   defp entry!(table, key) do
     with :unknown <- Cache.fetch(table, key),
          {:error, reason} <- load(table, key) do
-      fail!(:get, reason)
+      fail!(table, :get, reason)
     end
   end
 
@@ -330,12 +336,12 @@ defmodule BaileysEx.Auth.KeyStore do
   defp look!(table, action) do
     case Tenure.look(table, Cache.config(table).backend) do
       {:ok, seen} -> seen
-      {:error, reason} -> fail!(action, reason)
+      {:error, reason} -> fail!(table, action, reason)
     end
   rescue
     error in ArgumentError ->
       if Cache.gone?(table),
-        do: fail!(action, :store_stopped),
+        do: fail!(table, action, :store_stopped),
         else: reraise(error, __STACKTRACE__)
   end
 
@@ -345,7 +351,9 @@ defmodule BaileysEx.Auth.KeyStore do
       do: look!(table, :get)
   rescue
     error in ArgumentError ->
-      if Cache.gone?(table), do: fail!(:get, :store_stopped), else: reraise(error, __STACKTRACE__)
+      if Cache.gone?(table),
+        do: fail!(table, :get, :store_stopped),
+        else: reraise(error, __STACKTRACE__)
   end
 
   # What the caller may have read before it saves.
@@ -360,24 +368,26 @@ defmodule BaileysEx.Auth.KeyStore do
     {if(known != %{}, do: Cache.last_seen(table)), known}
   rescue
     error in ArgumentError ->
-      if Cache.gone?(table), do: fail!(:set, :store_stopped), else: reraise(error, __STACKTRACE__)
+      if Cache.gone?(table),
+        do: fail!(table, :set, :store_stopped),
+        else: reraise(error, __STACKTRACE__)
   end
 
-  defp lock!(pid, key) do
+  defp lock!(%Ref{pid: pid, table: table}, key) do
     Transaction.lock!(pid, key)
   catch
-    :exit, _reason -> fail!(:transaction, :store_stopped)
+    :exit, _reason -> fail!(table, :transaction, :store_stopped)
   end
 
   # With the number that the changes were made under, and what they were made from.
   defp commit(%Ref{table: table}, token, action, changes, basis) do
-    with {:error, reason} <- Cache.held(table), do: fail!(action, reason)
+    with {:error, reason} <- Cache.held(table), do: fail!(table, action, reason)
     changes = %{changes | entries: without_unknown_pre_keys(table, changes)}
     if Changes.empty?(changes), do: :ok, else: try_commit(table, token, action, changes, basis)
   rescue
     error in ArgumentError ->
       if Cache.gone?(table),
-        do: fail!(action, :store_stopped),
+        do: fail!(table, action, :store_stopped),
         else: reraise(error, __STACKTRACE__)
   end
 
@@ -395,11 +405,11 @@ defmodule BaileysEx.Auth.KeyStore do
         # What somebody else has changed may be something else.
         if now != seen and Enum.all?(reads, &still?(config.backend, &1)),
           do: try_commit(table, token, action, changes, {now, reads}),
-          else: fail!(action, reason)
+          else: fail!(table, action, reason)
 
       {:error, reason} ->
         with %NotOwnerError{} <- reason, do: Tenure.lose(table, config.backend, reason)
-        fail!(action, reason)
+        fail!(table, action, reason)
     end
   end
 
@@ -422,8 +432,17 @@ defmodule BaileysEx.Auth.KeyStore do
     Map.drop(entries, unknown)
   end
 
-  @spec fail!(OperationError.action(), term()) :: no_return()
-  defp fail!(action, reason), do: raise(OperationError, action: action, reason: reason)
+  @spec fail!(Cache.table(), OperationError.action(), term()) :: no_return()
+  defp fail!(table, action, reason) do
+    raise OperationError, action: action, reason: reason, place: place_name(table)
+  end
+
+  defp place_name(table) do
+    Backend.place_name(Cache.config(table).backend)
+  rescue
+    # The store has ended, and nothing tells any more.
+    ArgumentError -> nil
+  end
 
   defp integer!(opts, option, default, least) do
     case Keyword.get(opts, option, default) do

@@ -159,6 +159,15 @@ defmodule BaileysEx.Auth.Persistence do
   """
   @callback place(context :: term()) :: term() | nil
 
+  @doc "What people call the place of the context-free backend, see `c:place_name/1`."
+  @callback place_name() :: String.t()
+
+  @doc """
+  What people call the place, for errors: a path, the name of an account. It holds nothing secret of the
+  context. Without this callback errors do not say which place they are about.
+  """
+  @callback place_name(context :: term()) :: String.t()
+
   @doc "As `c:changes_seen/1`, of the context-free backend."
   @callback changes_seen() :: {:ok, non_neg_integer()} | {:error, term()}
 
@@ -193,6 +202,8 @@ defmodule BaileysEx.Auth.Persistence do
                       owner: 1,
                       place: 0,
                       place: 1,
+                      place_name: 0,
+                      place_name: 1,
                       changes_seen: 0,
                       changes_seen: 1,
                       commit_keys_unless_changed: 2,

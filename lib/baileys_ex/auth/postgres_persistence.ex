@@ -240,6 +240,10 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
   @doc false
   @impl true
+  def place_name(context), do: context |> Account.new!() |> Account.place()
+
+  @doc false
+  @impl true
   @spec changes_seen(context()) :: {:ok, non_neg_integer()} | {:error, term()}
   def changes_seen(context), do: context |> Account.new!() |> Claim.changes_seen()
 

@@ -143,6 +143,27 @@ defmodule BaileysEx.Auth.AccountsTest do
     assert read(again.store) == "kept"
   end
 
+  test "an error says which account it is about", %{tmp: tmp} do
+    accounts = start(tmp, max_commit_retries: 1)
+    {:ok, ada} = Accounts.open(accounts, "ada")
+    place = Path.join(tmp, "ada")
+
+    error =
+      assert_raise KeyStore.OperationError, fn ->
+        KeyStore.set(ada.store, %{"lid-mapping": %{"1" => self()}})
+      end
+
+    assert error.place == place
+    assert Exception.message(error) =~ "key store of #{place} could not save: "
+
+    File.ln_s!(Path.join(tmp, "nowhere/else"), Path.join(tmp, "bob"))
+
+    assert {:error, %KeyStore.OperationError{} = error} =
+             KeyStore.start_link(persistence_context: Path.join(tmp, "bob"))
+
+    assert Exception.message(error) =~ "key store of #{Path.join(tmp, "bob")} could not start: "
+  end
+
   test "a hundred accounts open side by side", %{tmp: tmp} do
     accounts = start(tmp, max_cached_entries: 10)
     names = for n <- 100..199, do: "account-#{n}"

@@ -53,6 +53,14 @@ defmodule BaileysEx.Auth.Directory.Owned do
 
       @doc false
       @impl true
+      def place_name, do: default_path()
+
+      @doc false
+      @impl true
+      def place_name(path), do: BaileysEx.Auth.Directory.absolute(path)
+
+      @doc false
+      @impl true
       def changes_seen, do: changes_seen(default_path())
 
       @doc false

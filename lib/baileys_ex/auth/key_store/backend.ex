@@ -31,6 +31,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     :claim,
     :release,
     :place,
+    :place_name,
     :recover
   ]
   defstruct @enforce_keys
@@ -48,6 +49,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
           claim: [term()] | nil,
           release: [term()] | nil,
           place: [term()] | nil,
+          place_name: [term()] | nil,
           recover: [term()] | nil
         }
 
@@ -73,6 +75,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
       claim: if_exported(module, :claim, save, 1),
       release: if_exported(module, :release, save, 1),
       place: if_exported(module, :place, save, 0),
+      place_name: if_exported(module, :place_name, save, 0),
       recover: if_exported(module, :recover, save, 0)
     }
   end
@@ -173,6 +176,15 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
 
   def place_of(backend) do
     with {:error, _reason} <- call(backend, :place, []), do: nil
+  end
+
+  @doc "What people call the place; `nil` where the backend does not say: its context may hold a password."
+  @spec place_name(t()) :: String.t() | nil
+  def place_name(%__MODULE__{place_name: nil}), do: nil
+
+  def place_name(backend) do
+    name = call(backend, :place_name, [])
+    if is_binary(name) and String.valid?(name), do: name
   end
 
   @spec list(t()) :: {:ok, [Changes.key()]} | {:error, term()}

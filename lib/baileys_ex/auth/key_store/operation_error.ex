@@ -5,6 +5,9 @@ defmodule BaileysEx.Auth.KeyStore.OperationError do
     * `:action` is what was asked: `:start`, `:get`, `:set`, `:clear`, `:transaction` (its start) or
       `:commit` (its end)
     * `:reason` is what the backend answered in `{:error, reason}`, or one of the following
+    * `:place` is the directory or the account, as the backend's
+      `c:BaileysEx.Auth.Persistence.place_name/1` gives it; `nil` where it gives none, or where the store
+      has ended
 
   Reasons of the store itself:
 
@@ -24,15 +27,18 @@ defmodule BaileysEx.Auth.KeyStore.OperationError do
   """
 
   @type action() :: :start | :get | :set | :clear | :transaction | :commit
-  @type t() :: %__MODULE__{action: action(), reason: term()}
+  @type t() :: %__MODULE__{action: action(), reason: term(), place: String.t() | nil}
 
   @enforce_keys [:action, :reason]
-  defexception [:action, :reason]
+  defexception [:action, :reason, :place]
 
   @impl true
-  def message(%__MODULE__{action: action, reason: reason}) do
-    "key store could not #{deed(action)}: #{text(reason)}"
+  def message(%__MODULE__{action: action, reason: reason, place: place}) do
+    "key store#{of(place)} could not #{deed(action)}: #{text(reason)}"
   end
+
+  defp of(nil), do: ""
+  defp of(place), do: " of #{place}"
 
   defp deed(:start), do: "start"
   defp deed(:get), do: "read"
