@@ -33,7 +33,8 @@ defmodule BaileysEx.Auth.KeyStore do
 
   A commit that fails is tried again in its caller, `:max_commit_retries` times in all with
   `:delay_between_tries_ms` in between, unless trying again is pointless (a term that cannot be
-  stored, a directory that waits for its recovery). Then it raises `BaileysEx.Auth.KeyStore.OperationError`, and nothing has changed. So does
+  stored, a directory that waits for its recovery). The first failure logs a warning, and success after it
+  a line. Then it raises `BaileysEx.Auth.KeyStore.OperationError`, and nothing has changed. So does
   `get/3` for a key that is there and cannot be read: to take it for missing would cost the session.
 
   Deleting a pre-key that does not exist does nothing, as in Baileys.
@@ -58,6 +59,8 @@ defmodule BaileysEx.Auth.KeyStore do
   before it returns: if it raises or its process dies, there was no transaction, and the next one
   in line goes on.
   """
+
+  require Logger
 
   alias BaileysEx.Auth.KeyStore.{
     Backend,
@@ -395,7 +398,7 @@ defmodule BaileysEx.Auth.KeyStore do
     config = Cache.config(table)
     commit = fn -> Committer.commit(config.committer, token, changes, seen) end
 
-    case attempt(commit, config.tries, config.pause_ms) do
+    case attempt(commit, config, action) do
       :ok ->
         :ok
 
@@ -415,14 +418,52 @@ defmodule BaileysEx.Auth.KeyStore do
 
   defp still?(backend, {key, entry}), do: Backend.load(backend, key) == entry
 
-  defp attempt(commit, tries, pause_ms) do
-    with {:error, reason} when tries > 1 <- commit.() do
-      if reason != :store_stopped and Backend.transient?(reason) do
-        Process.sleep(pause_ms)
-        attempt(commit, tries - 1, pause_ms)
-      else
-        {:error, reason}
-      end
+  defp attempt(commit, config, action) do
+    case commit.() do
+      {:error, reason} when config.tries > 1 ->
+        if again?(reason) do
+          Logger.warning(
+            failure(config, action, reason) <> "; trying again every #{config.pause_ms} ms"
+          )
+
+          again(commit, config.tries - 1, config)
+        else
+          {:error, reason}
+        end
+
+      result ->
+        result
+    end
+  end
+
+  defp again(commit, tries, config) do
+    Process.sleep(config.pause_ms)
+
+    case commit.() do
+      :ok ->
+        Logger.info("key store#{of(config)} commits again")
+        :ok
+
+      {:error, reason} when tries > 1 ->
+        if again?(reason), do: again(commit, tries - 1, config), else: {:error, reason}
+
+      error ->
+        error
+    end
+  end
+
+  defp again?(reason), do: reason != :store_stopped and Backend.transient?(reason)
+
+  # Without any value: as in the error that is raised in the end.
+  defp failure(config, action, reason) do
+    place = Backend.place_name(config.backend)
+    Exception.message(%OperationError{action: action, reason: reason, place: place})
+  end
+
+  defp of(config) do
+    case Backend.place_name(config.backend) do
+      nil -> ""
+      place -> " of #{place}"
     end
   end
 
