@@ -79,6 +79,7 @@ defmodule BaileysEx.Auth.MixProject do
       Directories: [
         BaileysEx.Auth.NativeFilePersistence,
         BaileysEx.Auth.FilePersistence,
+        BaileysEx.Auth.BaileysJSON,
         BaileysEx.Auth.PersistenceMigration,
         BaileysEx.Auth.Persistence,
         BaileysEx.Auth.Owner,

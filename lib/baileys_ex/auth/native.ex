@@ -48,6 +48,10 @@ defmodule BaileysEx.Auth.Native do
   def etf_check_all(_members), do: stub()
   def etf_commit(_path, _by, _changes), do: stub()
 
+  # Baileys' JSON without a directory (native/auth_nif/src/codec.rs)
+  def codec_decode(_family, _text, _identity), do: stub()
+  def codec_encode(_family, _term, _identity, _sender_keys), do: stub()
+
   # Whole directories, in steps (native/auth_nif/src/migration.rs)
   def migration_begin(_source, _target, _from, _flags, _json), do: stub()
   def migration_step(_migration, _files), do: stub()

@@ -3,6 +3,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answer;
+mod codec;
 mod curve;
 mod directory;
 mod error;

@@ -1,0 +1,122 @@
+defmodule BaileysEx.Auth.BaileysJSON do
+  @moduledoc """
+  One value in the JSON of Baileys, credentials or a key: for a backend over a table or a document that
+  Node.js shares. `BaileysEx.Auth.FilePersistence` does the same with files.
+
+      {:ok, state} = BaileysJSON.decode(:creds, row.value, name: "auth_creds")
+      {:ok, session} = BaileysJSON.decode(:session, row.value, name: row.id, account: state)
+      {:ok, text} = BaileysJSON.encode(:session, session, account: state)
+
+  The type is a family as Baileys names it, such as `:"pre-key"`, or `:creds`. Read are Baileys' own shape
+  and the two that baileys_ex wrote, in every spelling of bytes that the file backend reads; written is
+  Baileys' own. Members that this library does not know are kept.
+
+  Sessions hold the account's identity, and their JSON leaves it out. So both functions want the credentials
+  under `:account` for a `:session`, and raise `ArgumentError` without.
+  """
+
+  alias BaileysEx.Auth.CLI.JSON
+  alias BaileysEx.Auth.{CorruptFileError, InvalidTermError, Native, Options, State}
+
+  @typedoc """
+  JSON text, or what a decoder of JSON made of it: maps with string keys and lists. What it made of text, a
+  number or `null` must be told from JSON text: `{:parsed, value}`.
+  """
+  @type json() :: binary() | map() | list() | {:parsed, term()}
+
+  @type decode_option() :: {:name, String.t()} | {:account, State.t()}
+  @type encode_option() :: {:account, State.t()} | {:sender_keys, :array | :buffer}
+
+  @doc """
+  The term of a value. `:name` is what an error calls it, by default the type.
+
+    * `{:error, :not_found}`: `null` for a key, which is what some stores leave of one that was deleted
+    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: it cannot be read; its `:path` is the name, and it
+      never shows a value
+  """
+  @spec decode(atom() | String.t(), json(), [decode_option()]) ::
+          {:ok, term()} | {:error, :not_found | CorruptFileError.t()}
+  def decode(type, json, opts \\ []) do
+    Options.check!(opts, [:name, :account])
+    family = family!(type)
+    identity = identity!(family, opts)
+
+    with {:ok, text} <- text(json),
+         {:ok, term} <- Native.codec_decode(family, text, identity) do
+      {:ok, term}
+    else
+      {:error, {member, problem}} ->
+        path = Keyword.get(opts, :name, family)
+        member = if member != "", do: member
+        {:error, %CorruptFileError{path: path, member: member, problem: problem}}
+
+      {:error, :not_found} = error ->
+        error
+    end
+  end
+
+  @doc """
+  The JSON text of a term, as Baileys writes it.
+
+  `:sender_keys` is the form of group keys, as for a migration to JSON: `:array` for Baileys up to 6.7.18 and
+  6.17.16, `:buffer` (default) for every later one.
+
+  A term without such a form is `{:error, %BaileysEx.Auth.InvalidTermError{}}`.
+  """
+  @spec encode(atom() | String.t(), term(), [encode_option()]) ::
+          {:ok, String.t()} | {:error, InvalidTermError.t()}
+  def encode(type, term, opts \\ []) do
+    Options.check!(opts, [:account, :sender_keys])
+    family = family!(type)
+    form = Options.one_of!(opts, :sender_keys, [:buffer, :array])
+
+    with {:error, {member, problem}} <-
+           Native.codec_encode(family, term, identity!(family, opts), form) do
+      member = if member != "", do: member
+      {:error, %InvalidTermError{member: member, problem: problem}}
+    end
+  end
+
+  defp family!(type) do
+    family = to_string(type)
+
+    if family == "" or not String.valid?(family),
+      do: raise(ArgumentError, "expected a type such as :session or :creds")
+
+    family
+  end
+
+  defp identity!("session", opts) do
+    case opts[:account] do
+      %State{signed_identity_key: %{public: <<public::binary-32>>}} -> <<5>> <> public
+      %State{signed_identity_key: %{public: <<_::binary-33>> = public}} -> public
+      _none -> raise ArgumentError, "a session needs the account's credentials as :account"
+    end
+  end
+
+  defp identity!(_family, _opts), do: nil
+
+  defp text(text) when is_binary(text), do: {:ok, text}
+  defp text({:parsed, value}), do: parsed(value)
+  defp text(value), do: parsed(value)
+
+  defp parsed(value) do
+    if plain?(value),
+      do: {:ok, value |> JSON.encode() |> IO.iodata_to_binary()},
+      else: {:error, {"", "is not what a decoder of JSON gives"}}
+  end
+
+  # What the encoder takes besides would be read as something else than it was.
+  defp plain?(value) when is_binary(value), do: String.valid?(value)
+  defp plain?(value) when is_boolean(value) or is_nil(value) or is_number(value), do: true
+  defp plain?([]), do: true
+  defp plain?([item | rest]), do: plain?(item) and is_list(rest) and plain?(rest)
+
+  defp plain?(value) when is_map(value) and not is_struct(value) do
+    Enum.all?(value, fn {name, item} ->
+      is_binary(name) and String.valid?(name) and plain?(item)
+    end)
+  end
+
+  defp plain?(_other), do: false
+end
