@@ -3,10 +3,18 @@ defmodule BaileysEx.InteropTest do
   # test/interop/README.md.
   use ExUnit.Case, async: true
 
-  alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence, PersistenceMigration, State}
+  alias BaileysEx.Auth.{
+    FilePersistence,
+    NativeFilePersistence,
+    PersistenceMigration,
+    PostgresPersistence,
+    State
+  }
+
+  alias BaileysEx.Auth.Postgres.Schema
   alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
   alias BaileysEx.Signal.Curve
-  alias BaileysEx.Test.{Baileys, JSON}
+  alias BaileysEx.Test.{Baileys, JSON, PostgresDriver, PostgresServer}
 
   import BaileysEx.Auth.TempDir
 
@@ -108,6 +116,32 @@ defmodule BaileysEx.InteropTest do
         assert fingerprint(context.account) == before, "the source was changed"
         assert_same_to_baileys(version, context.account, back)
         assert_everything_read(version, "Node -> native -> JSON -> Node", back, context)
+      end
+
+      @tag :postgres
+      test "reads everything that was kept in PostgreSQL and came back",
+           %{version: version} = context do
+        server = PostgresServer.start!()
+        spec = %{id: make_ref(), start: {PostgresDriver, :start_link, [server]}}
+        connection = {PostgresDriver, start_supervised!(spec)}
+        :ok = Schema.migrate(connection: connection)
+        account = [connection: connection, account: version]
+        back = Path.join(context.tmp, "back")
+
+        {:ok, there} =
+          PersistenceMigration.migrate(
+            {FilePersistence, context.account},
+            {PostgresPersistence, account}
+          )
+
+        copy(PostgresPersistence, account, account)
+
+        {:ok, again} =
+          PersistenceMigration.migrate({PostgresPersistence, account}, {FilePersistence, back})
+
+        assert there.migrated_keys == again.migrated_keys
+        assert_same_to_baileys(version, context.account, back)
+        assert_everything_read(version, "Node -> PostgreSQL -> JSON -> Node", back, context)
       end
 
       test "goes on in a directory that Elixir changed in place, and Elixir after it",
