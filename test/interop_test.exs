@@ -14,7 +14,7 @@ defmodule BaileysEx.InteropTest do
   alias BaileysEx.Auth.Postgres.Schema
   alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
   alias BaileysEx.Signal.Curve
-  alias BaileysEx.Test.{Baileys, JSON, PostgresDriver, PostgresServer}
+  alias BaileysEx.Test.{Baileys, JSON, Oddities, PostgresDriver, PostgresServer}
 
   import BaileysEx.Auth.TempDir
 
@@ -118,6 +118,32 @@ defmodule BaileysEx.InteropTest do
         assert_everything_read(version, "Node -> native -> JSON -> Node", back, context)
       end
 
+      test "reads everything of a directory as odd as users have brought",
+           %{version: version, account: account} = context do
+        {:ok, %{"pre-key": ids}} = FilePersistence.list_keys(account)
+        :ok = Oddities.bring!(account)
+        assert {:error, :not_found} = FilePersistence.load_keys(account, :"pre-key", 999_001)
+        before = fingerprint(account)
+
+        saved = Path.join(context.tmp, "saved")
+        copy(FilePersistence, account, saved)
+        {:ok, %{"pre-key": saved_ids}} = FilePersistence.list_keys(saved)
+        assert Enum.sort(saved_ids) == Enum.sort(ids)
+        assert_everything_read(version, "odd directory, saved as JSON", saved, context)
+
+        native = Path.join(context.tmp, "native")
+        back = Path.join(context.tmp, "back")
+        {:ok, there} = PersistenceMigration.migrate_compat_json_to_native(account, native)
+        assert Enum.sort(there.unknown) == ["messages.json", "oauth.json"]
+        {:ok, _} = PersistenceMigration.migrate_native_to_compat_json(native, back)
+        assert_everything_read(version, "odd directory, to native and back", back, context)
+
+        assert fingerprint(account) == before, "the source was changed"
+        # What was odd and harmless is still what it was.
+        creds = back |> Path.join("creds.json") |> File.read!() |> JSON.decode!()
+        assert %{"pairingCode" => 12_345_678, "lastPropHash" => 7} = creds
+      end
+
       @tag :postgres
       test "reads everything that was kept in PostgreSQL and came back",
            %{version: version} = context do
@@ -194,8 +220,11 @@ defmodule BaileysEx.InteropTest do
     {:ok, keys} = backend.list_keys(source)
 
     for {type, ids} <- keys, id <- ids do
-      {:ok, value} = backend.load_keys(source, type, id)
-      :ok = backend.save_keys(target, type, id, value)
+      case backend.load_keys(source, type, id) do
+        {:ok, value} -> :ok = backend.save_keys(target, type, id, value)
+        # Its file holds null.
+        {:error, :not_found} -> :ok
+      end
     end
 
     :ok = backend.save_credentials(target, state)
