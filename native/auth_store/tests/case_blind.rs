@@ -106,10 +106,6 @@ impl Disk for CaseBlind {
         RealDisk.rename(&Self::at(from), &Self::at(to))
     }
 
-    fn exchange(&self, _one: &Path, _other: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         RealDisk.link(&Self::at(from), &Self::at(to))
     }

@@ -99,10 +99,6 @@ impl Disk for Counting {
         self.count("rename").rename(from, to)
     }
 
-    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
-        self.count("exchange").exchange(one, other)
-    }
-
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.count("link").link(from, to)
     }

@@ -122,8 +122,6 @@ pub trait Disk: Clone + Send + Sync {
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Swaps two names at once; `ErrorKind::Unsupported` where the file system cannot.
-    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()>;
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     fn create_directory(&self, path: &Path) -> io::Result<()>;

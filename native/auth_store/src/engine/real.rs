@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{Mode, OFlags};
 
 use super::disk::{Disk, Kind, Metadata, SyncPoint};
 
@@ -106,17 +106,6 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
-    }
-
-    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
-        match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
-            Ok(()) => Ok(()),
-            // File systems without it say INVAL, kernels without it NOSYS, macOS NOTSUP.
-            Err(
-                rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP,
-            ) => Err(io::ErrorKind::Unsupported.into()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {

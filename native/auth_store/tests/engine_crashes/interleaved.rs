@@ -168,9 +168,6 @@ impl Disk for Shared {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.turn()?.rename(from, to)
     }
-    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
-        self.turn()?.exchange(one, other)
-    }
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.turn()?.link(from, to)
     }

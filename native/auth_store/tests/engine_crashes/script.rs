@@ -33,7 +33,7 @@ pub struct Setup {
     pub policy: Policy,
     /// A sync that does nothing: its call and what it is for.
     pub without: Option<(&'static str, SyncPoint)>,
-    /// What the file system can: exchange names, sync as a whole, link.
+    /// What the file system can: sync as a whole, link.
     pub capable: bool,
 }
 
@@ -62,7 +62,6 @@ impl Setup {
         let disk = SimDisk::new(world);
         let mut sim = disk.sim();
         sim.without = self.without;
-        sim.no_exchange = !self.capable;
         sim.no_syncfs = !self.capable;
         sim.no_links = !self.capable;
         drop(sim);

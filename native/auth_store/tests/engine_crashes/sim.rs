@@ -59,7 +59,6 @@ pub struct Sim {
     pub without: Option<(&'static str, SyncPoint)>,
     /// All kinds of syncs that were called for.
     pub syncs: BTreeSet<(&'static str, SyncPoint)>,
-    pub no_exchange: bool,
     pub no_syncfs: bool,
     pub no_links: bool,
     pub plan: Option<FaultPlan>,
@@ -192,7 +191,7 @@ impl Sim {
         };
         let needs_space = matches!(
             name,
-            "create" | "write" | "create_directory" | "link" | "rename" | "exchange"
+            "create" | "write" | "create_directory" | "link" | "rename"
         );
         if plan.fault == Fault::Dead && index >= plan.at {
             return Err(Errno::IO.into());
@@ -405,20 +404,6 @@ impl Disk for SimDisk {
                 }
             }
             world.change_names(dir, vec![(name, None), (new_name, Some(inode))]);
-            Ok(())
-        })
-    }
-
-    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
-        if self.sim().no_exchange {
-            self.sim().call("exchange", None)?;
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        self.mutate("exchange", |world| {
-            let (dir, one, first) = locate(world, one)?;
-            let (same, other, second) = locate(world, other)?;
-            assert_eq!(dir, same, "exchanges stay within one directory");
-            world.change_names(dir, vec![(one, Some(second)), (other, Some(first))]);
             Ok(())
         })
     }
