@@ -8,9 +8,9 @@
 //!
 //! The file says whose turn it is to write, and counts the beginnings and the ends of turns: whoever
 //! finds another turn than the last he knows of has been overtaken, and one that is under way while he
-//! holds the lock was cut short. It also says how far the journal is
-//! durable, so that readers need no lock. It is never synced: after a crash nobody is left who
-//! remembers, and what it says of the journal is believed only where the journal says the same.
+//! holds the lock was cut short. It also says how far the journal is durable, so that
+//! readers need no lock. It is never synced: after a crash nobody is left who remembers, and what it
+//! says of the journal is believed only where the journal says the same.
 
 use std::io;
 use std::path::{Path, PathBuf};

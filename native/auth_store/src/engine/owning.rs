@@ -119,17 +119,20 @@ impl<D: Disk> Directory<D> {
     /// Looks once more, and completes what somebody did not live to finish; a commit that is being
     /// written notices by itself.
     pub fn changes(&self) -> Result<u64> {
-        let turn = lock::look(&self.disk, &self.path)?;
-        if turn.is_some_and(Turn::is_under_way) && self.is_open() {
+        // Where nobody has written yet, whoever is the first to is noticed too.
+        let look = || Ok(lock::look(&self.disk, &self.path)?.unwrap_or_default());
+        let mut writer = self.writer();
+        let mut turn = look()?;
+        if turn.is_under_way() && self.is_open() {
+            drop(writer);
             match self.exclusive_open(|_| Ok(())) {
                 // Its writer is alive.
                 Err(Error::Busy { .. }) => {}
                 other => other?,
             }
+            writer = self.writer();
+            turn = look()?;
         }
-        let mut writer = self.writer();
-        // Where nobody has written yet, whoever is the first to is noticed too.
-        let turn = lock::look(&self.disk, &self.path)?.unwrap_or_default();
         writer.notice(turn);
         Ok(writer.changes)
     }
