@@ -212,6 +212,11 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
+  @doc "The credentials of a directory without any."
+  @spec fresh_state(Path.t(), must_exist? :: boolean()) :: {:ok, State.t()} | {:error, term()}
+  def fresh_state(_path, false), do: {:ok, State.new()}
+  def fresh_state(path, true), do: {:error, {:no_credentials, Path.expand(path)}}
+
   @doc "What credentials that are no state are refused with; to raise would show them."
   @spec no_state() :: {:error, InvalidTermError.t()}
   def no_state do

@@ -107,11 +107,8 @@ defmodule BaileysEx.Auth.FilePersistence do
   def load_credentials(path, opts) do
     must_exist? = Options.must_exist?(opts)
 
-    case load(path, Directory.creds()) do
-      {:error, :not_found} when must_exist? -> {:error, {:no_credentials, Path.expand(path)}}
-      {:error, :not_found} -> {:ok, State.new()}
-      result -> result
-    end
+    with {:error, :not_found} <- load(path, Directory.creds()),
+         do: Directory.fresh_state(path, must_exist?)
   end
 
   @doc "As `save_credentials/2`, in the default directory."

@@ -52,18 +52,7 @@ defmodule BaileysEx.Auth.Lock do
   # for the order among them.
   @spec run_in_order(resource :: term(), (() -> result)) :: result when result: var
   def run_in_order(resource, fun) when is_function(fun, 0) do
-    if Node.list() == [], do: run_alone(resource, fun), else: run(resource, fun)
-  end
-
-  defp run_alone(resource, fun) do
-    started = System.monotonic_time()
-
-    held = fn ->
-      report(:cluster, resource, started)
-      fun.()
-    end
-
-    queued({:cluster, resource}, held, fun)
+    if Node.list() == [], do: in_line(:cluster, resource, fun), else: run(resource, fun)
   end
 
   @doc false
@@ -73,15 +62,17 @@ defmodule BaileysEx.Auth.Lock do
 
   @doc "As `run/2`, among the processes of this node only."
   @spec run_local(resource :: term(), (() -> result)) :: result when result: var
-  def run_local(resource, fun) when is_function(fun, 0) do
+  def run_local(resource, fun) when is_function(fun, 0), do: in_line(:node, resource, fun)
+
+  defp in_line(scope, resource, fun) do
     started = System.monotonic_time()
 
     held = fn ->
-      report(:node, resource, started)
+      report(scope, resource, started)
       fun.()
     end
 
-    queued({:node, resource}, held, fun)
+    queued({scope, resource}, held, fun)
   end
 
   defp report(scope, resource, started) do

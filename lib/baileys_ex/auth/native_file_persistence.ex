@@ -109,8 +109,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
 
     case load(path, Directory.creds()) do
       {:ok, term} -> credentials(path, term)
-      {:error, :not_found} when must_exist? -> {:error, {:no_credentials, Path.expand(path)}}
-      {:error, :not_found} -> {:ok, State.new()}
+      {:error, :not_found} -> Directory.fresh_state(path, must_exist?)
       error -> error
     end
   end

@@ -72,6 +72,14 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
      opts.include_unknown?}
   end
 
+  @doc "The NIF's answer about one side, with the error that its callers know."
+  @spec result(%{backend: module(), path: Path.t()}, term()) :: term()
+  def result(%{backend: backend, path: path}, {:error, reason}) do
+    {:error, error(reason, path, backend, backend)}
+  end
+
+  def result(_side, answer), do: answer
+
   @doc "The locks of directories: those of both backends."
   @spec locks([Path.t()]) :: {:ok, [{module(), Path.t()}]} | {:error, :einval}
   def locks(paths) do

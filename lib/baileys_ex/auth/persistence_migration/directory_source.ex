@@ -20,7 +20,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectorySource do
   def open(source, call, opts) do
     begin = fn -> Native.outgoing_begin(source.path, source.format, Directories.flags(opts)) end
 
-    with {:ok, handle, total} <- result(source, call.(fn -> Busy.wait(begin) end)) do
+    with {:ok, handle, total} <- Directories.result(source, call.(fn -> Busy.wait(begin) end)) do
       {:ok, %{source | handle: handle, call: call}, total, nil}
     end
   end
@@ -29,7 +29,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectorySource do
   def next(source) do
     step = fn -> Native.outgoing_step(source.handle, Directories.step()) end
 
-    with {:ok, done, rows} <- result(source, source.call.(step)) do
+    with {:ok, done, rows} <- Directories.result(source, source.call.(step)) do
       {:ok, source, rows, done}
     end
   end
@@ -37,17 +37,14 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectorySource do
   @impl true
   def finish(source) do
     with {:ok, carried} <-
-           result(source, source.call.(fn -> Native.outgoing_finish(source.handle) end)) do
+           Directories.result(
+             source,
+             source.call.(fn -> Native.outgoing_finish(source.handle) end)
+           ) do
       {:ok, Directories.carried(carried)}
     end
   end
 
   @impl true
   def close(source), do: source.call.(fn -> Native.outgoing_abort(source.handle) end)
-
-  defp result(source, {:error, reason}) do
-    {:error, Directories.error(reason, source.path, source.backend, source.backend)}
-  end
-
-  defp result(_source, answer), do: answer
 end

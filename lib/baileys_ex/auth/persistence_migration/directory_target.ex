@@ -30,14 +30,18 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectoryTarget do
       )
     end
 
-    with {:ok, handle} <- result(target, call.(fn -> Busy.wait(begin) end)) do
+    with {:ok, handle} <- Directories.result(target, call.(fn -> Busy.wait(begin) end)) do
       {:ok, %{target | handle: handle, call: call, source: source}}
     end
   end
 
   @impl true
   def put(target, rows) do
-    with :ok <- result(target, target.call.(fn -> Native.incoming_put(target.handle, rows) end)) do
+    with :ok <-
+           Directories.result(
+             target,
+             target.call.(fn -> Native.incoming_put(target.handle, rows) end)
+           ) do
       {:ok, target}
     end
   end
@@ -53,16 +57,10 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectoryTarget do
         {:error, from.damaged_error(source, from.damage(source, rows))}
 
       error ->
-        result(target, error)
+        Directories.result(target, error)
     end
   end
 
   @impl true
   def close(target), do: target.call.(fn -> Native.incoming_abort(target.handle) end)
-
-  defp result(target, {:error, reason}) do
-    {:error, Directories.error(reason, target.path, target.backend, target.backend)}
-  end
-
-  defp result(_target, answer), do: answer
 end
