@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::directory::Directory;
 use super::disk::Disk;
 use super::failure::At;
-use super::journal::found;
+use super::files::found;
 use super::names::LOCK;
 use crate::error::{Error, Result};
 

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use super::directory::read_file;
 use super::disk::{Disk, SyncPoint};
 use super::failure::{At, Outcome};
+use super::files::read_file;
 use super::names::OWNER;
 use super::temp::Temp;
 use crate::error::Result;

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::directories::make_directories;
-use super::directory::{Directory, Policy, Writer, not_a_file};
+use super::directory::{Directory, Policy, Writer};
 use super::disk::{Disk, Kind};
 use super::failure::{At, Outcome};
-use super::journal::found;
+use super::files::{found, not_a_file};
 use super::limits::{MAX_COMMIT, MAX_FILE};
 use super::names;
 use super::owning::By;

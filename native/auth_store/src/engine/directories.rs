@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Kind, SyncPoint};
 use super::failure::{At, Outcome};
-use super::journal::found;
+use super::files::found;
 use super::names::parent;
 
 /// Makes `path` and its missing ancestors, each name synced before the next is made.

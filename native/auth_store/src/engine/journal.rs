@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Kind, Metadata, SyncPoint};
 use super::failure::{At, Failure, Outcome};
+use super::files::found;
 use super::limits::Limits;
 use super::names;
 use super::record::{
     Change, Epoch, HEADER_LEN, Link, Version, decode_header, encode_header, encode_record,
 };
-use super::salvage::JournalDamage;
 use super::scan::{self, MAX_BODY, Scan, ScanError, fill};
 use super::temp::{Temp, write_all};
 use crate::error::{Error, Result};
@@ -84,6 +84,17 @@ impl Position {
 pub(crate) struct Loaded {
     pub position: Position,
     pub torn: bool,
+}
+
+/// How much of a damaged journal can be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalDamage {
+    pub problem: String,
+    /// Commits that are whole, one after the other from the first.
+    pub commits: u64,
+    /// Up to their end.
+    pub trusted_bytes: u64,
+    pub bytes: u64,
 }
 
 /// The journal of `directory`.
@@ -333,14 +344,5 @@ impl<'a, D: Disk> Journal<'a, D> {
                 member: String::new(),
                 problem: "the changes are too large for one commit".to_owned(),
             })
-    }
-}
-
-/// `None` instead of an error for what is not there.
-pub(crate) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }

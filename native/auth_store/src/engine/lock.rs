@@ -18,7 +18,8 @@ use std::sync::LazyLock;
 
 use super::disk::Disk;
 use super::failure::At;
-use super::journal::{Mark, found};
+use super::files::found;
+use super::journal::Mark;
 use super::names::LOCK;
 use super::scan::fill;
 use super::temp::write_all;

@@ -10,11 +10,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::directories::remove_tree;
-use super::directory::read_file;
 use super::disk::{Disk, Kind, SyncPoint};
 use super::effects;
 use super::failure::{At, Outcome};
-use super::journal::found;
+use super::files::{found, read_file};
 use super::names::{self, PUBLICATION, TEMP_PREFIX};
 use super::temp::Temp;
 use crate::error::{Error, Result};

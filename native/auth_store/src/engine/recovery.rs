@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::directories::sync_name;
-use super::directory::{Directory, Policy, Writer, read_file};
+use super::directory::{Directory, Policy, Writer};
 use super::disk::{Disk, Kind, SyncPoint};
 use super::failure::{At, Outcome};
-use super::journal::{Journal, Loaded, Mark, found};
+use super::files::{found, read_file};
+use super::journal::{Journal, Loaded, Mark};
 use super::lock::{self, Turn};
 use super::memtable::{self, Memtable};
 use super::names;

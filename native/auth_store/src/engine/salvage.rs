@@ -3,26 +3,16 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::directory::{Directory, Policy, read_file};
+use super::directory::{Directory, Policy};
 use super::disk::{Disk, SyncPoint};
 use super::failure::At;
-use super::journal::Journal;
+use super::files::read_file;
+use super::journal::{Journal, JournalDamage};
 use super::memtable::{self, Memtable};
 use super::owning::By;
 use super::record::{Change, Version};
 use super::temp::write_all;
 use crate::error::{Error, Result};
-
-/// How much of a damaged journal can be trusted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JournalDamage {
-    pub problem: String,
-    /// Commits that are whole, one after the other from the first.
-    pub commits: u64,
-    /// Up to their end.
-    pub trusted_bytes: u64,
-    pub bytes: u64,
-}
 
 impl<D: Disk> Directory<D> {
     /// As [`peek`](Self::peek), also where the journal is damaged: shown is what of it can be trusted.

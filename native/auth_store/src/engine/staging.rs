@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use super::case::Spellings;
 use super::directories::{make_directories, remove_tree, sync_name};
-use super::directory::read_file;
 use super::disk::{Disk, Kind, SyncPoint};
 use super::effects;
 use super::failure::At;
-use super::journal::{Mark, found};
+use super::files::{found, read_file};
+use super::journal::Mark;
 use super::limits::Limits;
 use super::lock::{Lock, Turn};
 use super::names::{self, parent};

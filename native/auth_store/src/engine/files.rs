@@ -1,0 +1,81 @@
+//! Reading whole files, and what is said of what is none.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Disk, Kind, Metadata};
+use super::failure::At;
+use super::limits::MAX_FILE;
+use super::names;
+use super::scan::fill;
+use crate::error::{Error, Flaw, Result};
+
+/// `None` instead of an error for what is not there.
+pub(crate) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where a link leads that stays within its directory: mounted secrets and configuration are laid out so.
+/// Nothing is ever written through one.
+pub(super) fn link_within<D: Disk>(disk: &D, path: &Path) -> Option<PathBuf> {
+    let place = disk.resolve(names::parent(path)).ok()?;
+    let real = disk.resolve(path).ok()?;
+    let is_file = || {
+        disk.metadata(&real)
+            .is_ok_and(|real| real.kind == Kind::File)
+    };
+    (real.starts_with(place) && is_file()).then_some(real)
+}
+
+/// Reads a regular file whole, without following a link out of its directory or waiting for a FIFO.
+pub(super) fn read_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>> {
+    Ok(read_version(disk, path)?.map(|(bytes, _)| bytes))
+}
+
+/// As [`read_file`], with the metadata of what was read.
+pub(super) fn read_version<D: Disk>(disk: &D, path: &Path) -> Result<Option<(Vec<u8>, Metadata)>> {
+    let file = match disk.open_read(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A symbolic link (ELOOP), a socket (ENXIO): say what is there, not how opening failed.
+        Err(error) => match link_within(disk, path) {
+            Some(real) if real != path => disk.open_read(&real).at(&real)?,
+            _ => return Err(irregular(disk, path).unwrap_or_else(|| Error::io(path, error))),
+        },
+    };
+    let metadata = disk.file_metadata(&file).at(path)?;
+    if metadata.kind != Kind::File {
+        return Err(not_a_file(path, metadata.kind));
+    }
+    if metadata.size > MAX_FILE {
+        return Err(Error::corrupt(path, "", "the file is larger than 64 MiB"));
+    }
+    let mut bytes = vec![0; metadata.size as usize];
+    let read_at = |buffer: &mut [u8], offset: u64| disk.read_at(&file, buffer, offset);
+    let read = fill(&read_at, &mut bytes, 0).at(path)?;
+    bytes.truncate(read);
+    Ok(Some((bytes, metadata)))
+}
+
+fn irregular<D: Disk>(disk: &D, path: &Path) -> Option<Error> {
+    let kind = disk.metadata(path).ok()?.kind;
+    (kind != Kind::File).then(|| not_a_file(path, kind))
+}
+
+pub(super) fn not_a_file(path: &Path, kind: Kind) -> Error {
+    let (what, flaw) = match kind {
+        Kind::Directory => ("a directory", Flaw::NotAFile),
+        Kind::Symlink => ("a symbolic link, which is not followed", Flaw::Link),
+        Kind::File | Kind::Other => ("not a regular file", Flaw::NotAFile),
+    };
+    Error::Corrupt {
+        path: path.to_owned(),
+        member: String::new(),
+        problem: format!("this is {what}"),
+        flaw,
+    }
+}
