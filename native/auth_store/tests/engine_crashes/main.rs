@@ -10,6 +10,7 @@ mod interleaved;
 mod owners;
 mod script;
 mod sim;
+mod turns;
 mod world;
 
 use std::collections::BTreeSet;
