@@ -8,13 +8,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::codec::{Problem, etf, json};
-use crate::engine::{self, Disk, JournalDamage, Kind, Stamp};
+use crate::engine::{Disk, JournalDamage, Stamp};
 use crate::error::{Error, Flaw, Result};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
 use crate::repair;
 use crate::store::Store;
 use crate::value::Value;
+
+mod names;
+
+use names::names_of;
 
 /// What one file of the directory turned out to be.
 pub enum Finding<'a> {
@@ -105,15 +109,6 @@ pub struct Survey<D: Disk> {
     pub unknown: Vec<String>,
     /// Files that are no keys: hidden, temporary, copies, of another extension.
     pub ignored: Vec<String>,
-}
-
-/// The files of a directory by what they are.
-#[derive(Default)]
-struct Names {
-    keys: Vec<String>,
-    superseded: Vec<String>,
-    unknown: Vec<String>,
-    ignored: Vec<String>,
 }
 
 impl<D: Disk> Survey<D> {
@@ -418,47 +413,6 @@ impl<D: Disk> Survey<D> {
     }
 }
 
-/// In order, with the credentials first: sessions need the identity that they hold.
-fn names_of<D: Disk>(store: &Store<D>, manifest: &Manifest) -> Result<Names> {
-    let format = store.format();
-    let mut names = Names::default();
-    let mut old = Vec::new();
-    store.entries(&mut |name, kind| {
-        let Some(name) = name.to_str() else {
-            return names.ignored.push(name.to_string_lossy().into_owned());
-        };
-        let name = name.to_owned();
-        if manifest.owner(&name).is_some() {
-            return names.keys.push(name);
-        }
-        match layout::parse(&name, format) {
-            Entry::Foreign if is_own(&name, format) => (),
-            Entry::Creds | Entry::Key { .. } => names.keys.push(name),
-            Entry::Old { family, id } => old.push((name, family, id)),
-            Entry::Unknown if kind == Kind::File => names.unknown.push(name),
-            Entry::Unknown | Entry::Copy | Entry::Foreign => names.ignored.push(name),
-        }
-    })?;
-    let keys: HashSet<&str> = names.keys.iter().map(String::as_str).collect();
-    let (superseded, alone): (Vec<_>, Vec<_>) = old.into_iter().partition(|(_, family, id)| {
-        layout::key_name(family, id, format).is_ok_and(|current| keys.contains(current.as_str()))
-    });
-    names
-        .superseded
-        .extend(superseded.into_iter().map(|(name, ..)| name));
-    names.keys.extend(alone.into_iter().map(|(name, ..)| name));
-    for list in [
-        &mut names.keys,
-        &mut names.superseded,
-        &mut names.unknown,
-        &mut names.ignored,
-    ] {
-        list.sort_unstable();
-    }
-    bring_creds_first(&mut names.keys, &layout::creds_name(format));
-    Ok(names)
-}
-
 /// Erlang's form holds any term; of a known family it holds what its schema says, and maybe more.
 pub fn decode_native(family: &str, bytes: &[u8], purpose: Purpose) -> Result<Value, Problem> {
     let value = match purpose {
@@ -472,16 +426,6 @@ pub fn decode_native(family: &str, bytes: &[u8], purpose: Purpose) -> Result<Val
     };
     json::check_known(family, &value)?;
     Ok(value)
-}
-
-fn is_own(name: &str, format: Format) -> bool {
-    name == format.manifest_name() || engine::is_own(name)
-}
-
-fn bring_creds_first(names: &mut [String], creds: &str) {
-    if let Some(position) = names.iter().position(|name| name == creds) {
-        names[..=position].rotate_right(1);
-    }
 }
 
 /// The account's public identity key, of its credentials.
