@@ -25,29 +25,13 @@ defmodule BaileysEx.Auth.CLI do
   @typedoc "0: all is well; 1: a problem; 2: wrong usage."
   @type exit_code() :: 0 | 1 | 2
 
-  @typedoc """
-  What a command gives back: a document for `--json` and a text for people, said to be `:ok` or a
-  `:problem`; an error of the library; or what is wrong with its arguments.
-  """
-  @type outcome() ::
-          {:ok | :problem, document :: map(), text :: iodata()}
-          | {:error, reason :: term()}
-          | {:usage, message :: String.t()}
-
-  @doc false
-  @callback usage() :: String.t()
-  @doc false
-  @callback switches() :: keyword(:boolean | :string)
-  @doc false
-  @callback run(arguments :: [String.t()], options :: keyword(), Terminal.t()) :: outcome()
-
   @commands %{
-    "adopt" => BaileysEx.Auth.CLI.Adopt,
-    "inspect" => BaileysEx.Auth.CLI.Inspect,
-    "migrate" => BaileysEx.Auth.CLI.Migrate,
-    "repair" => BaileysEx.Auth.CLI.Repair,
-    "verify" => BaileysEx.Auth.CLI.Verify,
-    "snapshot" => BaileysEx.Auth.CLI.Snapshot
+    "adopt" => BaileysEx.Auth.CLI.Commands.Adopt,
+    "inspect" => BaileysEx.Auth.CLI.Commands.Inspect,
+    "migrate" => BaileysEx.Auth.CLI.Commands.Migrate,
+    "repair" => BaileysEx.Auth.CLI.Commands.Repair,
+    "verify" => BaileysEx.Auth.CLI.Commands.Verify,
+    "snapshot" => BaileysEx.Auth.CLI.Commands.Snapshot
   }
 
   @doc "Runs a command, and ends the VM with its exit code."

@@ -1,7 +1,7 @@
-defmodule BaileysEx.Auth.CLI.Snapshot do
+defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
   @moduledoc false
 
-  @behaviour BaileysEx.Auth.CLI
+  @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.CLI.{Backends, Terminal}
 

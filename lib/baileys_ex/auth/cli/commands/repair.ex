@@ -1,7 +1,7 @@
-defmodule BaileysEx.Auth.CLI.Repair do
+defmodule BaileysEx.Auth.CLI.Commands.Repair do
   @moduledoc false
 
-  @behaviour BaileysEx.Auth.CLI
+  @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.CLI.{Backends, Failure, Layout, Terminal}
   alias BaileysEx.Auth.Repair

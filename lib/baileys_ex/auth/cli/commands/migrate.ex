@@ -1,7 +1,7 @@
-defmodule BaileysEx.Auth.CLI.Migrate do
+defmodule BaileysEx.Auth.CLI.Commands.Migrate do
   @moduledoc false
 
-  @behaviour BaileysEx.Auth.CLI
+  @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.CLI.{Backends, Failure, Layout, Progress, Terminal}
   alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}

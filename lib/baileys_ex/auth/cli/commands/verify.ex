@@ -1,7 +1,7 @@
-defmodule BaileysEx.Auth.CLI.Verify do
+defmodule BaileysEx.Auth.CLI.Commands.Verify do
   @moduledoc false
 
-  @behaviour BaileysEx.Auth.CLI
+  @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.CLI.{Backends, Layout, Progress, Terminal}
 

@@ -1,7 +1,7 @@
-defmodule BaileysEx.Auth.CLI.Adopt do
+defmodule BaileysEx.Auth.CLI.Commands.Adopt do
   @moduledoc false
 
-  @behaviour BaileysEx.Auth.CLI
+  @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.Adoption
   alias BaileysEx.Auth.Adoption.MixFile
