@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Directory do
   @moduledoc false
-  # What the two file backends share: paths, locks, opening, changes and errors.
+  # What the two file backends do with a directory: paths, locks, opening, changes and errors.
   #
   # A backend is `{module, format}`; the NIF takes absolute paths, and knows directories by their real
   # path and format.
@@ -12,35 +12,17 @@ defmodule BaileysEx.Auth.Directory do
   alias BaileysEx.Auth.{
     Claims,
     InvalidKeyError,
-    InvalidTermError,
+    Keys,
     Native,
     NativeError,
     NotOwnerError,
     Persistence,
-    State,
     Telemetry
   }
 
   @type backend() :: {module(), :json | :etf}
-  @type key() :: {family :: String.t(), id :: String.t() | nil}
-
-  @creds {"creds", nil}
-
-  defguardp entries(term) when is_map(term) and not is_struct(term)
-
-  # The families that Baileys and baileys_ex have: their atoms exist wherever this is loaded.
-  @families ~w(session pre-key sender-key sender-key-memory app-state-sync-key
-               app-state-sync-version lid-mapping device-list tctoken identity-key)a
-  @family_atoms Map.new(@families, &{Atom.to_string(&1), &1})
-
-  @spec creds() :: key()
-  def creds, do: @creds
-
-  @spec key(atom() | String.t(), term()) :: key()
-  def key(type, id), do: {to_string(type), to_string(id)}
-
   @doc "Where a key's file is, for messages."
-  @spec file(Path.t(), key(), String.t()) :: Path.t()
+  @spec file(Path.t(), Keys.key(), String.t()) :: Path.t()
   def file(path, {family, id}, extension) do
     stem = if id, do: "#{family}-#{id}", else: family
     name = stem |> String.replace("/", "__") |> String.replace(":", "-")
@@ -72,7 +54,7 @@ defmodule BaileysEx.Auth.Directory do
   end
 
   @doc "As `read/3`, for one key or the credentials."
-  @spec load(backend(), Path.t(), key(), (Path.t(), String.t(), String.t() | nil -> term())) ::
+  @spec load(backend(), Path.t(), Keys.key(), (Path.t(), String.t(), String.t() | nil -> term())) ::
           {:ok, term()} | {:error, term()}
   def load({module, _format} = backend, path, {family, id}, nif) do
     describe = fn result ->
@@ -181,70 +163,8 @@ defmodule BaileysEx.Auth.Directory do
   @spec list_keys(backend(), Path.t()) :: {:ok, Persistence.key_list()} | {:error, term()}
   def list_keys({_module, format} = backend, path) do
     with {:ok, keys} <- read(backend, path, &Native.store_list(&1, format)) do
-      {:ok, Map.new(keys, fn {family, ids} -> {type(family), ids} end)}
+      {:ok, Map.new(keys, fn {family, ids} -> {Keys.type(family), ids} end)}
     end
-  end
-
-  @doc "The type of a family read from disk: never a new atom."
-  @spec type(String.t()) :: atom() | String.t()
-  def type(family) do
-    case @family_atoms do
-      %{^family => type} -> type
-      _ -> String.to_existing_atom(family)
-    end
-  rescue
-    ArgumentError -> family
-  end
-
-  @doc "A flat list of `{family, id, value}`; `nil` stands for deletion."
-  @spec flatten(Persistence.changes()) ::
-          {:ok, [{String.t(), String.t(), term() | nil}]} | {:error, InvalidTermError.t()}
-  def flatten(changes) do
-    if entries(changes) and Enum.all?(changes, fn {_type, of_type} -> entries(of_type) end) do
-      {:ok,
-       for {type, entries} <- changes, {id, value} <- entries do
-         {family, id} = key(type, id)
-         {family, id, value}
-       end}
-    else
-      # Not left to raise: that would show the values.
-      {:error, %InvalidTermError{problem: "changes are not a map of types to maps of ids"}}
-    end
-  end
-
-  @doc "The credentials of a directory without any."
-  @spec fresh_state(Path.t(), must_exist? :: boolean()) :: {:ok, State.t()} | {:error, term()}
-  def fresh_state(_path, false), do: {:ok, State.new()}
-  def fresh_state(path, true), do: {:error, {:no_credentials, Path.expand(path)}}
-
-  @doc "What credentials that are no state are refused with; to raise would show them."
-  @spec no_state() :: {:error, InvalidTermError.t()}
-  def no_state do
-    {:error, %InvalidTermError{member: "creds", problem: "is not a BaileysEx.Auth.State"}}
-  end
-
-  @doc "The `save_creds` of the auth-state helpers."
-  @spec save_creds_with((State.t() -> :ok | {:error, term()})) ::
-          (State.t() | map() -> :ok | {:error, term()})
-  def save_creds_with(save) do
-    fn
-      %{creds: creds} -> save_fields(creds, save)
-      fields -> save_fields(fields, save)
-    end
-  end
-
-  defp save_fields(%State{} = state, save), do: save.(state)
-  # Another struct is no enumerable of fields.
-  defp save_fields(fields, save) when entries(fields), do: save.(struct(State, fields))
-  defp save_fields(_other, _save), do: no_state()
-
-  @doc "What a connection needs to keep its Signal keys in this directory."
-  @spec connect_opts(module(), Path.t()) :: keyword()
-  def connect_opts(module, path) do
-    [
-      signal_store_module: BaileysEx.Auth.KeyStore,
-      signal_store_opts: [persistence_module: module, persistence_context: path]
-    ]
   end
 
   @doc """

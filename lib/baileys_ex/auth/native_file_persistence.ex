@@ -39,28 +39,20 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   `{:error, %BaileysEx.Auth.NotOwnerError{}}`.
   """
 
-  @behaviour BaileysEx.Auth.Persistence
-
-  use BaileysEx.Auth.Directory.Owned, format: :etf
+  use BaileysEx.Auth.Directory.Backend, format: :etf, directory: "baileys_native_auth_info"
 
   alias BaileysEx.Auth.{
+    AuthState,
     CorruptFileError,
     Directory,
     InvalidTermError,
+    Keys,
     Native,
     Options,
     Persistence,
     State,
-    TermCheck,
-    Verification
+    TermCheck
   }
-
-  @backend {__MODULE__, :etf}
-  @default_directory "baileys_native_auth_info"
-
-  @doc "The directory that is used when none is given: `baileys_native_auth_info` under the current one."
-  @spec default_path() :: Path.t()
-  def default_path, do: Path.expand(@default_directory)
 
   @doc """
   Loads the credentials, and gives what a connection needs to keep its auth state in `path`. Options as
@@ -72,30 +64,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     # Where it is now: the current directory may be another one when the credentials are saved.
     path = Path.expand(path)
 
-    with {:ok, state} <- load_credentials(path, opts) do
-      {:ok,
-       %{
-         state: state,
-         connect_opts: Directory.connect_opts(__MODULE__, path),
-         save_creds: Directory.save_creds_with(&save_credentials(path, &1))
-       }}
-    end
+    with {:ok, state} <- load_credentials(path, opts),
+         do: {:ok, AuthState.helper(__MODULE__, path, state, &save_credentials(path, &1))}
   end
-
-  @doc "As `load_credentials/1`, in the default directory."
-  @impl true
-  @spec load_credentials() :: {:ok, State.t()} | {:error, term()}
-  def load_credentials, do: load_credentials(default_path())
-
-  @doc """
-  Loads the credentials of a directory; a fresh `State.new()`, and nothing written, where none
-  were saved. A file that cannot be read, or credentials of the other backend, is an error, never a
-  fresh state. Fields that an older
-  file lacks have the struct's defaults.
-  """
-  @impl true
-  @spec load_credentials(Path.t()) :: {:ok, State.t()} | {:error, term()}
-  def load_credentials(path), do: load_credentials(path, [])
 
   @doc """
   As `load_credentials/1`. With `must_exist: true` a directory without credentials is
@@ -107,23 +78,18 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   def load_credentials(path, opts) do
     must_exist? = Options.must_exist?(opts)
 
-    case load(path, Directory.creds()) do
+    case load(path, Keys.creds()) do
       {:ok, term} -> credentials(path, term)
-      {:error, :not_found} -> Directory.fresh_state(path, must_exist?)
+      {:error, :not_found} -> AuthState.fresh(Path.expand(path), must_exist?)
       error -> error
     end
   end
-
-  @doc "As `save_credentials/2`, in the default directory."
-  @impl true
-  @spec save_credentials(State.t()) :: :ok | {:error, term()}
-  def save_credentials(state), do: save_credentials(default_path(), state)
 
   @doc "Saves the credentials, durably."
   @impl true
   @spec save_credentials(Path.t(), State.t()) :: :ok | {:error, term()}
   def save_credentials(path, %State{} = state) do
-    {family, id} = Directory.creds()
+    {family, id} = Keys.creds()
 
     case State.complete(state) do
       {:ok, state} ->
@@ -137,92 +103,25 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     end
   end
 
-  def save_credentials(_path, _other), do: Directory.no_state()
-
-  @doc "As `load_keys/3`, in the default directory."
-  @impl true
-  @spec load_keys(atom(), term()) :: {:ok, term()} | {:error, term()}
-  def load_keys(type, id), do: load_keys(default_path(), type, id)
+  def save_credentials(_path, _other), do: AuthState.no_state()
 
   @doc "Loads a key."
   @impl true
   @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
-  def load_keys(path, type, id), do: load(path, Directory.key(type, id))
-
-  @doc "As `save_keys/4`, in the default directory."
-  @impl true
-  @spec save_keys(atom(), term(), term()) :: :ok | {:error, term()}
-  def save_keys(type, id, data), do: save_keys(default_path(), type, id, data)
+  def load_keys(path, type, id), do: load(path, Keys.key(type, id))
 
   @doc "Saves a key, durably; `nil` deletes it. Any plain term can be saved."
   @impl true
   @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
   def save_keys(path, type, id, data) do
-    {family, id} = Directory.key(type, id)
+    {family, id} = Keys.key(type, id)
     commit(path, [{family, id, change(data)}])
   end
-
-  @doc "As `delete_keys/3`, in the default directory."
-  @impl true
-  @spec delete_keys(atom(), term()) :: :ok | {:error, term()}
-  def delete_keys(type, id), do: delete_keys(default_path(), type, id)
 
   @doc "Deletes a key, durably; a key that is not there is `:ok`."
   @impl true
   @spec delete_keys(Path.t(), atom(), term()) :: :ok | {:error, term()}
-  def delete_keys(path, type, id) do
-    {family, id} = Directory.key(type, id)
-    commit(path, [{family, id, nil}])
-  end
-
-  @doc "As `list_keys/1`, in the default directory."
-  @impl true
-  @spec list_keys() :: {:ok, Persistence.key_list()} | {:error, term()}
-  def list_keys, do: list_keys(default_path())
-
-  @doc "The ids of every key, by type. Nothing is read but the directory."
-  @impl true
-  @spec list_keys(Path.t()) :: {:ok, Persistence.key_list()} | {:error, term()}
-  def list_keys(path), do: Directory.list_keys(@backend, path)
-
-  @doc "As `commit_keys/2`, in the default directory."
-  @impl true
-  @spec commit_keys(Persistence.changes()) :: :ok | {:error, term()}
-  def commit_keys(changes), do: commit_keys(default_path(), changes)
-
-  @doc "Saves and deletes (`nil`) several keys, durably, all or none of them, with one flush."
-  @impl true
-  @spec commit_keys(Path.t(), Persistence.changes()) :: :ok | {:error, term()}
-  def commit_keys(path, changes), do: commit_keys_by(path, nil, changes)
-
-  defp commit_keys_by(path, by, changes) do
-    with {:ok, changes} <- Directory.flatten(changes) do
-      changes = for {family, id, value} <- changes, do: {family, id, change(value)}
-      commit(path, changes, by)
-    end
-  end
-
-  @doc """
-  Reads every file and reports all that cannot be read: `{:error, exception}` with a
-  `BaileysEx.Auth.DamagedDirectoryError`. The option `:on_progress` is a function that is given
-  `%{done: files, total: files}` after each step.
-  """
-  @spec verify(Path.t(), [Verification.option()]) ::
-          {:ok, Verification.report()} | {:error, term()}
-  def verify(path, opts \\ []), do: Verification.run(@backend, path, opts)
-
-  @doc "As `recover/1`, in the default directory."
-  @impl true
-  @spec recover() :: :ok | {:error, term()}
-  def recover, do: recover(default_path())
-
-  @doc """
-  Makes a directory usable again whose operations answer `:recovery_required`: what was committed
-  is written once more, whole, and synced. Do it when the cause (a full or failing disk) is gone.
-  """
-  @impl true
-  @spec recover(Path.t()) :: :ok | {:error, term()}
-  def recover(path), do: Directory.locked(@backend, path, &Native.store_recover(&1, :etf))
+  def delete_keys(path, type, id), do: save_keys(path, type, id, nil)
 
   @doc """
   Brings everything that was committed to the files, durably, and empties the journal. This happens by
@@ -230,17 +129,15 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   or changes the directory; for a copy there is `snapshot/2`.
   """
   @spec checkpoint(Path.t()) :: :ok | {:error, term()}
-  def checkpoint(path), do: Directory.locked(@backend, path, &Native.store_checkpoint(&1, :etf))
+  def checkpoint(path),
+    do: Directory.locked(@backend, path, &Native.store_checkpoint(&1, @format))
 
   @doc """
   Copies the directory, live, to `target`, which must not exist or be empty: one consistent state,
   usable at once. Files are linked where the file system allows, since they are only ever replaced.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
-  def snapshot(path, target) do
-    target = Path.expand(target)
-    Directory.snapshot(@backend, path, target)
-  end
+  def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))
 
   defp load(path, key) do
     with {:ok, binary} <- Directory.load(@backend, path, key, &Native.etf_load/3),
@@ -261,8 +158,15 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
 
   defp credentials(path, term) do
     with {:error, {member, problem}} <- State.complete(term) do
-      file = Directory.file(path, Directory.creds(), ".etf")
+      file = Directory.file(path, Keys.creds(), ".etf")
       {:error, %CorruptFileError{path: file, member: member, problem: problem}}
+    end
+  end
+
+  defp commit_keys_by(path, by, changes) do
+    with {:ok, changes} <- Keys.flatten(changes) do
+      changes = for {family, id, value} <- changes, do: {family, id, change(value)}
+      commit(path, changes, by)
     end
   end
 

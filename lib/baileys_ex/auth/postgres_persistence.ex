@@ -50,10 +50,10 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @behaviour BaileysEx.Auth.Persistence
 
   alias BaileysEx.Auth.{
+    AuthState,
     DamagedAccountError,
-    Directory,
     InvalidTermError,
-    KeyStore,
+    Keys,
     NativeFilePersistence,
     Options,
     Owner,
@@ -75,17 +75,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @spec use_postgres_auth_state(context(), [Persistence.load_option()]) ::
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
   def use_postgres_auth_state(context, opts \\ []) do
-    with {:ok, state} <- load_credentials(context, opts) do
-      {:ok,
-       %{
-         state: state,
-         connect_opts: [
-           signal_store_module: KeyStore,
-           signal_store_opts: [persistence_module: __MODULE__, persistence_context: context]
-         ],
-         save_creds: Directory.save_creds_with(&save_credentials(context, &1))
-       }}
-    end
+    with {:ok, state} <- load_credentials(context, opts),
+         do: {:ok, AuthState.helper(__MODULE__, context, state, &save_credentials(context, &1))}
   end
 
   @doc """
@@ -109,8 +100,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
     case Account.query(account, Statements.creds(account.prefix), [account.name]) do
       {:ok, [[bytes]]} when is_binary(bytes) -> Value.credentials(account, bytes)
-      {:ok, _none} when must_exist? -> {:error, {:no_credentials, account.name}}
-      {:ok, _none} -> {:ok, State.new()}
+      {:ok, _none} -> AuthState.fresh(account.name, must_exist?)
       error -> error
     end
   end
@@ -127,13 +117,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end
   end
 
-  def save_credentials(_context, _other), do: Directory.no_state()
+  def save_credentials(_context, _other), do: AuthState.no_state()
 
   @doc "One key."
   @impl true
   @spec load_keys(context(), atom(), term()) :: {:ok, term()} | {:error, term()}
   def load_keys(context, type, id) do
-    {_type, name} = Directory.key(type, id)
+    {_type, name} = Keys.key(type, id)
 
     with {:ok, found} <- load_many(context, type, [name]) do
       case found do
@@ -149,7 +139,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
           {:ok, %{optional(String.t()) => term()}} | {:error, term()}
   def load_many(context, type, ids) do
     account = Account.new!(context)
-    keys = Enum.map(ids, &Directory.key(type, &1))
+    keys = Enum.map(ids, &Keys.key(type, &1))
     params = [account.name, to_string(type), Enum.map(keys, &elem(&1, 1))]
 
     with :ok <- Key.check(keys),
@@ -183,7 +173,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   defp commit(context, changes, by) do
     account = Account.new!(context)
 
-    with {:ok, changes} <- Directory.flatten(changes),
+    with {:ok, changes} <- Keys.flatten(changes),
          # A key given twice, as 1 and "1", would be two rows of one upsert.
          changes =
            changes |> Map.new(fn {type, id, value} -> {{type, id}, value} end) |> Enum.sort(),
@@ -200,8 +190,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     account = Account.new!(context)
 
     with {:ok, rows} <- Account.query(account, Statements.keys(account.prefix), [account.name]) do
-      {:ok,
-       Enum.group_by(rows, fn [type, _id] -> Directory.type(type) end, fn [_type, id] -> id end)}
+      {:ok, Enum.group_by(rows, fn [type, _id] -> Keys.type(type) end, fn [_type, id] -> id end)}
     end
   end
 

@@ -29,6 +29,7 @@ defmodule BaileysEx.Auth.Repair do
     Directory,
     FilePersistence,
     Inspection,
+    Keys,
     Native,
     NativeError,
     NativeFilePersistence,
@@ -164,7 +165,7 @@ defmodule BaileysEx.Auth.Repair do
 
   defp remedy({:document, kept, dropped}), do: {:keep_document, kept, dropped}
   defp remedy({:sibling, file, modified, others}), do: {:take, file, time(modified), others}
-  defp remedy({:remove, family, id}), do: {:remove_key, Directory.type(family), id}
+  defp remedy({:remove, family, id}), do: {:remove_key, Keys.type(family), id}
   defp remedy(:manifest), do: :rebuild_manifest
   defp remedy({:journal, commits, trusted, bytes}), do: {:apply_journal, commits, trusted, bytes}
   defp remedy(:none), do: :none

@@ -8,7 +8,7 @@ defmodule BaileysEx.Auth.Verification do
   meanwhile some files may be seen as they were and others as they are.
   """
 
-  alias BaileysEx.Auth.{DamagedDirectoryError, Directory, Native, NativeError, Options}
+  alias BaileysEx.Auth.{DamagedDirectoryError, Directory, Keys, Native, NativeError, Options}
 
   @typedoc """
   What was read.
@@ -100,7 +100,7 @@ defmodule BaileysEx.Auth.Verification do
   def families(counts) do
     Map.new(counts, fn
       {"", count} -> {:unknown, count}
-      {family, count} -> {Directory.type(family), count}
+      {family, count} -> {Keys.type(family), count}
     end)
   end
 

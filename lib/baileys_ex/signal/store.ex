@@ -36,7 +36,10 @@ defmodule BaileysEx.Signal.Store do
   Ids are strings; another term is taken as its `to_string/1`.
   """
 
-  alias BaileysEx.Signal.Store.{Memory, Running}
+  alias BaileysEx.Signal.Store.Running
+
+  # A name, as a caller gives one: the stores are built on this module.
+  @default :"Elixir.BaileysEx.Signal.Store.Memory"
 
   @typedoc "The handle of a store or of a transaction."
   @type t() :: %__MODULE__{module: module(), ref: term()}
@@ -97,7 +100,7 @@ defmodule BaileysEx.Signal.Store do
   """
   @spec start_link(keyword()) :: {:ok, t()} | :ignore | {:error, term()}
   def start_link(opts \\ []) do
-    {module, opts} = Keyword.pop(opts, :module, Memory)
+    {module, opts} = Keyword.pop(opts, :module, @default)
 
     with {:ok, pid} <- module.start_link(opts) do
       {:ok, %__MODULE__{module: module, ref: module.wrap(pid)}}

@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
 
   import Bitwise, only: [&&&: 2]
 
-  alias BaileysEx.Auth.{Directory, Native}
+  alias BaileysEx.Auth.{Keys, Native}
 
   @type t() :: %{
           families: %{
@@ -91,7 +91,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
     case kind do
       :creds -> add(census, :creds, info)
       {:key, "pre-key", id} -> add(%{census | pre_keys: [id | census.pre_keys]}, :"pre-key", info)
-      {:key, family, _id} -> add(census, Directory.type(family), info)
+      {:key, family, _id} -> add(census, Keys.type(family), info)
       :unknown -> add(%{census | unknown: [name | census.unknown]}, :unknown, info)
       :own -> census
       :leftover -> %{census | leftovers: [name | census.leftovers]}

@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.BackendTarget do
   # Rows become keys of any other backend: all of them by one `commit_keys`, and then the credentials.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
-  alias BaileysEx.Auth.{Directory, InvalidTermError, State}
+  alias BaileysEx.Auth.{InvalidTermError, Keys, State}
   alias BaileysEx.Auth.PersistenceMigration.Received
   alias BaileysEx.Auth.Postgres.Value
 
@@ -78,7 +78,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.BackendTarget do
 
   defp changes(before, new) do
     gone = for {type, ids} <- before, id <- ids, do: {type, id, nil}
-    new = for {type, id, term} <- new, do: {Directory.type(type), id, term}
+    new = for {type, id, term} <- new, do: {Keys.type(type), id, term}
 
     Enum.reduce(gone ++ new, %{}, fn {type, id, value}, changes ->
       Map.update(changes, type, %{id => value}, &Map.put(&1, id, value))

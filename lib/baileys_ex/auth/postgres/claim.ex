@@ -99,8 +99,7 @@ defmodule BaileysEx.Auth.Postgres.Claim do
           lost(account, row.owner)
 
         seen != nil and seen != row.changes ->
-          {:error,
-           {:changed_meanwhile, BaileysEx.Auth.PostgresPersistence, Account.place(account)}}
+          {:error, :changed_meanwhile}
 
         # Raised by another process of this VM meanwhile, or changed back.
         tries > 1 ->

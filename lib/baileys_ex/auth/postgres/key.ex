@@ -2,13 +2,13 @@ defmodule BaileysEx.Auth.Postgres.Key do
   @moduledoc false
   # Which types and ids a row can have.
 
-  alias BaileysEx.Auth.{Directory, InvalidKeyError}
+  alias BaileysEx.Auth.{InvalidKeyError, Keys}
 
   # An index entry of PostgreSQL holds some 2,700 bytes, account, type and id together.
   @most_bytes 1024
 
   @doc "The first that a row cannot have."
-  @spec check([Directory.key()]) :: :ok | {:error, InvalidKeyError.t()}
+  @spec check([Keys.key()]) :: :ok | {:error, InvalidKeyError.t()}
   def check(keys), do: Enum.find_value(keys, :ok, &refused/1)
 
   defp refused({type, id}) do

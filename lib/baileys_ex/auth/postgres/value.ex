@@ -5,7 +5,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
   alias BaileysEx.Auth.{
     CorruptRowError,
     DamagedAccountError,
-    Directory,
+    Keys,
     Native,
     NativeError,
     State,
@@ -31,7 +31,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
   end
 
   @doc "Changes with the bytes of their values; all of them could be loaded again."
-  @spec encode([{Directory.key(), term() | nil}]) ::
+  @spec encode([{Keys.key(), term() | nil}]) ::
           {:ok, [{String.t(), String.t(), binary() | nil}]} | {:error, term()}
   def encode(changes) do
     encoded =
@@ -201,7 +201,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
     |> Enum.frequencies()
     |> Map.new(fn
       {"", count} -> {:unknown, count}
-      {type, count} -> {Directory.type(type), count}
+      {type, count} -> {Keys.type(type), count}
     end)
   end
 
