@@ -60,20 +60,19 @@ defmodule BaileysEx.Auth.KeyStore do
   in line goes on.
   """
 
-  require Logger
-
   alias BaileysEx.Auth.KeyStore.{
     Backend,
-    Cache,
-    Committer,
+    Commits,
+    Failure,
     OperationError,
+    Reads,
     Ref,
     Server,
     Tenure,
     TxRef
   }
 
-  alias BaileysEx.Auth.{Lock, NativeFilePersistence, NotOwnerError, Options}
+  alias BaileysEx.Auth.{Lock, NativeFilePersistence, Options}
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.{Changes, Running, Transaction, View}
 
@@ -127,6 +126,7 @@ defmodule BaileysEx.Auth.KeyStore do
     backend = Backend.new!(module, context)
 
     config = %{
+      store: __MODULE__,
       backend: backend,
       # Held by whoever writes there. A store that was here before and was killed may still do so.
       lock: {__MODULE__, module, fingerprint(context)},
@@ -195,12 +195,11 @@ defmodule BaileysEx.Auth.KeyStore do
   @impl true
   @spec get(Ref.t() | TxRef.t(), Store.data_type(), [String.t()]) :: Store.data_entries()
   def get(%Ref{table: table}, type, ids) when is_atom(type) and is_list(ids) do
-    look_unless_known(table, type, ids)
-    read(table, type, ids)
+    Reads.get(table, type, ids)
   end
 
   def get(%TxRef{} = tx, type, ids) when is_atom(type) and is_list(ids) do
-    View.get(tx.tx_table, type, ids, &read(tx.table, type, &1))
+    View.get(tx.tx_table, type, ids, &Reads.read(tx.table, type, &1))
   end
 
   def get(_other, _type, _ids) do
@@ -219,7 +218,7 @@ defmodule BaileysEx.Auth.KeyStore do
   def set(%Ref{} = ref, data) do
     Transaction.refuse_inside!(ref.pid)
     changes = Changes.from_data_set!(data)
-    commit(ref, nil, :set, changes, remembered(ref.table, changes))
+    Commits.commit(ref.table, nil, :set, changes, Reads.remembered(ref.table, changes))
   end
 
   def set(%TxRef{} = tx, data), do: View.put(tx.tx_table, Changes.from_data_set!(data))
@@ -233,7 +232,7 @@ defmodule BaileysEx.Auth.KeyStore do
   @spec clear(Ref.t() | TxRef.t()) :: :ok
   def clear(%Ref{} = ref) do
     Transaction.refuse_inside!(ref.pid)
-    commit(ref, nil, :clear, Changes.new(true, %{}), {nil, %{}})
+    Commits.commit(ref.table, nil, :clear, Changes.new(true, %{}), {nil, %{}})
   end
 
   def clear(%TxRef{} = tx), do: View.put(tx.tx_table, Changes.new(true, %{}))
@@ -252,9 +251,9 @@ defmodule BaileysEx.Auth.KeyStore do
     token = lock!(ref, key)
 
     Transaction.run(pid, token, fn view ->
-      seen = look!(table, :transaction)
+      seen = Reads.look!(table, :transaction)
       result = fun.(%TxRef{pid: pid, table: table, tx_table: view})
-      commit(ref, token, :commit, View.changes(view), {seen, View.reads(view)})
+      Commits.commit(table, token, :commit, View.changes(view), {seen, View.reads(view)})
       result
     end)
   end
@@ -277,212 +276,10 @@ defmodule BaileysEx.Auth.KeyStore do
     :crypto.hash(:sha256, :erlang.term_to_binary(context, [:deterministic]))
   end
 
-  defp read(table, type, ids) do
-    ids = Enum.map(ids, &if(is_binary(&1), do: &1, else: to_string(&1)))
-    read(table, type, ids, %{}, read_together(table, type, ids))
-  rescue
-    error in ArgumentError ->
-      if Cache.gone?(table),
-        do: fail!(table, :get, :store_stopped),
-        else: reraise(error, __STACKTRACE__)
-  end
-
-  # What is not remembered, by one call of a backend that can; one id is not worth it.
-  defp read_together(table, type, [_one, _two | _more] = ids) do
-    config = Cache.config(table)
-
-    with true <- Backend.loads_many?(config.backend),
-         [_, _ | _] = keys <- unknown(table, type, ids),
-         :ok <- Cache.held(table),
-         {:ok, loaded} <- Cache.load_many(table, keys, &load_all(config.backend, type, &1)) do
-      loaded
-    else
-      {:error, reason} -> fail!(table, :get, reason)
-      _not_worth_it -> %{}
-    end
-  end
-
-  defp read_together(_table, _type, _ids), do: %{}
-
-  defp unknown(table, type, ids) do
-    for id <- Enum.uniq(ids), Cache.fetch(table, {type, id}) == :unknown, do: {type, id}
-  end
-
-  defp load_all(backend, type, keys) do
-    Backend.load_many(backend, type, Enum.map(keys, &elem(&1, 1)))
-  end
-
-  defp read(_table, _type, [], entries, _loaded), do: entries
-
-  defp read(table, type, [id | ids], entries, loaded) do
-    case loaded[{type, id}] || entry!(table, {type, id}) do
-      {:ok, value} -> read(table, type, ids, Map.put(entries, id, value), loaded)
-      :absent -> read(table, type, ids, entries, loaded)
-    end
-  end
-
-  defp entry!(table, key) do
-    with :unknown <- Cache.fetch(table, key),
-         {:error, reason} <- load(table, key) do
-      fail!(table, :get, reason)
-    end
-  end
-
-  defp load(table, key) do
-    with :ok <- Cache.held(table) do
-      backend = Cache.config(table).backend
-      Cache.load(table, key, fn -> Backend.load(backend, key) end)
-    end
-  end
-
-  # Whether somebody else has changed anything since; what was remembered is forgotten then.
-  defp look!(table, action) do
-    case Tenure.look(table, Cache.config(table).backend) do
-      {:ok, seen} -> seen
-      {:error, reason} -> fail!(table, action, reason)
-    end
-  rescue
-    error in ArgumentError ->
-      if Cache.gone?(table),
-        do: fail!(table, action, :store_stopped),
-        else: reraise(error, __STACKTRACE__)
-  end
-
-  # Reading what is remembered costs no look at the disk.
-  defp look_unless_known(table, type, ids) do
-    if Enum.any?(ids, &(Cache.fetch(table, {type, to_string(&1)}) == :unknown)),
-      do: look!(table, :get)
-  rescue
-    error in ArgumentError ->
-      if Cache.gone?(table),
-        do: fail!(table, :get, :store_stopped),
-        else: reraise(error, __STACKTRACE__)
-  end
-
-  # What the caller may have read before it saves.
-  defp remembered(table, %Changes{entries: entries}) do
-    known =
-      for {key, _value} <- entries,
-          entry = Cache.fetch(table, key),
-          entry != :unknown,
-          into: %{},
-          do: {key, entry}
-
-    {if(known != %{}, do: Cache.last_seen(table)), known}
-  rescue
-    error in ArgumentError ->
-      if Cache.gone?(table),
-        do: fail!(table, :set, :store_stopped),
-        else: reraise(error, __STACKTRACE__)
-  end
-
   defp lock!(%Ref{pid: pid, table: table}, key) do
     Transaction.lock!(pid, key)
   catch
-    :exit, _reason -> fail!(table, :transaction, :store_stopped)
-  end
-
-  # With the number that the changes were made under, and what they were made from.
-  defp commit(%Ref{table: table}, token, action, changes, basis) do
-    with {:error, reason} <- Cache.held(table), do: fail!(table, action, reason)
-    changes = %{changes | entries: without_unknown_pre_keys(table, changes)}
-    if Changes.empty?(changes), do: :ok, else: try_commit(table, token, action, changes, basis)
-  rescue
-    error in ArgumentError ->
-      if Cache.gone?(table),
-        do: fail!(table, action, :store_stopped),
-        else: reraise(error, __STACKTRACE__)
-  end
-
-  defp try_commit(table, token, action, changes, {seen, reads}) do
-    config = Cache.config(table)
-    commit = fn -> Committer.commit(config.committer, token, changes, seen) end
-
-    case attempt(commit, config, action) do
-      :ok ->
-        :ok
-
-      {:error, {:changed_meanwhile, _module, _place} = reason} ->
-        now = look!(table, action)
-
-        # What somebody else has changed may be something else.
-        if now != seen and Enum.all?(reads, &still?(config.backend, &1)),
-          do: try_commit(table, token, action, changes, {now, reads}),
-          else: fail!(table, action, reason)
-
-      {:error, reason} ->
-        with %NotOwnerError{} <- reason, do: Tenure.lose(table, config.backend, reason)
-        fail!(table, action, reason)
-    end
-  end
-
-  defp still?(backend, {key, entry}), do: Backend.load(backend, key) == entry
-
-  defp attempt(commit, config, action) do
-    case commit.() do
-      {:error, reason} when config.tries > 1 ->
-        if again?(reason) do
-          Logger.warning(
-            failure(config, action, reason) <> "; trying again every #{config.pause_ms} ms"
-          )
-
-          again(commit, config.tries - 1, config)
-        else
-          {:error, reason}
-        end
-
-      result ->
-        result
-    end
-  end
-
-  defp again(commit, tries, config) do
-    Process.sleep(config.pause_ms)
-
-    case commit.() do
-      :ok ->
-        Logger.info("key store#{of(config)} commits again")
-        :ok
-
-      {:error, reason} when tries > 1 ->
-        if again?(reason), do: again(commit, tries - 1, config), else: {:error, reason}
-
-      error ->
-        error
-    end
-  end
-
-  defp again?(reason), do: reason != :store_stopped and Backend.transient?(reason)
-
-  # Without any value: as in the error that is raised in the end.
-  defp failure(config, action, reason) do
-    place = Backend.place_name(config.backend)
-    Exception.message(%OperationError{action: action, reason: reason, place: place})
-  end
-
-  defp of(config) do
-    case Backend.place_name(config.backend) do
-      nil -> ""
-      place -> " of #{place}"
-    end
-  end
-
-  # A pre-key that cannot be read is not unknown: it is deleted.
-  defp without_unknown_pre_keys(table, %Changes{entries: entries}) do
-    unknown = for {{:"pre-key", _id} = key, nil} <- entries, load(table, key) == :absent, do: key
-    Map.drop(entries, unknown)
-  end
-
-  @spec fail!(Cache.table(), OperationError.action(), term()) :: no_return()
-  defp fail!(table, action, reason) do
-    raise OperationError, action: action, reason: reason, place: place_name(table)
-  end
-
-  defp place_name(table) do
-    Backend.place_name(Cache.config(table).backend)
-  rescue
-    # The store has ended, and nothing tells any more.
-    ArgumentError -> nil
+    :exit, _reason -> Failure.fail!(table, :transaction, :store_stopped)
   end
 
   defp integer!(opts, option, default, least) do

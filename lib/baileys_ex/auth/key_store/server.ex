@@ -5,7 +5,6 @@ defmodule BaileysEx.Auth.KeyStore.Server do
 
   use GenServer
 
-  alias BaileysEx.Auth.KeyStore
   alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer, Tenure}
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Signal.Store.Running
@@ -14,6 +13,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
   @last_commit_ms 4_000
 
   @type config() :: %{
+          store: module(),
           backend: Backend.t(),
           tenure: Tenure.t(),
           lock: term(),
@@ -41,12 +41,20 @@ defmodule BaileysEx.Auth.KeyStore.Server do
     :ok = Tenure.occupy(config.tenure, cache)
     # Whatever is remembered from here on is compared with how things are now.
     Tenure.look(cache, config.backend)
-    {:ok, %{table: cache, committer: committer, tenure: config.tenure, locks: Queue.new()}}
+
+    {:ok,
+     %{
+       store: config.store,
+       table: cache,
+       committer: committer,
+       tenure: config.tenure,
+       locks: Queue.new()
+     }}
   end
 
   @impl true
   def handle_call({Running, :describe}, _from, state) do
-    {:reply, Running.answer(KeyStore, state.table), state}
+    {:reply, Running.answer(state.store, state.table), state}
   end
 
   def handle_call({:acquire, key}, from, state) do

@@ -1,0 +1,112 @@
+defmodule BaileysEx.Auth.KeyStore.Commits do
+  @moduledoc false
+  # How a caller commits: by the committer, again where that helps, and never over what it has not seen.
+
+  require Logger
+
+  import BaileysEx.Auth.KeyStore.Failure, only: [fail!: 3, while_running!: 3]
+
+  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer, OperationError, Reads, Tenure}
+  alias BaileysEx.Auth.NotOwnerError
+  alias BaileysEx.Signal.Store.Changes
+
+  @doc """
+  Commits changes that were made from `basis`. `token` is the lock of the transaction that made them, or
+  `nil`. Raises an `OperationError`.
+  """
+  @spec commit(
+          Cache.table(),
+          token :: term(),
+          OperationError.action(),
+          Changes.t(),
+          Reads.basis()
+        ) :: :ok
+  def commit(table, token, action, changes, basis) do
+    while_running!(table, action, fn ->
+      with {:error, reason} <- Cache.held(table), do: fail!(table, action, reason)
+      changes = %{changes | entries: without_unknown_pre_keys(table, changes)}
+      if Changes.empty?(changes), do: :ok, else: try_commit(table, token, action, changes, basis)
+    end)
+  end
+
+  defp try_commit(table, token, action, changes, {seen, reads}) do
+    config = Cache.config(table)
+    commit = fn -> Committer.commit(config.committer, token, changes, seen) end
+
+    case attempt(commit, config, action) do
+      :ok ->
+        :ok
+
+      {:error, {:changed_meanwhile, _module, _place} = reason} ->
+        now = Reads.look!(table, action)
+
+        # What somebody else has changed may be something else.
+        if now != seen and Enum.all?(reads, &still?(config.backend, &1)),
+          do: try_commit(table, token, action, changes, {now, reads}),
+          else: fail!(table, action, reason)
+
+      {:error, reason} ->
+        with %NotOwnerError{} <- reason, do: Tenure.lose(table, config.backend, reason)
+        fail!(table, action, reason)
+    end
+  end
+
+  defp still?(backend, {key, entry}), do: Backend.load(backend, key) == entry
+
+  defp attempt(commit, config, action) do
+    case commit.() do
+      {:error, reason} when config.tries > 1 ->
+        if again?(reason) do
+          Logger.warning(
+            failure(config, action, reason) <> "; trying again every #{config.pause_ms} ms"
+          )
+
+          again(commit, config.tries - 1, config)
+        else
+          {:error, reason}
+        end
+
+      result ->
+        result
+    end
+  end
+
+  defp again(commit, tries, config) do
+    Process.sleep(config.pause_ms)
+
+    case commit.() do
+      :ok ->
+        Logger.info("key store#{of(config)} commits again")
+        :ok
+
+      {:error, reason} when tries > 1 ->
+        if again?(reason), do: again(commit, tries - 1, config), else: {:error, reason}
+
+      error ->
+        error
+    end
+  end
+
+  defp again?(reason), do: reason != :store_stopped and Backend.transient?(reason)
+
+  # Without any value: as in the error that is raised in the end.
+  defp failure(config, action, reason) do
+    place = Backend.place_name(config.backend)
+    Exception.message(%OperationError{action: action, reason: reason, place: place})
+  end
+
+  defp of(config) do
+    case Backend.place_name(config.backend) do
+      nil -> ""
+      place -> " of #{place}"
+    end
+  end
+
+  # A pre-key that cannot be read is not unknown: it is deleted.
+  defp without_unknown_pre_keys(table, %Changes{entries: entries}) do
+    unknown =
+      for {{:"pre-key", _id} = key, nil} <- entries, Reads.load(table, key) == :absent, do: key
+
+    Map.drop(entries, unknown)
+  end
+end

@@ -1,0 +1,30 @@
+defmodule BaileysEx.Auth.KeyStore.Failure do
+  @moduledoc false
+  # How an operation of a store fails in its caller: by an `OperationError` that names the place.
+
+  alias BaileysEx.Auth.KeyStore.{Backend, Cache, OperationError}
+
+  @spec fail!(Cache.table(), OperationError.action(), term()) :: no_return()
+  def fail!(table, action, reason) do
+    raise OperationError, action: action, reason: reason, place: place_name(table)
+  end
+
+  @doc "Runs `fun`, which asks the store's table; that is gone once the store has ended."
+  @spec while_running!(Cache.table(), OperationError.action(), (() -> result)) :: result
+        when result: var
+  def while_running!(table, action, fun) do
+    fun.()
+  rescue
+    error in ArgumentError ->
+      if Cache.gone?(table),
+        do: fail!(table, action, :store_stopped),
+        else: reraise(error, __STACKTRACE__)
+  end
+
+  defp place_name(table) do
+    Backend.place_name(Cache.config(table).backend)
+  rescue
+    # The store has ended, and nothing tells any more.
+    ArgumentError -> nil
+  end
+end
