@@ -15,12 +15,12 @@ defmodule BaileysEx.Auth.BaileysJSON do
   under `:account` for a `:session`, and raise `ArgumentError` without.
   """
 
-  alias BaileysEx.Auth.CLI.JSON
-  alias BaileysEx.Auth.{CorruptFileError, InvalidTermError, Native, Options, State}
+  alias BaileysEx.Auth.{CorruptFileError, InvalidTermError, JSON, Native, Options, State}
 
   @typedoc """
   JSON text, or what a decoder of JSON made of it: maps with string keys and lists. What it made of text, a
-  number or `null` must be told from JSON text: `{:parsed, value}`.
+  number or `null` must be told from JSON text: `{:parsed, value}`. Text may hold JSON as text again, as some
+  stores keep it, and a LID mapping may be bare, without quotes.
   """
   @type json() :: binary() | map() | list() | {:parsed, term()}
 
@@ -45,15 +45,20 @@ defmodule BaileysEx.Auth.BaileysJSON do
          {:ok, term} <- Native.codec_decode(family, text, identity) do
       {:ok, term}
     else
-      {:error, {member, problem}} ->
-        path = Keyword.get(opts, :name, family)
-        member = if member != "", do: member
-        {:error, %CorruptFileError{path: path, member: member, problem: problem}}
-
-      {:error, :not_found} = error ->
-        error
+      {:error, :not_found} = error -> error
+      {:error, problem} -> {:error, damage(Keyword.get(opts, :name, family), problem)}
     end
   end
+
+  @doc false
+  @spec damage(String.t(), {member :: String.t(), String.t()} | String.t()) ::
+          CorruptFileError.t()
+  def damage(name, {member, problem}) do
+    member = if member != "", do: member
+    %CorruptFileError{path: name, member: member, problem: problem, kind: :row}
+  end
+
+  def damage(name, problem), do: damage(name, {"", problem})
 
   @doc """
   The JSON text of a term, as Baileys writes it.
@@ -87,23 +92,30 @@ defmodule BaileysEx.Auth.BaileysJSON do
   end
 
   defp identity!("session", opts) do
-    case opts[:account] do
-      %State{signed_identity_key: %{public: <<public::binary-32>>}} -> <<5>> <> public
-      %State{signed_identity_key: %{public: <<_::binary-33>> = public}} -> public
-      _none -> raise ArgumentError, "a session needs the account's credentials as :account"
-    end
+    identity(opts[:account]) ||
+      raise ArgumentError, "a session needs the account's credentials as :account"
   end
 
   defp identity!(_family, _opts), do: nil
 
-  defp text(text) when is_binary(text), do: {:ok, text}
-  defp text({:parsed, value}), do: parsed(value)
-  defp text(value), do: parsed(value)
+  @doc false
+  # The account's public identity key, as sessions hold it.
+  @spec identity(term()) :: binary() | nil
+  def identity(%State{signed_identity_key: %{public: <<public::binary-32>>}}), do: <<5>> <> public
+  def identity(%State{signed_identity_key: %{public: <<_::binary-33>> = public}}), do: public
+  def identity(_none), do: nil
+
+  @doc false
+  # As text, or what is wrong with it.
+  @spec text(term()) :: {:ok, binary()} | {:error, String.t()}
+  def text(text) when is_binary(text), do: {:ok, text}
+  def text({:parsed, value}), do: parsed(value)
+  def text(value), do: parsed(value)
 
   defp parsed(value) do
     if plain?(value),
       do: {:ok, value |> JSON.encode() |> IO.iodata_to_binary()},
-      else: {:error, {"", "is not what a decoder of JSON gives"}}
+      else: {:error, "is not what a decoder of JSON gives"}
   end
 
   # What the encoder takes besides would be read as something else than it was.

@@ -19,8 +19,8 @@ defmodule BaileysEx.Auth.CLI do
   a script.)
   """
 
-  alias BaileysEx.Auth.CLI.{Failure, JSON, Terminal}
-  alias BaileysEx.Auth.Native
+  alias BaileysEx.Auth.CLI.{Failure, Terminal}
+  alias BaileysEx.Auth.{JSON, Native}
 
   @typedoc "0: all is well; 1: a problem; 2: wrong usage."
   @type exit_code() :: 0 | 1 | 2

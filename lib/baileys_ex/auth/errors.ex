@@ -21,9 +21,10 @@ defmodule BaileysEx.Auth.CorruptFileError do
     * `:access`: the file is another user's, and nothing is known to be wrong with it
     * `:journal`: the journal that completes the directory is damaged
     * `:bookkeeping`: the lock or the owner's record, which say nothing of the account
+    * `:row`: a value that is kept elsewhere than in a file: `:path` is its name there
   """
   @type kind() ::
-          :content | :symbolic_link | :not_a_file | :access | :journal | :bookkeeping
+          :content | :symbolic_link | :not_a_file | :access | :journal | :bookkeeping | :row
 
   @type t() :: %__MODULE__{
           path: Path.t(),
@@ -43,6 +44,7 @@ defmodule BaileysEx.Auth.CorruptFileError do
   end
 
   # In a few words: several of them may be listed.
+  defp end_of(%{kind: :row}), do: ""
   defp end_of(error), do: "; the file was left as it is, " <> short(error.kind)
 
   defp short(:content), do: "repair the directory or restore it from a backup"
@@ -77,6 +79,11 @@ defmodule BaileysEx.Auth.CorruptFileError do
 
   def advice(%__MODULE__{kind: :bookkeeping}) do
     "The file says nothing of the account: stop whatever uses the directory, and delete it."
+  end
+
+  def advice(%__MODULE__{kind: :row}) do
+    "Restore the value where it is kept, from a backup. A damaged key can be deleted there, which costs the " <>
+      "session or group it belongs to; credentials cannot."
   end
 end
 
@@ -127,14 +134,19 @@ defmodule BaileysEx.Auth.DamagedDirectoryError do
 
   defexception [:path, :files]
 
-  # A message is read by a person: the rest is in :files.
+  @impl true
+  def message(%__MODULE__{path: path, files: files}), do: listed(path, files, "files")
+
+  # A message is read by a person: the rest is in the error.
   @shown 10
 
-  @impl true
-  def message(%__MODULE__{path: path, files: files}) do
-    lines = files |> Enum.take(@shown) |> Enum.map(&("\n  " <> Exception.message(&1)))
-    more = if length(files) > @shown, do: "\n  and #{length(files) - @shown} more", else: ""
-    "#{path}: #{length(files)} files cannot be read:#{lines}#{more}"
+  @doc false
+  # The first of many errors, for those of rows too.
+  @spec listed(String.t(), [Exception.t()], String.t()) :: String.t()
+  def listed(place, errors, what) do
+    lines = errors |> Enum.take(@shown) |> Enum.map(&("\n  " <> Exception.message(&1)))
+    more = if length(errors) > @shown, do: "\n  and #{length(errors) - @shown} more", else: ""
+    "#{place}: #{length(errors)} #{what} cannot be read:#{lines}#{more}"
   end
 
   @doc false
@@ -147,4 +159,23 @@ defmodule BaileysEx.Auth.DamagedDirectoryError do
       %CorruptFileError{path: path, member: member, problem: problem, kind: kind}
     end
   end
+end
+
+defmodule BaileysEx.Auth.DamagedRowsError do
+  @moduledoc """
+  Values of an account that was to be imported and cannot be read, all of them.
+
+    * `:source` is what they came from, such as the name of a file
+    * `:rows` holds a `BaileysEx.Auth.CorruptFileError` for each, with the name of the row as its `:path`
+  """
+
+  alias BaileysEx.Auth.{CorruptFileError, DamagedDirectoryError}
+
+  @type t() :: %__MODULE__{source: String.t(), rows: [CorruptFileError.t()]}
+
+  defexception [:source, :rows]
+
+  @impl true
+  def message(%__MODULE__{source: source, rows: rows}),
+    do: DamagedDirectoryError.listed(source, rows, "rows")
 end

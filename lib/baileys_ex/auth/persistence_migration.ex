@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.PersistenceMigration do
   @moduledoc """
-  Moves a whole account: between the JSON form of Baileys and the native one, and between either and
-  PostgreSQL.
+  Moves a whole account: between the JSON form of Baileys and the native one, between either and
+  PostgreSQL, and in from wherever Baileys' JSON is kept: rows of a table, documents, one file.
 
       {:ok, summary} =
         PersistenceMigration.migrate_compat_json_to_native("baileys_auth_info", "auth_native")
@@ -10,6 +10,12 @@ defmodule BaileysEx.Auth.PersistenceMigration do
         PersistenceMigration.migrate(
           {BaileysEx.Auth.FilePersistence, "baileys_auth_info"},
           {BaileysEx.Auth.PostgresPersistence, repo: MyApp.Repo, account: "ada"}
+        )
+
+      {:ok, summary} =
+        PersistenceMigration.migrate(
+          [{"ada:creds", creds_json}, {"ada:pre-key-1", pre_key_json}],
+          {BaileysEx.Auth.NativeFilePersistence, "auth_native"}
         )
 
   The source is never changed. A directory is written under unfinished names, synced, and published at
@@ -36,6 +42,12 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `:unknown`: files with a key's extension and no known family, such as another program's JSON, are
       left where they are (`:leave`, default) and named, or carried over with `:carry`
     * `:on_progress`: a function that is given `t:progress/0` after each step
+
+  Only for rows and documents:
+
+    * `:prefix`: what is in front of every name of this account; rows without it are other accounts' and
+      only counted (`:other_rows`). By default it is what all names have in front, up to a separator
+    * `:source_name`: what errors and the summary call the source (default `"the rows"`)
 
   Only on the way back to JSON:
 
@@ -69,11 +81,23 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `{:error, {:source_changed, path, names}}`: somebody was writing in it; nothing was published
     * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}`: files that cannot be read, all of them;
       a `BaileysEx.Auth.DamagedAccountError` for rows
+    * `{:error, %BaileysEx.Auth.DamagedRowsError{}}`: the same for rows and documents, also for a name that
+      is there twice with different content
+    * `{:error, {:prefix_needed, source, prefixes}}`: the rows are of several accounts, or not all have the
+      prefix that the credentials have
+    * `{:error, {:import_spool, directory, posix}}`: rows on their way could not be kept there
     * `{:error, {:target_changed_meanwhile, place}}`: somebody wrote to the account at the last moment
     * the errors of the backends, for the source as for the target
   """
 
-  alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence, Options, PostgresPersistence}
+  alias BaileysEx.Auth.{
+    BaileysJSON,
+    FilePersistence,
+    NativeFilePersistence,
+    Options,
+    PostgresPersistence
+  }
+
   alias BaileysEx.Auth.Postgres.Account
 
   alias BaileysEx.Auth.PersistenceMigration.{
@@ -83,6 +107,9 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     Directories,
     DirectorySource,
     DirectoryTarget,
+    Export,
+    JsonRows,
+    JsonSource,
     Rows
   }
 
@@ -98,6 +125,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           | {:on_progress, (progress() -> term())}
           | {:sender_keys, :array | :buffer}
           | {:device_names, :current | :old}
+          | {:prefix, String.t()}
+          | {:source_name, String.t()}
 
   @typedoc """
   What was carried over.
@@ -117,8 +146,13 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `:changed`: names in the source that changed after they were read, with `on_change: :ignore`
     * `:ignored`: names in the source that are no keys, such as leftovers of interrupted writes, and
       copies that other programs made of files
+    * for rows and documents, whose `source_backend` is `BaileysEx.Auth.BaileysJSON` and whose names stand
+      where files are named: `:prefix`, what was in front of the names, and `:other_rows`, how many had
+      another one
   """
   @type summary() :: %{
+          optional(:prefix) => String.t(),
+          optional(:other_rows) => non_neg_integer(),
           source_backend: module(),
           target_backend: module(),
           source_path: Path.t(),
@@ -141,6 +175,41 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   @typedoc "One of the backends of this library, and its context."
   @type place() :: {module(), Path.t() | PostgresPersistence.context()}
 
+  @typedoc """
+  An account that is kept as Baileys' JSON elsewhere than in a directory: an enumerable of rows, which may be
+  lazy and is run once, in the calling process, or one document.
+
+    * a name is `creds` or `auth_creds`, or `<type>-<id>` with the id as Baileys gives it, such as
+      `sender-key-120363041234567890@g.us::15551230001::0`, behind a prefix that all have
+    * a document is `%{"creds" => creds, "keys" => %{type => %{id => value}}}`, parsed or as text; the names
+      that Baileys' old single file has for the types (`"preKeys"`, `"sessions"`, …) are known
+    * JSON is what `t:BaileysEx.Auth.BaileysJSON.json/0` says
+  """
+  @type rows() ::
+          Enumerable.t(
+            {name :: String.t(), BaileysJSON.json()}
+            | {type :: atom() | String.t(), id :: String.t() | nil, BaileysJSON.json()}
+          )
+          | BaileysJSON.json()
+
+  @type export_option() ::
+          {:prefix, String.t()}
+          | {:creds_name, String.t()}
+          | {:sender_keys, :array | :buffer}
+          | {:on_corrupt, :error | :skip}
+          | {:on_progress, (progress() -> term())}
+
+  @options [
+    :overwrite?,
+    :on_corrupt,
+    :credentials,
+    :on_change,
+    :unknown,
+    :on_progress,
+    :sender_keys,
+    :device_names
+  ]
+
   @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
 
   @doc "Migrates a JSON directory, Baileys' own or one that baileys_ex wrote, to a native one."
@@ -158,21 +227,25 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   end
 
   @doc """
-  Migrates between two places of different kinds, or from one account in PostgreSQL to another; a
-  directory is copied by `snapshot/2` of its backend.
+  Migrates between two places of different kinds, from one account in PostgreSQL to another, or from rows
+  or a document to any place; a directory is copied by `snapshot/2` of its backend.
 
   An account is read by one statement, as it is at one moment, and written by one, whatever its size:
   all of it is in memory meanwhile. Whoever has claimed the target is fenced
-  (`BaileysEx.Auth.NotOwnerError`) once everything is read.
+  (`BaileysEx.Auth.NotOwnerError`) once everything is read. Rows are kept on disk until all have come, in a
+  file without a name, beside a target that is a directory, else where temporary files are.
 
   The target can also be a backend of your own, with its context: all keys go there by one
   `c:BaileysEx.Auth.Persistence.commit_keys/2`, and the credentials after them.
   """
-  @spec migrate(place(), place() | {module(), context :: term()}, [option()]) ::
+  @spec migrate(place() | rows(), place() | {module(), context :: term()}, [option()]) ::
           {:ok, summary()} | {:error, term()}
-  def migrate({source_backend, source}, {target_backend, target}, opts \\ []) do
+  def migrate(source, target, opts \\ [])
+
+  def migrate({source_backend, source}, {target_backend, target}, opts)
+      when is_atom(source_backend) do
     to = Map.get(@formats, target_backend)
-    checked = checked(opts, to)
+    checked = checked(opts, @options, to)
 
     case Map.get(@formats, source_backend) do
       ^to when to != nil ->
@@ -187,6 +260,73 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           target(target_backend, to, target),
           checked
         )
+    end
+  end
+
+  def migrate(rows, {target_backend, target}, opts) do
+    to = Map.get(@formats, target_backend)
+    checked = checked(opts, [:prefix, :source_name | @options] -- [:on_change], to)
+    target = target(target_backend, to, target)
+
+    source = %JsonSource{
+      name: Keyword.get(opts, :source_name, "the rows"),
+      rows: JsonRows.of(rows),
+      prefix: opts[:prefix],
+      directory: spool_directory(target)
+    }
+
+    Rows.migrate(source, target, checked)
+  end
+
+  # Where there is room for the account, and nobody else looks.
+  defp spool_directory(%DirectoryTarget{path: path}) do
+    parent = Path.dirname(path)
+    if File.dir?(parent), do: parent, else: System.tmp_dir!()
+  end
+
+  defp spool_directory(_target), do: System.tmp_dir!()
+
+  @doc """
+  The way back: an account as a stream of `{name, json}`, the credentials first, so that a store of Node.js
+  can be filled again.
+
+      {:ok, rows} = PersistenceMigration.export({NativeFilePersistence, "auth_native"}, prefix: "ada:")
+      for {name, json} <- rows, do: MyApp.put(name, json)
+
+  All of the account is verified first, and damage is an error at once; an error that comes later, such as a
+  file that is changed meanwhile, is raised by the stream. The directory is locked while the stream runs.
+
+    * `:prefix` is put in front of every name
+    * `:creds_name` is `"creds"` by default; `postgres-baileys` has `"auth_creds"`
+    * `:sender_keys`: the form of group keys, as for a migration to JSON
+    * `:on_corrupt`: `:skip` leaves out keys that cannot be read or have no JSON form, without a word
+    * `:on_progress`: a function that is given `t:progress/0` after each step
+  """
+  @spec export(place(), [export_option()]) ::
+          {:ok, Enumerable.t({name :: String.t(), json :: String.t()})} | {:error, term()}
+  def export({backend, context}, opts \\ []) do
+    Options.check!(opts, [:prefix, :creds_name, :sender_keys, :on_corrupt, :on_progress])
+    of_migration = Keyword.take(opts, [:on_corrupt, :on_progress, :sender_keys])
+    checked = checked([credentials: :optional] ++ of_migration, @options, :json)
+    source = source(backend, Map.get(@formats, backend), context)
+
+    target = %Export{
+      prefix: Keyword.get(opts, :prefix, ""),
+      creds: Keyword.get(opts, :creds_name, "creds"),
+      sender_keys: checked.sender_keys
+    }
+
+    with :ok <- sound(backend, context, checked.skip?),
+         do: {:ok, Export.stream(source, target, checked)}
+  end
+
+  defp sound(_backend, _context, true), do: :ok
+
+  defp sound(backend, context, false) do
+    with {:ok, report} <- backend.verify(context, credentials: :optional) do
+      if report.credentials? or report.families != %{},
+        do: :ok,
+        else: {:error, {:not_an_auth_directory, backend.place_name(context)}}
     end
   end
 
@@ -212,19 +352,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     %DirectoryTarget{backend: backend, format: format, path: Path.expand(path)}
   end
 
-  @options [
-    :overwrite?,
-    :on_corrupt,
-    :credentials,
-    :on_change,
-    :unknown,
-    :on_progress,
-    :sender_keys,
-    :device_names
-  ]
-
-  defp checked(opts, target_format) do
-    Options.check!(opts, @options)
+  defp checked(opts, known, target_format) do
+    Options.check!(opts, known)
 
     for name <- [:sender_keys, :device_names],
         target_format != :json and Keyword.has_key?(opts, name) do

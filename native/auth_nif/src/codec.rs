@@ -1,15 +1,17 @@
 //! Baileys' JSON for whoever keeps it elsewhere than in a directory.
 
+use auth_store::codec::json::{Kept, kept};
 use auth_store::codec::{Problem, json};
+use auth_store::migrate::{Imported, exported, imported};
 use rustler::types::atom::{self, Atom};
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
 use crate::json::now_ms;
-use crate::migration::form_of;
+use crate::migration::{form_of, form_term};
 use crate::term;
 
 mod atoms {
-    rustler::atoms! { not_found }
+    rustler::atoms! { not_found, row, account }
 }
 
 /// `{:ok, term} | {:error, :not_found | {member, problem}}`. `identity` is the account's, for sessions.
@@ -20,6 +22,7 @@ fn codec_decode<'a>(
     text: Binary<'a>,
     identity: Option<Binary<'a>>,
 ) -> NifResult<Term<'a>> {
+    let text = json::unwrapped(family, &text);
     if family != auth_store::layout::CREDS && json::is_null(&text) {
         return Ok(env.error_tuple(atoms::not_found()));
     }
@@ -53,6 +56,76 @@ fn codec_encode<'a>(
         Ok(bytes) => (atom::ok(), term::binary_term(env, &bytes)).encode(env),
         Err(problem) => failure(env, problem),
     })
+}
+
+/// Lines of a dump, or documents, each `{:row, name, value} | {:account, [{family, id, value}]} |
+/// {:error, {member, problem}}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn codec_kept<'a>(env: Env<'a>, lines: Vec<Binary<'a>>) -> Vec<Term<'a>> {
+    let terms = lines.iter().map(|line| match kept(line) {
+        Ok(Kept::Row { name, value }) => {
+            (atoms::row(), name, term::binary_term(env, &value)).encode(env)
+        }
+        Ok(Kept::Account(values)) => {
+            let values: Vec<_> = values
+                .into_iter()
+                .map(|kept| (kept.family, kept.id, term::binary_term(env, &kept.value)))
+                .collect();
+            (atoms::account(), values).encode(env)
+        }
+        Err(problem) => failure(env, problem),
+    });
+    terms.collect()
+}
+
+/// Values `{family, id, json}` as rows, each `{:ok, bytes, dropped, sender_keys, current_id} |
+/// {:error, :not_found | {member, problem}}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn codec_import<'a>(
+    env: Env<'a>,
+    values: Vec<(&str, Option<&str>, Binary<'a>)>,
+    identity: Option<Binary<'a>>,
+) -> Vec<Term<'a>> {
+    let identity = identity.as_ref().map(Binary::as_slice);
+    let terms = values.iter().map(|(family, id, json)| {
+        match imported(family, *id, json.as_slice(), identity) {
+            Ok(Some(Imported {
+                bytes,
+                dropped,
+                sender_keys,
+                current_id,
+            })) => (
+                atom::ok(),
+                term::binary_term(env, &bytes),
+                dropped,
+                form_term(sender_keys),
+                current_id,
+            )
+                .encode(env),
+            Ok(None) => env.error_tuple(atoms::not_found()),
+            Err(problem) => failure(env, problem),
+        }
+    });
+    terms.collect()
+}
+
+/// Rows `{family, id, bytes}` in Baileys' JSON, each `{:ok, text} | {:error, {member, problem}}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn codec_export<'a>(
+    env: Env<'a>,
+    rows: Vec<(&str, Option<&str>, Binary<'a>)>,
+    identity: Option<Binary<'a>>,
+    sender_keys: Atom,
+) -> NifResult<Vec<Term<'a>>> {
+    let identity = identity.as_ref().map(Binary::as_slice);
+    let form = form_of(sender_keys)?.unwrap_or_default();
+    let terms = rows.iter().map(|(family, _id, bytes)| {
+        match exported(family, bytes.as_slice(), identity, form, now_ms()) {
+            Ok(text) => (atom::ok(), term::binary_term(env, &text)).encode(env),
+            Err(problem) => failure(env, problem),
+        }
+    });
+    Ok(terms.collect())
 }
 
 fn failure(env: Env<'_>, problem: Problem) -> Term<'_> {

@@ -241,7 +241,7 @@ pub fn form_of(atom: Atom) -> NifResult<Option<SenderKeyForm>> {
     }
 }
 
-fn form_term(form: Option<SenderKeyForm>) -> Atom {
+pub fn form_term(form: Option<SenderKeyForm>) -> Atom {
     match form {
         None => atom::nil(),
         Some(form) if form.is_list() => atoms::array(),

@@ -10,7 +10,7 @@ use rustler::types::atom::{self, Atom};
 use rustler::{Binary, Encoder, Env, NifResult, ResourceArc, Term};
 
 use crate::json::now_ms;
-use crate::migration::{Flags, InSteps, failure, form_of, options_of, summary_term};
+use crate::migration::{Flags, InSteps, failure, form_of, form_term, options_of, summary_term};
 use crate::stores::{distrust, format_of};
 use crate::{error, term};
 
@@ -33,16 +33,18 @@ impl rustler::Resource for OutgoingHandle {}
 #[rustler::resource_impl]
 impl rustler::Resource for IncomingHandle {}
 
-/// `{:ok, handle, total_files} | {:error, reason}`. The caller holds the directory's locks until it has
-/// finished or aborted.
+/// `{:ok, handle, total_files, sender_keys} | {:error, reason}`. The caller holds the directory's locks until
+/// it has finished or aborted.
 #[rustler::nif(schedule = "DirtyIo")]
 fn outgoing_begin<'a>(env: Env<'a>, source: &str, from: Atom, flags: Flags) -> NifResult<Term<'a>> {
     let options = options_of(flags, (atom::nil(), false))?;
     let begun = Outgoing::begin(RealDisk, PathBuf::from(source), format_of(from)?, options);
+    let begun = begun.and_then(|outgoing| Ok((outgoing.sender_keys()?, outgoing)));
     Ok(match begun {
-        Ok(outgoing) => {
+        Ok((sender_keys, outgoing)) => {
             let total = outgoing.total();
-            (atom::ok(), InSteps::new(outgoing), total).encode(env)
+            let form = form_term(sender_keys);
+            (atom::ok(), InSteps::new(outgoing), total, form).encode(env)
         }
         Err(error) => failure(env, &error),
     })

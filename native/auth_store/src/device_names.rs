@@ -37,8 +37,9 @@ pub fn old(family: &str, id: &str) -> Option<String> {
     }
 }
 
+/// File names have a dash for the colon, which ids of other stores still have.
 fn old_address(address: &str) -> Option<(&str, &str)> {
-    let (user, device) = address.split_once('-')?;
+    let (user, device) = address.split_once(['-', ':'])?;
     (is_number(user) && is_number(device)).then_some((user, device))
 }
 
@@ -71,6 +72,16 @@ mod tests {
         ] {
             assert_eq!(current(family, before).as_deref(), Some(now));
             assert_eq!(old(family, now).as_deref(), Some(before));
+        }
+        for (family, raw, now) in [
+            ("session", "15558880004:3.0", "15558880004.3"),
+            (
+                "sender-key",
+                "1@g.us::15558880004:3::0",
+                "1@g.us::15558880004::3",
+            ),
+        ] {
+            assert_eq!(current(family, raw).as_deref(), Some(now));
         }
     }
 

@@ -16,11 +16,13 @@ use crate::store::Store;
 use crate::survey::{Damage, Purpose, Survey, Tally};
 
 mod checks;
+mod imported;
 mod incoming;
 mod outgoing;
 mod target;
 mod writer;
 
+pub use imported::{Imported, exported, imported};
 pub use incoming::{Incoming, Row, RowDamage};
 pub use outgoing::{Outgoing, OutgoingRow};
 

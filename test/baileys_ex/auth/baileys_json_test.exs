@@ -55,7 +55,7 @@ defmodule BaileysEx.Auth.BaileysJSONTest do
   test "names the value where a file has its path, and shows nothing of it" do
     secret = "a-secret-of-the-account"
 
-    assert {:error, %CorruptFileError{path: "ada:pre-key-1", kind: :content} = error} =
+    assert {:error, %CorruptFileError{path: "ada:pre-key-1", kind: :row} = error} =
              BaileysJSON.decode(:"pre-key", ~s({"public":"#{secret}"}), name: "ada:pre-key-1")
 
     assert Exception.message(error) =~ "ada:pre-key-1"
@@ -65,6 +65,27 @@ defmodule BaileysEx.Auth.BaileysJSONTest do
     assert {:error, %CorruptFileError{}} = BaileysJSON.decode(:creds, "null")
     assert {:error, :not_found} = BaileysJSON.decode(:"pre-key", "null")
     assert {:error, :not_found} = BaileysJSON.decode(:"pre-key", {:parsed, nil})
+  end
+
+  test "reads text within text, and a LID mapping without quotes" do
+    text =
+      ~s({"private":{"type":"Buffer","data":"#{Base.encode64(<<1::256>>)}"},) <>
+        ~s("public":{"type":"Buffer","data":"#{Base.encode64(<<2::256>>)}"}})
+
+    expected = BaileysJSON.decode(:"pre-key", text)
+    assert {:ok, %{private: <<1::256>>}} = expected
+    once = JSON.encode(text)
+    assert BaileysJSON.decode(:"pre-key", once) == expected
+    assert BaileysJSON.decode(:"pre-key", JSON.encode(once)) == expected
+    assert BaileysJSON.decode(:"pre-key", {:parsed, text}) == expected
+
+    for bare <- ["800000001", ~s("800000001"), ~S("\"800000001\""), " 800000001\n"] do
+      assert BaileysJSON.decode(:"lid-mapping", bare) == {:ok, "800000001"}
+    end
+
+    assert BaileysJSON.decode(:"lid-mapping", "null") == {:error, :not_found}
+    assert {:error, %CorruptFileError{}} = BaileysJSON.decode(:"lid-mapping", "a b")
+    assert {:error, %CorruptFileError{}} = BaileysJSON.decode(:"lid-mapping", "")
   end
 
   test "refuses hostile values, parsed and as text" do

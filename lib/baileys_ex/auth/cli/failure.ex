@@ -7,6 +7,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
   alias BaileysEx.Auth.{
     CorruptFileError,
     DamagedDirectoryError,
+    DamagedRowsError,
     FilePersistence,
     NativeFilePersistence
   }
@@ -109,8 +110,24 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
+  def describe({:not_an_auth_directory, source}, "import") do
+    failure(
+      :not_an_auth_directory,
+      "#{source} holds no credentials and no keys",
+      "Check that each line is a name and its value, and what is in front of the names (--prefix)."
+    )
+  end
+
   def describe({:not_an_auth_directory, path}, _command) do
     failure(:not_an_auth_directory, "#{path} holds no credentials and no keys", "Check the path.")
+  end
+
+  def describe({:no_credentials, source}, "import") do
+    failure(
+      :no_credentials,
+      "#{source} holds keys and no credentials: with these keys a fresh identity would come up",
+      "Dump the row of the credentials (creds or auth_creds) too. --without-credentials goes on."
+    )
   end
 
   def describe({:no_credentials, path}, _command) do
@@ -156,6 +173,29 @@ defmodule BaileysEx.Auth.CLI.Failure do
       damage_advice(files, command)
     )
     |> Map.put(:files, files(files))
+  end
+
+  def describe(%DamagedRowsError{rows: rows} = error, command) do
+    :damaged_rows
+    |> failure(Exception.message(error), damage_advice(rows, command))
+    |> Map.put(:files, files(rows))
+  end
+
+  def describe({:prefix_needed, source, prefixes}, _command) do
+    failure(
+      :prefix_needed,
+      "the names in #{source} have no prefix in common: there are credentials behind " <>
+        Enum.map_join(prefixes, ", ", &inspect/1),
+      "Say with --prefix which account is meant. Nothing was changed."
+    )
+  end
+
+  def describe({:import_spool, directory, posix}, _command) do
+    failure(
+      :import_spool,
+      "the rows cannot be kept in #{directory} on their way: #{posix_text(posix)}",
+      "Make room there, or see to its permissions. Nothing was changed."
+    )
   end
 
   def describe(%CorruptFileError{} = error, command) do
@@ -255,11 +295,16 @@ defmodule BaileysEx.Auth.CLI.Failure do
   # Each kind of damage once.
   defp damage_advice(files, command) do
     advice = files |> Enum.uniq_by(& &1.kind) |> Enum.map_join(" ", &CorruptFileError.advice/1)
-    if command == "migrate", do: "Nothing was migrated. " <> advice <> skip(files), else: advice
+
+    case command do
+      "migrate" -> "Nothing was migrated. " <> advice <> skip(files)
+      "import" -> "Nothing was imported. " <> advice <> skip(files)
+      _other -> advice
+    end
   end
 
   defp skip(files) do
-    if Enum.any?(files, &(&1.kind == :content)),
+    if Enum.any?(files, &(&1.kind in [:content, :row])),
       do: " --skip-corrupt leaves out keys that cannot be read.",
       else: ""
   end

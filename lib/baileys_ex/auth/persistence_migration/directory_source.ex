@@ -20,8 +20,9 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectorySource do
   def open(source, call, opts) do
     begin = fn -> Native.outgoing_begin(source.path, source.format, Directories.flags(opts)) end
 
-    with {:ok, handle, total} <- Directories.result(source, call.(fn -> Busy.wait(begin) end)) do
-      {:ok, %{source | handle: handle, call: call}, total, nil}
+    with {:ok, handle, total, sender_keys} <-
+           Directories.result(source, call.(fn -> Busy.wait(begin) end)) do
+      {:ok, %{source | handle: handle, call: call}, total, sender_keys}
     end
   end
 

@@ -50,8 +50,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectoryTarget do
   def publish(%{source: %from{} = source} = target, carried) do
     case target.call.(fn -> Native.incoming_publish(target.handle) end) do
       {:ok, published, skipped} ->
-        published = Directories.carried(published)
-        {:ok, Map.merge(carried, %{published | skipped: from.damage(source, skipped)})}
+        {:ok, told(carried, Directories.carried(published), from.damage(source, skipped))}
 
       {:error, {:damaged_rows, rows}} ->
         {:error, from.damaged_error(source, from.damage(source, rows))}
@@ -59,6 +58,15 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectoryTarget do
       error ->
         Directories.result(target, error)
     end
+  end
+
+  # The counts are those of what was written; each side has left something out.
+  defp told(carried, published, skipped) do
+    Map.merge(carried, %{published | skipped: skipped}, fn
+      _notes, of_source, of_target when is_list(of_source) -> of_source ++ of_target
+      :bytes_read, of_source, _of_target -> of_source
+      _count, _of_source, of_target -> of_target
+    end)
   end
 
   @impl true

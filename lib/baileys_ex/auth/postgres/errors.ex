@@ -131,19 +131,13 @@ defmodule BaileysEx.Auth.DamagedAccountError do
     * `:rows` holds a `BaileysEx.Auth.CorruptRowError` for each
   """
 
-  alias BaileysEx.Auth.CorruptRowError
+  alias BaileysEx.Auth.{CorruptRowError, DamagedDirectoryError}
 
   @type t() :: %__MODULE__{place: String.t(), rows: [CorruptRowError.t()]}
 
   defexception [:place, :rows]
 
-  # A message is read by a person: the rest is in :rows.
-  @shown 10
-
   @impl true
-  def message(%__MODULE__{place: place, rows: rows}) do
-    lines = rows |> Enum.take(@shown) |> Enum.map(&("\n  " <> Exception.message(&1)))
-    more = if length(rows) > @shown, do: "\n  and #{length(rows) - @shown} more", else: ""
-    "#{place}: #{length(rows)} rows cannot be read:#{lines}#{more}"
-  end
+  def message(%__MODULE__{place: place, rows: rows}),
+    do: DamagedDirectoryError.listed(place, rows, "rows")
 end

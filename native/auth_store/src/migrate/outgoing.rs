@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::writer::{Writer, superseded};
 use super::{MigrationError, Options, Result, Summary, checks, left_out, of_source, open_source};
+use crate::codec::json::SenderKeyForm;
 use crate::engine::Disk;
 use crate::layout::Format;
 use crate::manifest::Manifest;
@@ -62,6 +63,17 @@ impl<D: Disk + Clone> Outgoing<D> {
 
     pub fn total(&self) -> usize {
         self.survey.total()
+    }
+
+    /// The form of the sender keys in the JSON that they come from; `None` where nothing tells.
+    pub fn sender_keys(&self) -> Result<Option<SenderKeyForm>> {
+        match self.writer.from {
+            Format::Etf => Ok(self.survey.manifest().sender_keys),
+            Format::Json => {
+                let form = self.survey.store().form_of_directory();
+                form.map_err(MigrationError::Source)
+            }
+        }
     }
 
     /// Up to `files` more files, the credentials first.

@@ -35,7 +35,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// `None` where nothing tells.
-    fn form_of_directory(&self) -> Result<Option<SenderKeyForm>> {
+    pub fn form_of_directory(&self) -> Result<Option<SenderKeyForm>> {
         let known = self.sender_keys().clone();
         if let Some(Witness { name, form }) = known
             && self.form_of_file(&name)? == Some(form)

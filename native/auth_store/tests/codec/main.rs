@@ -6,6 +6,7 @@ mod support;
 
 mod bytes;
 mod creds;
+mod elsewhere;
 mod etf;
 mod fixtures;
 mod free_form;

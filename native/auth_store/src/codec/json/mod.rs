@@ -25,6 +25,7 @@
 
 mod bytes;
 mod damage;
+mod elsewhere;
 mod emit;
 mod free_form;
 mod legacy;
@@ -49,6 +50,7 @@ use schema::{Content, Family};
 use tree::Json;
 
 pub use damage::document_before_remains;
+pub use elsewhere::{Kept, KeptValue, kept, unwrapped};
 pub use local_identity::local_identity;
 pub use read::Dialect;
 pub use sender_key::SenderKeyForm;

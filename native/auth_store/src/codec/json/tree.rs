@@ -104,7 +104,7 @@ pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
 }
 
 /// Says where the text breaks, in words of our own: the parser's might show some of it.
-fn syntax(bytes: &[u8], error: &serde_json::Error) -> Fault {
+pub(super) fn syntax(bytes: &[u8], error: &serde_json::Error) -> Fault {
     use serde_json::error::Category;
     if error.classify() != Category::Data
         && let Some(fault) = damage::explain(bytes)

@@ -1,4 +1,4 @@
-defmodule BaileysEx.Auth.CLI.JSON do
+defmodule BaileysEx.Auth.JSON do
   @moduledoc false
   # Writes JSON, in ASCII so that no locale can spoil it. Members are in order of their names.
 
@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.CLI.JSON do
   Encodes a value. Atoms are text, as names without a question mark at their end, which tools for
   JSON take for an operator; bytes that are no text show as U+FFFD.
 
-      iex> IO.iodata_to_binary(BaileysEx.Auth.CLI.JSON.encode(%{b: [1, nil], a: "Zoë"}))
+      iex> IO.iodata_to_binary(BaileysEx.Auth.JSON.encode(%{b: [1, nil], a: "Zoë"}))
       ~S({"a":"Zo\\u00EB","b":[1,null]})
   """
   @spec encode(value()) :: iodata()

@@ -1,11 +1,11 @@
-defmodule BaileysEx.Auth.CLI.JSONTest do
+defmodule BaileysEx.Auth.JSONTest do
   use ExUnit.Case, async: true
 
-  alias BaileysEx.Auth.CLI.JSON
+  alias BaileysEx.Auth.JSON
   alias BaileysEx.Test.JSON, as: Reader
   alias BaileysEx.Test.Property
 
-  doctest BaileysEx.Auth.CLI.JSON
+  doctest BaileysEx.Auth.JSON
   doctest BaileysEx.Auth.CLI.Layout
 
   test "what it writes is ASCII, and reads as what it was" do

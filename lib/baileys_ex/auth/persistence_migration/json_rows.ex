@@ -1,0 +1,133 @@
+defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
+  @moduledoc false
+  # Rows as their owner has them, each with its JSON as text: `{:row, name, text}`, `{:key, family, id, text}`
+  # or `{:damaged, error}`. From an enumerable, a document, or the lines of a dump.
+
+  alias BaileysEx.Auth.{BaileysJSON, CorruptFileError, Native}
+
+  @type row() ::
+          {:row, name :: String.t(), text :: binary()}
+          | {:key, family :: String.t(), id :: String.t() | nil, text :: binary()}
+          | {:damaged, CorruptFileError.t()}
+
+  # Lines that are read at once.
+  @batch 256
+
+  @doc "The rows of what a caller gives; raises for anything else, without showing it."
+  @spec of(term()) :: Enumerable.t()
+  def of(text) when is_binary(text), do: kept(text, "the document")
+
+  def of(%{"keys" => _keys} = document), do: document(document)
+
+  def of(%{"creds" => creds} = document) when map_size(document) == 1 and is_map(creds),
+    do: document(document)
+
+  def of(enumerable) do
+    if Enumerable.impl_for(enumerable) == nil, do: no_rows!()
+    Stream.map(enumerable, &row!/1)
+  end
+
+  @doc "The rows of a dump: one a line, or one document, which may be spread over them."
+  @spec of_lines(Enumerable.t(), source :: String.t()) :: Enumerable.t()
+  def of_lines(lines, source) do
+    lines
+    |> Stream.with_index(1)
+    |> Stream.reject(fn {line, _number} -> String.trim(line) == "" end)
+    |> Stream.transform(
+      fn -> {:lines, []} end,
+      &line(&1, &2, source),
+      &last(&1, source),
+      fn _state -> :ok end
+    )
+  end
+
+  # The first line that is none by itself begins a document, if it is the first.
+  defp line({text, 1} = line, {:lines, []}, source) do
+    if whole?(text), do: gather(line, [], source), else: {[], {:document, [line]}}
+  end
+
+  defp line(line, {:lines, batch}, source), do: gather(line, batch, source)
+  defp line(line, {:document, lines}, _source), do: {[], {:document, [line | lines]}}
+
+  defp gather(line, batch, source) when length(batch) == @batch - 1,
+    do: {rows([line | batch], source), {:lines, []}}
+
+  defp gather(line, batch, _source), do: {[], {:lines, [line | batch]}}
+
+  defp last({:lines, batch}, source), do: {rows(batch, source), :done}
+
+  # Or it is a damaged row among others.
+  defp last({:document, lines}, source) do
+    if Enum.any?(lines, fn {text, _number} -> whole?(text) end) do
+      {rows(lines, source), :done}
+    else
+      text = lines |> Enum.reverse() |> Enum.map(&elem(&1, 0)) |> IO.iodata_to_binary()
+      {kept(text, source), :done}
+    end
+  end
+
+  defp whole?(text), do: not match?([{:error, _problem}], Native.codec_kept([text]))
+
+  defp rows(batch, source) do
+    {lines, numbers} = batch |> Enum.reverse() |> Enum.unzip()
+
+    lines
+    |> Native.codec_kept()
+    |> Enum.zip(numbers)
+    |> Enum.flat_map(fn {term, number} -> row_of(term, "#{source}, line #{number}") end)
+  end
+
+  defp kept(text, source) do
+    [term] = Native.codec_kept([text])
+    row_of(term, source)
+  end
+
+  defp row_of({:row, name, text}, _source), do: [{:row, name, text}]
+
+  defp row_of({:account, values}, _source),
+    do: for({family, id, text} <- values, do: {:key, family, id, text})
+
+  defp row_of({:error, {_member, problem}}, source) do
+    [{:damaged, %CorruptFileError{path: source, problem: problem, kind: :row}}]
+  end
+
+  defp row!({name, json}) when is_binary(name) do
+    with({:ok, text} <- text(name, json), do: {:row, valid!(name), text})
+  end
+
+  defp row!({type, nil, json}) when type in [:creds, "creds"] do
+    with({:ok, text} <- text("creds", json), do: {:key, "creds", nil, text})
+  end
+
+  defp row!({type, id, json}) when (is_atom(type) or is_binary(type)) and not is_nil(id) do
+    {family, id} = {valid!(to_string(type)), valid!(to_string(id))}
+    with({:ok, text} <- text("#{family}-#{id}", json), do: {:key, family, id, text})
+  end
+
+  defp row!({:damaged, %CorruptFileError{}} = damaged), do: damaged
+  defp row!(_other), do: no_rows!()
+
+  defp valid!(name), do: if(String.valid?(name), do: name, else: no_rows!())
+
+  defp text(name, json) do
+    with {:error, problem} <- BaileysJSON.text(json),
+         do: {:damaged, %CorruptFileError{path: name, problem: problem, kind: :row}}
+  end
+
+  defp document(document) do
+    case BaileysJSON.text(document) do
+      {:ok, text} ->
+        kept(text, "the document")
+
+      {:error, problem} ->
+        [{:damaged, %CorruptFileError{path: "the document", problem: problem, kind: :row}}]
+    end
+  end
+
+  @spec no_rows!() :: no_return()
+  defp no_rows! do
+    raise ArgumentError,
+          "expected rows {name, json} or {type, id, json} with names that are text, or one document " <>
+            "with \"creds\" and \"keys\""
+  end
+end

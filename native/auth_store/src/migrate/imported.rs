@@ -1,0 +1,60 @@
+//! One value between Baileys' JSON, as a store that is no directory keeps it, and the external term format.
+
+use crate::codec::json::{DecodeContext, EncodeContext, SenderKeyForm};
+use crate::codec::{Problem, etf, json};
+use crate::device_names;
+use crate::survey::{Purpose, decode_native};
+
+/// A value that was read.
+pub struct Imported {
+    /// In external term format.
+    pub bytes: Vec<u8>,
+    /// How many elements held nothing and were left out.
+    pub dropped: u64,
+    /// The form of a sender key, where it tells.
+    pub sender_keys: Option<SenderKeyForm>,
+    /// The id that a current client asks for, if that is another one.
+    pub current_id: Option<String>,
+}
+
+/// `None` for `null`, which is what some stores leave of a key that was deleted.
+pub fn imported(
+    family: &str,
+    id: Option<&str>,
+    value: &[u8],
+    identity: Option<&[u8]>,
+) -> Result<Option<Imported>, Problem> {
+    let text = json::unwrapped(family, value);
+    if id.is_some() && json::is_null(&text) {
+        return Ok(None);
+    }
+    let context = DecodeContext {
+        local_identity: identity,
+    };
+    let told = json::decode_telling(family, &text, &context)?;
+    Ok(Some(Imported {
+        bytes: etf::encode(&told.value)?,
+        dropped: told.dropped,
+        sender_keys: (family == "sender-key")
+            .then(|| SenderKeyForm::of(&text))
+            .flatten(),
+        current_id: id.and_then(|id| device_names::current(family, id)),
+    }))
+}
+
+/// A value as Baileys writes it.
+pub fn exported(
+    family: &str,
+    bytes: &[u8],
+    identity: Option<&[u8]>,
+    sender_keys: SenderKeyForm,
+    now_ms: i64,
+) -> Result<Vec<u8>, Problem> {
+    let value = decode_native(family, bytes, Purpose::Carry)?;
+    let context = EncodeContext {
+        local_identity: identity,
+        now_ms,
+        sender_keys,
+    };
+    json::encode(family, &value, &context)
+}
