@@ -27,6 +27,8 @@ defmodule BaileysEx.Auth.CLI do
 
   @commands %{
     "adopt" => BaileysEx.Auth.CLI.Commands.Adopt,
+    "export" => BaileysEx.Auth.CLI.Commands.Export,
+    "import" => BaileysEx.Auth.CLI.Commands.Import,
     "inspect" => BaileysEx.Auth.CLI.Commands.Inspect,
     "migrate" => BaileysEx.Auth.CLI.Commands.Migrate,
     "repair" => BaileysEx.Auth.CLI.Commands.Repair,

@@ -2,10 +2,12 @@ defmodule BaileysEx.Auth.CLI.Backends do
   @moduledoc false
   # The backends by the names that people type and read.
 
-  alias BaileysEx.Auth.{FilePersistence, Inspection, NativeFilePersistence}
+  alias BaileysEx.Auth.{BaileysJSON, FilePersistence, Inspection, NativeFilePersistence}
 
   @modules %{"native" => NativeFilePersistence, "json" => FilePersistence}
+  # Rows and documents can be read, and are no place.
   @names Map.new(@modules, fn {name, module} -> {module, name} end)
+         |> Map.put(BaileysJSON, "json")
 
   @spec name(module()) :: String.t()
   def name(module), do: Map.fetch!(@names, module)

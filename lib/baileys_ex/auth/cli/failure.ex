@@ -333,6 +333,8 @@ defmodule BaileysEx.Auth.CLI.Failure do
 
   defp posix_advice(:erofs, _command), do: "The file system is read-only."
 
+  defp posix_advice(:eexist, "export"), do: "Give another FILE, or --overwrite to replace it."
+
   defp posix_advice(posix, "snapshot") when posix in [:eexist, :enotempty] do
     "Give a target that does not exist yet, or an empty directory."
   end

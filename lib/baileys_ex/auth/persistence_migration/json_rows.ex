@@ -15,7 +15,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
 
   @doc "The rows of what a caller gives; raises for anything else, without showing it."
   @spec of(term()) :: Enumerable.t()
-  def of(text) when is_binary(text), do: kept(text, "the document")
+  def of(text) when is_binary(text), do: text |> kept("the document") |> Enum.map(&row!/1)
 
   def of(%{"keys" => _keys} = document), do: document(document)
 
@@ -27,7 +27,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
     Stream.map(enumerable, &row!/1)
   end
 
-  @doc "The rows of a dump: one a line, or one document, which may be spread over them."
+  @doc "What a dump holds, as a caller gives it: one row a line, or one document, which may be spread over them."
   @spec of_lines(Enumerable.t(), source :: String.t()) :: Enumerable.t()
   def of_lines(lines, source) do
     lines
@@ -82,10 +82,8 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
     row_of(term, source)
   end
 
-  defp row_of({:row, name, text}, _source), do: [{:row, name, text}]
-
-  defp row_of({:account, values}, _source),
-    do: for({family, id, text} <- values, do: {:key, family, id, text})
+  defp row_of({:row, name, text}, _source), do: [{name, text}]
+  defp row_of({:account, values}, _source), do: values
 
   defp row_of({:error, {_member, problem}}, source) do
     [{:damaged, %CorruptFileError{path: source, problem: problem, kind: :row}}]
@@ -117,7 +115,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
   defp document(document) do
     case BaileysJSON.text(document) do
       {:ok, text} ->
-        kept(text, "the document")
+        of(text)
 
       {:error, problem} ->
         [{:damaged, %CorruptFileError{path: "the document", problem: problem, kind: :row}}]

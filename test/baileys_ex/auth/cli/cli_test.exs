@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.CLITest do
   alias BaileysEx.Auth.CLI.Terminal
   alias BaileysEx.Test.JSON
 
-  @commands ~w(inspect migrate verify snapshot repair)
+  @commands ~w(inspect migrate verify snapshot repair import export)
 
   setup :setup_temp_dir
 
@@ -36,7 +36,7 @@ defmodule BaileysEx.Auth.CLITest do
         assert {2, "", error} = cli([command, "--no-such-option", "a"])
         assert error =~ "--no-such-option"
 
-        option = if command == "migrate", do: "--to", else: "--backend"
+        option = if command in ["migrate", "import"], do: "--to", else: "--backend"
         assert {2, "", error} = cli([command, "a", option])
         assert error =~ "#{option} needs a value"
         assert {2, "", error} = cli([command, "a", "--no-such-option"])
@@ -48,7 +48,8 @@ defmodule BaileysEx.Auth.CLITest do
 
       test "#{command} of a missing directory is a problem, and makes none", %{tmp: tmp} do
         missing = Path.join(tmp, "missing")
-        target = if unquote(command) in ["migrate", "snapshot"], do: [missing <> "-2"], else: []
+        with_target = ["migrate", "snapshot", "import", "export"]
+        target = if unquote(command) in with_target, do: [missing <> "-2"], else: []
         assert {1, "", error} = cli([unquote(command), missing | target])
         assert error =~ "error: "
         assert error =~ missing

@@ -3,8 +3,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Failure, Layout, Progress, Terminal}
-  alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}
+  alias BaileysEx.Auth.CLI.{Choice, Migrated, Progress}
+  alias BaileysEx.Auth.PersistenceMigration
 
   @impl true
   def usage do
@@ -68,8 +68,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
   @impl true
   def run([source, target], options, terminal) do
     with {:ok, function} <- function(Keyword.get(options, :to, "native"), options),
-         {:ok, sender_keys} <- choice(options, :sender_keys, [:array, :buffer]),
-         {:ok, device_names} <- choice(options, :device_names, [:current, :old]) do
+         {:ok, sender_keys} <- Choice.of(options, :sender_keys, [:array, :buffer]),
+         {:ok, device_names} <- Choice.of(options, :device_names, [:current, :old]) do
       migrate(function, source, target, sender_keys ++ device_names ++ options, terminal)
     end
   end
@@ -85,30 +85,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
   defp function("json", _options), do: {:ok, :migrate_native_to_compat_json}
   defp function(_other, _options), do: {:usage, "--to is native or json"}
 
-  # The option as the migration takes it, before the text of the command line.
-  defp choice(options, name, choices) do
-    case {options[name], Enum.find(choices, &(to_string(&1) == options[name]))} do
-      {nil, nil} ->
-        {:ok, []}
-
-      {_text, nil} ->
-        flag = name |> to_string() |> String.replace("_", "-")
-        {:usage, "--#{flag} is #{Enum.join(choices, " or ")}"}
-
-      {_text, value} ->
-        {:ok, [{name, value}]}
-    end
-  end
-
   defp migrate(function, source, target, options, terminal) do
-    started = System.monotonic_time(:millisecond)
-
-    with {:ok, summary} <- carry(function, source, target, options, terminal),
-         elapsed = System.monotonic_time(:millisecond) - started,
-         :ok <- verify(summary, options, terminal) do
-      verified? = Keyword.get(options, :verify, false)
-      {:ok, document(summary, verified?, elapsed), text(summary, verified?, elapsed, terminal)}
-    end
+    Migrated.report("migrated", options, terminal, fn ->
+      carry(function, source, target, options, terminal)
+    end)
   end
 
   defp carry(function, source, target, options, terminal) do
@@ -126,95 +106,5 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
         ] ++ for(name <- [:sender_keys, :device_names], options[name], do: {name, options[name]})
       ])
     end)
-  end
-
-  defp verify(summary, options, terminal) do
-    if options[:verify] do
-      verify = fn on_progress ->
-        options = [credentials: :optional, on_progress: on_progress]
-        summary.target_backend.verify(summary.target_path, options)
-      end
-
-      with {:ok, report} <- Progress.run(terminal, "verifying", verify) do
-        complete(summary, report)
-      end
-    else
-      :ok
-    end
-  end
-
-  defp complete(summary, report) do
-    if report.families == summary.families and report.credentials? == summary.credentials?,
-      do: :ok,
-      else: {:error, {:incomplete_migration, summary.target_path}}
-  end
-
-  defp document(summary, verified?, elapsed) do
-    %{
-      summary
-      | source_backend: Backends.name(summary.source_backend),
-        target_backend: Backends.name(summary.target_backend),
-        skipped: Failure.files(summary.skipped)
-    }
-    |> Map.merge(%{verified?: verified?, milliseconds: elapsed})
-  end
-
-  defp text(summary, verified?, elapsed, terminal) do
-    rows = for {family, count} <- summary.families, do: [to_string(family), Layout.number(count)]
-    total = ["total", Layout.number(summary.migrated_keys)]
-
-    [
-      Terminal.paint(terminal, [:green, "ok"]),
-      "  migrated in #{Float.round(elapsed / 1000, 1)} s",
-      if(verified?, do: ", and verified\n", else: "\n"),
-      Layout.facts([
-        {"from", side(summary.source_backend, summary.source_path, summary.bytes_read)},
-        {"to", side(summary.target_backend, summary.target_path, summary.bytes_written)},
-        {"credentials", if(summary.credentials?, do: "migrated", else: "none in the source")},
-        {"group keys", sender_keys(summary)}
-      ]),
-      "\n",
-      Layout.table(terminal, ["family", "keys"], Enum.sort(rows) ++ [total]),
-      Layout.list(
-        terminal,
-        "left out, cannot be read",
-        Enum.map(summary.skipped, &Failure.file/1)
-      ),
-      Layout.list(
-        terminal,
-        "devices named as other versions of Baileys ask for them",
-        for(%{from: from, to: to} <- summary.renamed, do: "#{from} is #{to}")
-      ),
-      Layout.list(
-        terminal,
-        "left out, there under the current name as well",
-        summary.superseded
-      ),
-      Layout.list(
-        terminal,
-        "useless elements left out of",
-        for(%{file: file, elements: n} <- summary.dropped, do: "#{file}: #{n} without a key")
-      ),
-      Layout.list(terminal, "changed meanwhile, and may be older in the target", summary.changed),
-      Layout.list(terminal, "of no known family, not migrated", summary.unknown),
-      Layout.list(terminal, "no keys, not migrated", summary.ignored)
-    ]
-  end
-
-  defp sender_keys(%{sender_keys: nil}), do: "none"
-
-  defp sender_keys(%{sender_keys: :array, target_backend: NativeFilePersistence}),
-    do: "an array in the source (Baileys up to 6.7.18, and 6.17.16), as the way back writes them"
-
-  defp sender_keys(%{sender_keys: :buffer, target_backend: NativeFilePersistence}),
-    do: "a Buffer in the source (Baileys 6.7.19 and later)"
-
-  defp sender_keys(%{sender_keys: :array}),
-    do: "an array, for Baileys up to 6.7.18 and 6.17.16"
-
-  defp sender_keys(%{sender_keys: :buffer}), do: "a Buffer, for Baileys 6.7.19 and later"
-
-  defp side(backend, path, bytes) do
-    "#{Terminal.safe(path)} (#{Backends.name(backend)}, #{Layout.size(bytes)})"
   end
 end

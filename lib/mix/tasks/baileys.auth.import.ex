@@ -1,0 +1,10 @@
+defmodule Mix.Tasks.Baileys.Auth.Import do
+  @shortdoc "Brings an account from rows or a document"
+
+  @moduledoc BaileysEx.Auth.CLI.usage("import")
+
+  use Mix.Task
+
+  @impl true
+  def run(argv), do: BaileysEx.Auth.CLI.MixTask.run("import", argv)
+end
