@@ -64,7 +64,8 @@ defmodule BaileysEx.Auth.MixProject do
 
   # In the order in which they are read; one that is not named here comes last.
   defp guides do
-    order = ~w(getting-started with-baileys-ex coming-from-baileys choosing-a-backend durability
+    order = ~w(getting-started with-baileys-ex coming-from-baileys coming-from-a-database
+         choosing-a-backend durability
          several-machines custom-backends operating
          troubleshooting faq)
 

@@ -22,6 +22,14 @@ defmodule BaileysEx.GuidesTest do
     )
   end
 
+  test "the code of coming-from-a-database runs and gives what it says", %{tmp: tmp} do
+    alias BaileysEx.Auth.{FilePersistence, PersistenceMigration}
+    source = Fixtures.copy!(:baileys, tmp)
+    {:ok, rows} = PersistenceMigration.export({FilePersistence, source}, prefix: "ada:")
+
+    Guide.run("guides/coming-from-a-database.md", rows: rows, target: Path.join(tmp, "native"))
+  end
+
   test "the code of choosing-a-backend runs and gives what it says", %{tmp: tmp} do
     Guide.run("guides/choosing-a-backend.md", dir: tmp)
   end

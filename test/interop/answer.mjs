@@ -16,7 +16,7 @@ await run('answer.mjs <version> <account directory> <world>', async (version, di
       const peers = Object.values(await openPeers(pending.version, peersCopy))
       await answerDirectly(report, account, peers, pending)
       await answerInGroups(report, account, peers)
-      for (const one of [account, ...peers]) one.close()
+      for (const one of [account, ...peers]) await one.close()
     })
   )
   return report

@@ -26,7 +26,7 @@ await run('continue.mjs <version> <account directory> <world>', async (version, 
   account.creds.accountSyncCounter += 1
   for (const one of [account, ...peers]) {
     await one.saveCreds()
-    one.close()
+    await one.close()
   }
   await savePending(world, { ...pending, direct, group })
   return report

@@ -9,7 +9,7 @@ await run('digest.mjs <version> <account directory>', (version, dir) =>
   withCopy(dir, async (copy) => {
     const account = await Account.open(version, copy)
     const digests = await digestAll(account)
-    account.close()
+    await account.close()
     return digests
   })
 )

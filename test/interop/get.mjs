@@ -11,7 +11,7 @@ await run('get.mjs <version> <account directory> <request>', async (version, dir
   for (const [type, ids] of Object.entries(JSON.parse(await readFile(request, 'utf8')))) {
     keys[type] = await account.keys.get(type, ids)
   }
-  account.close()
+  await account.close()
   const { replacer } = account.baileys.BufferJSON
   return JSON.parse(JSON.stringify({ creds: account.creds, keys }, replacer))
 })

@@ -10,9 +10,9 @@ import { openPeers } from './lib/people.mjs'
 import { run } from './lib/run.mjs'
 import { accountDir, peersDir, savePending } from './lib/world.mjs'
 
-await run('make.mjs <version> <world>', async (version, world) => {
+await run('make.mjs <version> <world> [place]', async (version, world, place) => {
   await mkdir(world, { recursive: true })
-  const account = await Account.open(version, accountDir(world))
+  const account = await Account.open(version, place ?? accountDir(world))
   const peers = await openPeers(version, peersDir(world))
   const everyone = [account, ...Object.values(peers)]
 
@@ -26,7 +26,7 @@ await run('make.mjs <version> <world>', async (version, world) => {
 
   for (const one of everyone) {
     await one.saveCreds()
-    one.close()
+    await one.close()
   }
   await savePending(world, { version, direct, group, patches })
   return { version, direct: direct.length, group: group.length, patches: patches.length }

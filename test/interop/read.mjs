@@ -12,7 +12,7 @@ import { Report } from './lib/report.mjs'
 import { run } from './lib/run.mjs'
 import { loadPending, withCopy } from './lib/world.mjs'
 
-await run('read.mjs <version> <account directory> <world>', async (version, dir, world) => {
+await run('read.mjs <version> <account> <world>', async (version, dir, world) => {
   const { direct, group, patches } = await loadPending(world)
   const report = new Report()
   const readDirect = (account, message) => account.read(message.jid, message)
@@ -43,7 +43,7 @@ await run('read.mjs <version> <account directory> <world>', async (version, dir,
     await withCopy(dir, async (copy) => {
       const account = await Account.open(version, copy)
       await work(account)
-      account.close()
+      await account.close()
     })
   }
 })

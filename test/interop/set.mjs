@@ -14,6 +14,6 @@ await run('set.mjs <version> <account directory> <changes>', async (version, dir
     Object.assign(account.creds, creds)
     await account.saveCreds()
   }
-  account.close()
+  await account.close()
   return { types: Object.keys(keys), creds: Object.keys(creds ?? {}) }
 })

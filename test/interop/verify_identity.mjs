@@ -25,7 +25,7 @@ await run('verify_identity.mjs <version> <account directory>', async (version, d
     await withCopy(copy, (stranger) => firstMessages(report, account, version, join(stranger, 'stranger')))
     await account.saveCreds()
     await report.attempt('identity kept', { name: 'creds' }, async () => sameIdentity(await raw(dir), await raw(copy)))
-    account.close()
+    await account.close()
   })
   return report
 })
@@ -73,6 +73,6 @@ async function firstMessages(report, account, version, strangerDir) {
     await report.attempt('first message', { ...hello, jid: peers.alice }, () => account.read(peers.alice, hello))
     const answer = await account.write(peers.alice, 'welcome')
     await report.attempt('answer', { ...answer, jid: account.jid }, () => stranger.read(account.jid, answer))
-    stranger.close()
+    await stranger.close()
   }
 }

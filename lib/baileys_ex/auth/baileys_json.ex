@@ -25,7 +25,10 @@ defmodule BaileysEx.Auth.BaileysJSON do
   @type json() :: binary() | map() | list() | {:parsed, term()}
 
   @type decode_option() :: {:name, String.t()} | {:account, State.t()}
-  @type encode_option() :: {:account, State.t()} | {:sender_keys, :array | :buffer}
+  @type encode_option() ::
+          {:account, State.t()}
+          | {:sender_keys, :array | :buffer}
+          | {:bytes, :base64 | :array}
 
   @doc """
   The term of a value. `:name` is what an error calls it, by default the type.
@@ -66,17 +69,21 @@ defmodule BaileysEx.Auth.BaileysJSON do
   `:sender_keys` is the form of group keys, as for a migration to JSON: `:array` for Baileys up to 6.7.18 and
   6.17.16, `:buffer` (default) for every later one.
 
+  `:bytes` is how bytes are spelled: `{"type":"Buffer","data":…}` with `:base64` (default, as Baileys writes
+  them) or an `:array` of numbers, which `postgres-baileys` needs. Baileys reads both.
+
   A term without such a form is `{:error, %BaileysEx.Auth.InvalidTermError{}}`.
   """
   @spec encode(atom() | String.t(), term(), [encode_option()]) ::
           {:ok, String.t()} | {:error, InvalidTermError.t()}
   def encode(type, term, opts \\ []) do
-    Options.check!(opts, [:account, :sender_keys])
+    Options.check!(opts, [:account, :sender_keys, :bytes])
     family = family!(type)
     form = Options.one_of!(opts, :sender_keys, [:buffer, :array])
+    lists? = Options.one_of!(opts, :bytes, [:base64, :array]) == :array
 
     with {:error, {member, problem}} <-
-           Native.codec_encode(family, term, identity!(family, opts), form) do
+           Native.codec_encode(family, term, identity!(family, opts), form, lists?) do
       member = if member != "", do: member
       {:error, %InvalidTermError{member: member, problem: problem}}
     end

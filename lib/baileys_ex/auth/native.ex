@@ -50,10 +50,10 @@ defmodule BaileysEx.Auth.Native do
 
   # Baileys' JSON without a directory (native/auth_nif/src/codec.rs)
   def codec_decode(_family, _text, _identity), do: stub()
-  def codec_encode(_family, _term, _identity, _sender_keys), do: stub()
+  def codec_encode(_family, _term, _identity, _sender_keys, _lists), do: stub()
   def codec_kept(_lines), do: stub()
   def codec_import(_values, _identity), do: stub()
-  def codec_export(_rows, _identity, _sender_keys), do: stub()
+  def codec_export(_rows, _identity, _sender_keys, _lists), do: stub()
 
   # Whole directories, in steps (native/auth_nif/src/migration.rs)
   def migration_begin(_source, _target, _from, _flags, _json), do: stub()

@@ -196,6 +196,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           {:prefix, String.t()}
           | {:creds_name, String.t()}
           | {:sender_keys, :array | :buffer}
+          | {:bytes, :base64 | :array}
           | {:on_corrupt, :error | :skip}
           | {:on_progress, (progress() -> term())}
 
@@ -299,13 +300,15 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `:prefix` is put in front of every name
     * `:creds_name` is `"creds"` by default; `postgres-baileys` has `"auth_creds"`
     * `:sender_keys`: the form of group keys, as for a migration to JSON
+    * `:bytes`: how bytes are spelled, as for `BaileysEx.Auth.BaileysJSON.encode/3`; `postgres-baileys`
+      needs `:array`
     * `:on_corrupt`: `:skip` leaves out keys that cannot be read or have no JSON form, without a word
     * `:on_progress`: a function that is given `t:progress/0` after each step
   """
   @spec export(place(), [export_option()]) ::
           {:ok, Enumerable.t({name :: String.t(), json :: String.t()})} | {:error, term()}
   def export({backend, context}, opts \\ []) do
-    Options.check!(opts, [:prefix, :creds_name, :sender_keys, :on_corrupt, :on_progress])
+    Options.check!(opts, [:prefix, :creds_name, :sender_keys, :bytes, :on_corrupt, :on_progress])
     of_migration = Keyword.take(opts, [:on_corrupt, :on_progress, :sender_keys])
     checked = checked([credentials: :optional] ++ of_migration, @options, :json)
     source = source(backend, Map.get(@formats, backend), context)
@@ -313,7 +316,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     target = %Export{
       prefix: Keyword.get(opts, :prefix, ""),
       creds: Keyword.get(opts, :creds_name, "creds"),
-      sender_keys: checked.sender_keys
+      sender_keys: checked.sender_keys,
+      lists?: Options.one_of!(opts, :bytes, [:base64, :array]) == :array
     }
 
     with :ok <- sound(backend, context, checked.skip?),

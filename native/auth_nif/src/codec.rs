@@ -35,7 +35,8 @@ fn codec_decode<'a>(
     }
 }
 
-/// `{:ok, text} | {:error, {member, problem}}`. `sender_keys` is `:array`, `:buffer` or `nil`.
+/// `{:ok, text} | {:error, {member, problem}}`. `sender_keys` is `:array`, `:buffer` or `nil`;
+/// bytes are lists of numbers where `lists` says so, else base64.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn codec_encode<'a>(
     env: Env<'a>,
@@ -43,11 +44,13 @@ fn codec_encode<'a>(
     data: Term<'a>,
     identity: Option<Binary<'a>>,
     sender_keys: Atom,
+    lists: bool,
 ) -> NifResult<Term<'a>> {
     let context = json::EncodeContext {
         local_identity: identity.as_ref().map(Binary::as_slice),
         now_ms: now_ms(),
         sender_keys: form_of(sender_keys)?.unwrap_or_default(),
+        bytes: bytes_of(lists),
     };
     let encoded = term::to_value(data)
         .map_err(|problem| term::within(family, problem))
@@ -116,16 +119,29 @@ fn codec_export<'a>(
     rows: Vec<(&str, Option<&str>, Binary<'a>)>,
     identity: Option<Binary<'a>>,
     sender_keys: Atom,
+    lists: bool,
 ) -> NifResult<Vec<Term<'a>>> {
-    let identity = identity.as_ref().map(Binary::as_slice);
-    let form = form_of(sender_keys)?.unwrap_or_default();
+    let context = json::EncodeContext {
+        local_identity: identity.as_ref().map(Binary::as_slice),
+        now_ms: now_ms(),
+        sender_keys: form_of(sender_keys)?.unwrap_or_default(),
+        bytes: bytes_of(lists),
+    };
     let terms = rows.iter().map(|(family, _id, bytes)| {
-        match exported(family, bytes.as_slice(), identity, form, now_ms()) {
+        match exported(family, bytes.as_slice(), &context) {
             Ok(text) => (atom::ok(), term::binary_term(env, &text)).encode(env),
             Err(problem) => failure(env, problem),
         }
     });
     Ok(terms.collect())
+}
+
+fn bytes_of(lists: bool) -> json::BytesForm {
+    if lists {
+        json::BytesForm::List
+    } else {
+        json::BytesForm::Base64
+    }
 }
 
 fn failure(env: Env<'_>, problem: Problem) -> Term<'_> {

@@ -148,6 +148,19 @@ defmodule BaileysEx.Auth.ImportTest do
       end
     end
 
+    test "hold an identity key of Baileys 7 as postgres-baileys keeps it", context do
+      key = <<5>> <> <<7::256>>
+
+      indexed =
+        for {byte, n} <- Enum.with_index(:binary.bin_to_list(key)), into: %{}, do: {"#{n}", byte}
+
+      rows = [{"identity-key-15557770009.0", JSON.encode(indexed)} | named(context.rows)]
+      import!(rows, context.native)
+
+      assert NativeFilePersistence.load_keys(context.native, :"identity-key", "15557770009.0") ==
+               {:ok, key}
+    end
+
     test "under old names of devices come under the current ones, unless those are there",
          context do
       [{id, text} | _] = for {:session, id, text} <- context.rows, do: {id, text}

@@ -1,27 +1,29 @@
 // One account over one auth directory, put together as Baileys' own socket does it.
 
 import { loadBaileys, logger } from './baileys.mjs'
+import { openState } from './stores.mjs'
 
 const transactions = { maxCommitRetries: 1, delayBetweenTriesMs: 0 }
 
 export class Account {
   /**
-   * Opens `dir` with Baileys `version`, such as "6.7.18", or "6.7.18+cached" for its cached key store; makes
+   * Opens `dir`, or a session of another store, with Baileys `version`, such as "6.7.18", or "6.7.18+cached" for its cached key store; makes
    * the directory and a new identity if there is none.
    */
   static async open(version, dir) {
     const [number, cached] = version.split('+')
     const baileys = await loadBaileys(number)
-    const { state, saveCreds } = await baileys.useMultiFileAuthState(dir)
+    const { state, saveCreds, close } = await openState(baileys, dir)
     if (cached) state.keys = baileys.makeCacheableSignalKeyStore(state.keys, logger)
-    return new Account(baileys, dir, state, saveCreds)
+    return new Account(baileys, dir, state, { saveCreds, close })
   }
 
-  constructor(baileys, dir, { creds, keys }, saveCreds) {
+  constructor(baileys, dir, { creds, keys }, { saveCreds, close }) {
     this.baileys = baileys
     this.dir = dir
     this.creds = creds
     this.saveCreds = saveCreds
+    this.closeStore = close
     this.keys = baileys.addTransactionCapability(keys, logger, transactions)
     this.signal = baileys.makeLibSignalRepository({ creds, keys: this.keys }, logger)
   }
@@ -96,9 +98,10 @@ export class Account {
     sameText(data, text)
   }
 
-  /** Stops the timers that would keep the process alive. */
-  close() {
+  /** Stops what would keep the process alive: timers, connections. */
+  async close() {
     this.signal.close?.()
+    await this.closeStore()
   }
 }
 

@@ -9,11 +9,12 @@ defmodule BaileysEx.Auth.PersistenceMigration.Export do
   alias BaileysEx.Auth.PersistenceMigration.Rows
   alias BaileysEx.Auth.Postgres.Value
 
-  @enforce_keys [:prefix, :creds, :sender_keys]
+  @enforce_keys [:prefix, :creds, :sender_keys, :lists?]
   defstruct [
     :prefix,
     :creds,
     :sender_keys,
+    :lists?,
     :reader,
     :monitor,
     :ref,
@@ -98,7 +99,10 @@ defmodule BaileysEx.Auth.PersistenceMigration.Export do
   def put(target, rows) do
     target = identified(target, rows)
 
-    answers = rows |> Native.codec_export(target.identity, target.sender_keys) |> Enum.zip(rows)
+    answers =
+      rows
+      |> Native.codec_export(target.identity, target.sender_keys, target.lists?)
+      |> Enum.zip(rows)
 
     give(target, for({{:ok, text}, row} <- answers, do: {name(target, row), text}))
 

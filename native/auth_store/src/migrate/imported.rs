@@ -42,19 +42,8 @@ pub fn imported(
     }))
 }
 
-/// A value as Baileys writes it.
-pub fn exported(
-    family: &str,
-    bytes: &[u8],
-    identity: Option<&[u8]>,
-    sender_keys: SenderKeyForm,
-    now_ms: i64,
-) -> Result<Vec<u8>, Problem> {
+/// A row in external term format as JSON.
+pub fn exported(family: &str, bytes: &[u8], context: &EncodeContext) -> Result<Vec<u8>, Problem> {
     let value = decode_native(family, bytes, Purpose::Carry)?;
-    let context = EncodeContext {
-        local_identity: identity,
-        now_ms,
-        sender_keys,
-    };
-    json::encode(family, &value, &context)
+    json::encode(family, &value, context)
 }

@@ -140,6 +140,7 @@ impl Writer {
                     local_identity: identity,
                     now_ms: self.now_ms,
                     sender_keys: self.sender_keys,
+                    ..Default::default()
                 },
             ),
         };

@@ -14,8 +14,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
     afterwards would advance sessions that the copy does not see.
 
         mix baileys.auth.export PATH FILE [--prefix P] [--creds-name NAME]
-                                [--sender-keys array|buffer] [--text] [--skip-corrupt]
-                                [--overwrite] [--backend native|json] [--json]
+                                [--sender-keys array|buffer] [--bytes base64|array] [--text]
+                                [--skip-corrupt] [--overwrite] [--backend native|json] [--json]
 
     FILE must not exist, and is readable by its owner only; `-` is standard output.
 
@@ -25,6 +25,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
       * `--creds-name NAME` - the name of the credentials: `creds`, or `auth_creds` for postgres-baileys
       * `--sender-keys array|buffer` - the form of group keys: Baileys 6.17.16 and every version up to
         6.7.18 can use `array` only, later ones `buffer`. By default the form that PATH was made from
+      * `--bytes base64|array` - how bytes are spelled: `base64` (the default) as Baileys writes them,
+        `array` as a list of numbers, which postgres-baileys needs
       * `--text` - VALUE is text that holds the JSON
       * `--skip-corrupt` - leave out keys that cannot be read; credentials must be readable
       * `--overwrite` - replace FILE
@@ -47,6 +49,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
       prefix: :string,
       creds_name: :string,
       sender_keys: :string,
+      bytes: :string,
       text: :boolean,
       skip_corrupt: :boolean,
       overwrite: :boolean,
@@ -58,8 +61,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
   def run([path, file], options, terminal) do
     with :ok <- one_output(file, options),
          {:ok, sender_keys} <- Choice.of(options, :sender_keys, [:array, :buffer]),
+         {:ok, bytes} <- Choice.of(options, :bytes, [:base64, :array]),
          {:ok, backend} <- Backends.of(path, options),
-         {:ok, count} <- write({backend, path}, file, options ++ sender_keys, terminal) do
+         given = given(options) ++ sender_keys ++ bytes,
+         {:ok, count} <- write({backend, path}, file, {given, options}, terminal) do
       document = %{
         path: Path.expand(path),
         file: file,
@@ -81,15 +86,12 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
 
   defp one_output(_file, _options), do: :ok
 
-  # Two of one name: the text of the command line, and the word in front of it.
-  defp write(place, file, options, terminal) do
-    form = Enum.find(Keyword.get_values(options, :sender_keys), &is_atom/1)
+  defp given(options) do
+    [on_corrupt: if(options[:skip_corrupt], do: :skip, else: :error)] ++
+      Keyword.take(options, [:prefix, :creds_name])
+  end
 
-    given =
-      [on_corrupt: if(options[:skip_corrupt], do: :skip, else: :error)] ++
-        Keyword.take(options, [:prefix, :creds_name]) ++
-        if(form, do: [sender_keys: form], else: [])
-
+  defp write(place, file, {given, options}, terminal) do
     Progress.run(terminal, "exporting", fn on_progress ->
       with {:ok, rows} <- PersistenceMigration.export(place, [on_progress: on_progress] ++ given) do
         rows |> Stream.map(&line(&1, options[:text])) |> Bytes.write(file, options[:overwrite])

@@ -6,7 +6,7 @@ use crate::Value;
 
 use super::super::fault::{Fault, Outcome};
 use super::tree::MAX_JSON_DEPTH;
-use super::{EncodeContext, bytes};
+use super::{BytesForm, EncodeContext, bytes};
 
 pub(super) struct Writer<'c> {
     pub(super) context: &'c EncodeContext<'c>,
@@ -146,8 +146,22 @@ impl<'c> Writer<'c> {
     pub(super) fn tagged(&mut self, bytes: &[u8]) -> Outcome<()> {
         self.open('{')?;
         self.raw("\"type\":\"Buffer\",\"data\":");
-        self.base64(bytes);
+        match self.context.bytes {
+            BytesForm::Base64 => self.base64(bytes),
+            BytesForm::List => self.numbers(bytes)?,
+        }
         self.close('}');
+        Ok(())
+    }
+
+    fn numbers(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.open('[')?;
+        for (i, byte) in bytes.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            // Writing to memory cannot fail.
+            let _ = write!(self.out, "{comma}{byte}");
+        }
+        self.close(']');
         Ok(())
     }
 

@@ -74,6 +74,18 @@ pub struct EncodeContext<'a> {
     pub now_ms: i64,
     /// What the readers of the file can read.
     pub sender_keys: SenderKeyForm,
+    /// How bytes are spelled.
+    pub bytes: BytesForm,
+}
+
+/// How bytes are spelled: `{"type":"Buffer","data":…}` with these data. Baileys reads both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BytesForm {
+    /// As Baileys writes them.
+    #[default]
+    Base64,
+    /// A list of numbers, as `Buffer.toJSON` gives it. Some stores read nothing else.
+    List,
 }
 
 /// Reads a file of a family of keys, or `"creds"`. A family that Baileys does not have is free-form.
