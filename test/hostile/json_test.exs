@@ -5,7 +5,15 @@ defmodule BaileysEx.Hostile.JsonTest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Auth.{CorruptFileError, DamagedDirectoryError, FilePersistence, State}
+  alias BaileysEx.Auth.{
+    CorruptFileError,
+    DamagedDirectoryError,
+    DamagedRowsError,
+    FilePersistence,
+    NativeFilePersistence,
+    PersistenceMigration,
+    State
+  }
 
   @families ~w(session pre-key sender-key sender-key-memory app-state-sync-key
                app-state-sync-version lid-mapping device-list tctoken identity-key)a
@@ -109,6 +117,69 @@ defmodule BaileysEx.Hostile.JsonTest do
     for name <- ["hostile_json_atom", "hostile_json_key", "Elixir.HostileModule"] do
       assert_raise ArgumentError, fn -> String.to_existing_atom(name) end
     end
+  end
+
+  test "a broken row of any family is refused with all others, and nothing is imported",
+       %{path: path, tmp: tmp} do
+    {:ok, exported} = PersistenceMigration.export({FilePersistence, path})
+    [{"creds", creds}] = Enum.to_list(exported)
+
+    # Text of a LID mapping may be bare.
+    rows =
+      for {{what, text}, n} <- Enum.with_index(broken()),
+          family <- families_for(text) -- [:"lid-mapping"],
+          do: {what, {"ada:#{family}-#{n}", text}}
+
+    given = for {_what, row} <- Enum.shuffle([{"creds", {"ada:creds", creds}} | rows]), do: row
+    target = Path.join(tmp, "native")
+
+    assert {:error, %DamagedRowsError{rows: damaged} = error} =
+             PersistenceMigration.migrate(given, {NativeFilePersistence, target})
+
+    assert MapSet.new(damaged, & &1.path) ==
+             MapSet.new(rows, fn {_what, {name, _text}} -> name end)
+
+    assert String.length(Exception.message(error)) < 10 * 400
+    refute File.exists?(target)
+
+    assert {:error, _} =
+             PersistenceMigration.migrate(
+               Enum.map_join(given, "\n", &elem(&1, 1)),
+               {NativeFilePersistence, target}
+             )
+  end
+
+  test "a hostile line, document or name is refused, and the VM lives", %{tmp: tmp} do
+    target = {NativeFilePersistence, Path.join(tmp, "native")}
+
+    for {what, text} <- broken() ++ misplaced() do
+      assert {:error, _} = PersistenceMigration.migrate(text, target), what
+
+      assert {:error, _} = PersistenceMigration.migrate(~s({"creds":#{text},"keys":{}}), target),
+             what
+
+      assert {:error, _} =
+               PersistenceMigration.migrate(%{"keys" => text, "creds" => text}, target),
+             what
+
+      assert {:error, _} = PersistenceMigration.migrate([{"creds", text}], target), what
+
+      assert {:error, _} = PersistenceMigration.migrate(%{"keys" => %{text => text}}, target),
+             what
+    end
+
+    names = [
+      "",
+      "-",
+      "creds-",
+      "pre-key-",
+      "a\0b",
+      String.duplicate("x:", 100_000) <> "pre-key-1"
+    ]
+
+    rows = for name <- names, do: {name, "{}"}
+    assert {:error, _} = PersistenceMigration.migrate(rows, target)
+    refute File.exists?(elem(target, 1))
   end
 
   test "hostile credentials are an error and never a fresh identity", %{path: path} do

@@ -321,6 +321,25 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
     end
   end
 
+  test "rows of another store become an account, and an account rows again", context do
+    %{account: account, json: json} = context
+    {:ok, rows} = PersistenceMigration.export({FilePersistence, json}, prefix: "ada:")
+    rows = Enum.shuffle(rows)
+    damaged = [{"ada:pre-key-1", "{"} | rows]
+
+    assert {:error, %BaileysEx.Auth.DamagedRowsError{}} =
+             migrate(damaged, {PostgresPersistence, account})
+
+    assert {:ok, keys} = PostgresPersistence.list_keys(account)
+    assert keys == %{}
+
+    assert {:ok, %{migrated_keys: 98, credentials?: true, prefix: "ada:"}} =
+             migrate(rows, {PostgresPersistence, account})
+
+    {:ok, again} = PersistenceMigration.export({PostgresPersistence, account}, prefix: "ada:")
+    assert Enum.sort(again) == Enum.sort(rows)
+  end
+
   test "keys are cleared, and the credentials stay", context do
     {:ok, _} = migrate({FilePersistence, context.json}, {PostgresPersistence, context.account})
     {creds, _keys} = PostgresRows.of(context.account)
