@@ -7,7 +7,8 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
   PATH and no Hex package. A library that is there already, and no older than its sources, is enough
   to go on without `cargo`.
 
-  `CARGO_TARGET_DIR` and `CARGO_BUILD_TARGET` are heeded.
+  `CARGO_TARGET_DIR` and `CARGO_BUILD_TARGET` are heeded. What it has to say goes to standard error:
+  the output of a task that compiles first may be read by a program.
   """
 
   use Mix.Task.Compiler
@@ -18,10 +19,13 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
   @impl true
   def run(_args) do
     target_dir = target_dir()
+    installed = installed_library()
 
-    case cargo(target_dir) do
-      :ok -> install(built_library(target_dir), installed_library())
-      :no_cargo -> without_cargo(installed_library())
+    with :ok <- rust_new_enough(installed),
+         :ok <- cargo(target_dir, installed) do
+      install(built_library(target_dir), installed)
+    else
+      :no_cargo -> without_cargo(installed)
       {:error, message} -> fail(message)
     end
   end
@@ -32,10 +36,40 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
     :ok
   end
 
+  # cargo itself would say so after some downloads, once for each crate. Not asked where nothing is
+  # to be built.
+  defp rust_new_enough(installed) do
+    with false <- newer_than_sources?(installed),
+         {:ok, found} <- rustc_version(),
+         [_, needed] <- Regex.run(~r/^rust-version = "([\d.]+)"/m, read("Cargo.toml")),
+         true <- numbers(found) < numbers(needed) do
+      {:error,
+       "Rust #{needed} or later is needed, and #{found} was found: " <>
+         "`rustup update stable` gets it (https://rustup.rs)"}
+    else
+      _ -> :ok
+    end
+  end
+
+  # A compiler that cannot be asked is cargo's to complain of.
+  defp rustc_version do
+    with rustc when is_binary(rustc) <-
+           System.find_executable(System.get_env("RUSTC", "rustc")),
+         {text, 0} <- System.cmd(rustc, ["--version"], cd: @root, stderr_to_stdout: true),
+         [_, version] <- Regex.run(~r/^rustc ([\d.]+)/m, text) do
+      {:ok, version}
+    else
+      _ -> :error
+    end
+  end
+
+  defp numbers(version), do: version |> String.split(".") |> Enum.map(&String.to_integer/1)
+
+  defp read(file), do: File.read!(Path.join(@root, file))
+
   # Debug and release builds of the application share one optimised library: a debug build of the
   # codec is an order of magnitude slower and tests nothing more.
-  defp cargo(target_dir) do
-    args = ["build", "--release", "--locked", "--quiet", "--package", "auth_nif"]
+  defp cargo(target_dir, installed) do
     env = [{"CARGO_TARGET_DIR", target_dir}]
 
     case System.find_executable("cargo") do
@@ -43,18 +77,33 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
         :no_cargo
 
       cargo ->
-        case System.cmd(cargo, args, cd: @root, env: env, into: IO.stream()) do
+        first? = not File.regular?(installed)
+        if first?, do: say("building the Rust library, which takes about half a minute")
+        args = ["build", "--release", "--locked", "--package", "auth_nif"] ++ verbosity(first?)
+
+        case System.cmd(cargo, args, cd: @root, env: env, into: IO.stream(:stderr, :line)) do
           {_, 0} -> :ok
           {_, status} -> {:error, "cargo build failed with status #{status}"}
         end
     end
   end
 
+  # cargo shows its progress on standard error.
+  defp verbosity(first?), do: if(first? and terminal?(), do: [], else: ["--quiet"])
+
+  defp terminal? do
+    case System.find_executable("sh") do
+      nil -> false
+      sh -> match?({_, 0}, System.cmd(sh, ["-c", "test -t 2"]))
+    end
+  end
+
+  # Not by Mix's shell, which tells standard output first which application it is about.
+  defp say(text), do: IO.puts(:stderr, "baileys_ex_auth: " <> text)
+
   defp without_cargo(installed) do
     if newer_than_sources?(installed) do
-      Mix.shell().error(
-        "warning: baileys_ex_auth: cargo was not found; the library that was built before is used"
-      )
+      say("warning: cargo was not found; the library that was built before is used")
 
       {:noop, []}
     else
@@ -80,7 +129,7 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
   defp mtime(path), do: File.stat!(path).mtime
 
   defp fail(message) do
-    Mix.shell().error("baileys_ex_auth: " <> message)
+    say(message)
 
     {:error,
      [

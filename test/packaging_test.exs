@@ -158,7 +158,7 @@ defmodule BaileysEx.Auth.PackagingTest do
 
     {output, status} = Package.mix(consumer, package, code, env)
     assert status == 0, output
-    assert output =~ "warning: baileys_ex_auth: cargo was not found"
+    assert output =~ "baileys_ex_auth: warning: cargo was not found"
     assert output =~ "consumer: saved and loaded"
 
     File.touch!(source)
@@ -166,6 +166,49 @@ defmodule BaileysEx.Auth.PackagingTest do
     File.touch!(source, written)
     assert status != 0
     assert output =~ "cargo was not found: install Rust"
+  end
+
+  test "the first build says what it does, and no later one", context do
+    %{package: package, tmp: tmp} = context
+    consumer = Package.copy_project("consumer", tmp)
+    env = [{"PATH", path_with(tmp, "cargo", "exit 3")}]
+    said = "baileys_ex_auth: building the Rust library, which takes about half a minute"
+
+    {output, status} = Package.mix(consumer, package, ["compile"], env)
+    assert status != 0
+    assert [_before, rest] = String.split(output, said <> "\n")
+    assert rest =~ "cargo build failed with status 3"
+
+    mix!(consumer, package, ["compile"])
+    {output, _status} = Package.mix(consumer, package, ["compile"])
+    refute output =~ said
+  end
+
+  test "Rust that is too old is told in one line, before cargo starts", context do
+    %{package: package, tmp: tmp} = context
+    consumer = Package.copy_project("consumer", tmp)
+    path_with(tmp, "cargo", "echo cargo was started; exit 3")
+    old = path_with(tmp, "rustc", "echo 'rustc 1.63.0 (4b91a6ea7 2022-08-08)'")
+
+    {output, status} = Package.mix(consumer, package, ["compile"], [{"PATH", old}])
+    assert status != 0
+    assert output =~ "baileys_ex_auth: Rust 1.91 or later is needed, and 1.63.0 was found"
+    refute output =~ "cargo was started"
+
+    newer = path_with(tmp, "rustc", "echo 'rustc 1.100.0 (4b91a6ea7 2027-08-08)'")
+    {output, _status} = Package.mix(consumer, package, ["compile"], [{"PATH", newer}])
+    assert output =~ "cargo was started"
+  end
+
+  test "standard output stays clean for a program, whatever the build has to say", context do
+    %{package: package, consumer: consumer, tmp: tmp} = context
+    mix!(consumer, package, run("Consumer.run(#{inspect(Path.join(tmp, "auth"))})"))
+    command = ["baileys.auth.inspect", Path.join(tmp, "auth"), "--json"]
+    env = [{"PATH", path_without_cargo(tmp)}]
+
+    {output, status} = Package.mix(consumer, package, command, env, stderr_to_stdout: false)
+    assert status == 0
+    assert output =~ ~r/\A\{/
   end
 
   test "the library of CARGO_BUILD_TARGET is the one that is taken", context do
@@ -226,6 +269,15 @@ defmodule BaileysEx.Auth.PackagingTest do
     {output, status} = System.cmd(consumer, ["eval", code], cd: tmp, stderr_to_stdout: true)
     assert status == 0, output
     output
+  end
+
+  # The PATH behind a program of this name.
+  defp path_with(tmp, name, script) do
+    bin = Path.join(tmp, "bin")
+    File.mkdir_p!(bin)
+    File.write!(Path.join(bin, name), "#!/bin/sh\n" <> script <> "\n")
+    File.chmod!(Path.join(bin, name), 0o755)
+    bin <> ":" <> System.fetch_env!("PATH")
   end
 
   # Each directory with a cargo is replaced by one of links to everything else in it.

@@ -54,10 +54,13 @@ defmodule BaileysEx.Test.Package do
     project
   end
 
-  @doc "Runs Mix in a project that depends on `package`, as a user would: in an environment of its own."
-  @spec mix(Path.t(), Path.t(), [String.t()], [{String.t(), String.t() | nil}]) ::
+  @doc """
+  Runs Mix in a project that depends on `package`, as a user would: in an environment of its own. With
+  `stderr_to_stdout: false` its output is what it told standard output.
+  """
+  @spec mix(Path.t(), Path.t(), [String.t()], [{String.t(), String.t() | nil}], keyword()) ::
           {String.t(), non_neg_integer()}
-  def mix(project, package, args, env \\ []) do
+  def mix(project, package, args, env \\ [], opts \\ []) do
     # The crates that this build has compiled are not compiled again.
     target = System.get_env("CARGO_TARGET_DIR", Path.join(@root, "_build/cargo"))
 
@@ -69,7 +72,7 @@ defmodule BaileysEx.Test.Package do
       env:
         inherited ++
           [{"MIX_ENV", "prod"}, {"PACKAGE", package}, {"CARGO_TARGET_DIR", target}] ++ env,
-      stderr_to_stdout: true
+      stderr_to_stdout: Keyword.get(opts, :stderr_to_stdout, true)
     )
   end
 end

@@ -1,0 +1,119 @@
+defmodule BaileysEx.BinTest do
+  # The scripts of bin/, with programs on the PATH that only write down how they were called.
+  use ExUnit.Case, async: true
+
+  import BaileysEx.Auth.TempDir
+
+  @scripts Enum.filter(Path.wildcard("bin/*"), &File.regular?/1)
+
+  setup :setup_temp_dir
+
+  setup %{tmp: tmp} do
+    bin = Path.join(tmp, "bin")
+    File.mkdir_p!(bin)
+    {:ok, bin: bin}
+  end
+
+  for script <- @scripts, option <- ["--help", "-h"] do
+    test "#{script} #{option} does nothing but help", %{bin: bin} do
+      # Whatever else it calls is not found, and ends it.
+      link(bin, ~w(bash sed))
+      {output, status} = run(unquote(script), [unquote(option)], bin)
+      assert status == 0, output
+      assert output =~ ~r/^ *#{unquote(script)}/m, "no line that says how to call it: #{output}"
+      for line <- String.split(output, "\n"), do: assert(String.length(line) <= 110, line)
+      refute output =~ ~r/set -e|#!/
+    end
+  end
+
+  describe "bin/setup" do
+    setup %{bin: bin} do
+      link(bin, ~w(bash sed dirname sort head grep id env cat chmod))
+      for name <- ~w(elixir erl cc git), do: program(bin, name, "exit 0")
+      program(bin, "sudo", ~s(exec "$@"))
+      program(bin, "dpkg-query", ~s(echo "install ok installed"))
+      :ok
+    end
+
+    test "leaves Rust alone that is new enough", %{bin: bin} do
+      rust(bin, "1.91.0")
+      assert {"", 0} = run("bin/setup", [], bin)
+    end
+
+    test "installs the distribution's Rust where it is new enough", %{bin: bin} do
+      apt(bin, %{"rustc" => "1.93.1+dfsg1-1", "cargo" => "1.93.1+dfsg1-1", "rustup" => "1.27-1"})
+      {output, status} = run("bin/setup", [], bin)
+      assert status == 0, output
+      assert output =~ "Installing: cargo rustc rustfmt rust-clippy"
+    end
+
+    test "goes by the distribution's rustup where its Rust is too old", %{bin: bin} do
+      apt(bin, %{"rustc" => "1.85.0+dfsg3-1", "cargo" => "1.85.0+dfsg3-1", "rustup" => "1.27-1"})
+      {output, status} = run("bin/setup", [], bin)
+      assert status == 0, output
+      assert output =~ "Installing: rustup"
+      assert output =~ "rustup default stable"
+      refute output =~ "rust-clippy"
+    end
+
+    test "prints the one command where the distribution has neither", %{bin: bin} do
+      rust(bin, "1.63.0")
+      apt(bin, %{"rustc" => "1.63.0+dfsg1-2", "cargo" => "0.66.0+ds1-1"})
+      {output, status} = run("bin/setup", [], bin)
+      assert status == 1
+      refute output =~ "Installing"
+
+      assert [told, command] = String.split(output, "\n", trim: true)
+      assert told =~ ~r/\ARust 1\.\d+ or later is needed, and 1.63.0 was found/
+      assert command =~ "https://sh.rustup.rs"
+    end
+  end
+
+  # An apt with these packages. What it installs of Rust is of a version that is new enough.
+  defp apt(bin, candidates) do
+    policies =
+      for {package, version} <- candidates, do: "#{package}) echo 'Candidate: #{version}' ;;"
+
+    program(bin, "apt-cache", "case \"$2\" in\n#{Enum.join(policies, "\n")}\nesac")
+    installed = Path.join(bin, "rustc_installed")
+
+    File.write!(installed, "#!/bin/sh\necho 'rustc 1.99.0 (abc 2027-01-01)'\n")
+
+    program(bin, "apt-get", """
+    case " $* " in
+      *" cargo "*) new=yes ;;
+      *" rustup "*) cat >"#{bin}/rustup" <<'TEXT'
+    #!/bin/sh
+    echo "rustup $*"
+    cat "#{installed}" >"#{bin}/rustc"
+    cat "#{installed}" >"#{bin}/cargo"
+    chmod +x "#{bin}/rustc" "#{bin}/cargo"
+    TEXT
+      chmod +x "#{bin}/rustup" ;;
+    esac
+    if [ "$new" ]; then
+      cat "#{installed}" >"#{bin}/rustc"
+      cat "#{installed}" >"#{bin}/cargo"
+      chmod +x "#{bin}/rustc" "#{bin}/cargo"
+    fi
+    """)
+  end
+
+  defp rust(bin, version) do
+    for name <- ~w(cargo rustc),
+        do: program(bin, name, "echo '#{name} #{version} (abc 2027-01-01)'")
+  end
+
+  defp link(bin, names) do
+    for name <- names, do: File.ln_s!(System.find_executable(name), Path.join(bin, name))
+  end
+
+  defp program(bin, name, script) do
+    File.write!(Path.join(bin, name), "#!/bin/sh\n#{script}\n")
+    File.chmod!(Path.join(bin, name), 0o755)
+  end
+
+  defp run(script, arguments, bin) do
+    System.cmd(Path.expand(script), arguments, env: [{"PATH", bin}], stderr_to_stdout: true)
+  end
+end
