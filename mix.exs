@@ -66,7 +66,7 @@ defmodule BaileysEx.Auth.MixProject do
   defp guides do
     order = ~w(getting-started with-baileys-ex coming-from-baileys coming-from-a-database
          choosing-a-backend durability
-         several-machines custom-backends operating
+         several-machines custom-backends testing operating
          troubleshooting faq)
 
     "guides/*.md"

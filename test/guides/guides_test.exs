@@ -55,6 +55,24 @@ defmodule BaileysEx.GuidesTest do
     )
   end
 
+  test "the test file of testing passes as it stands", %{tmp: tmp} do
+    [block] = Enum.filter(Guide.blocks("guides/testing.md"), &(&1.code =~ "use ExUnit.Case"))
+    start = "{:ok, _} = Application.ensure_all_started(:baileys_ex_auth)\nExUnit.start()\n"
+    File.write!(Path.join(tmp, "contacts_test.exs"), start <> block.code)
+
+    ebin = Application.app_dir(:baileys_ex_auth, "ebin")
+    arguments = ["-pa", ebin, "contacts_test.exs"]
+    {output, status} = System.cmd("elixir", arguments, cd: tmp, stderr_to_stdout: true)
+    assert status == 0, output
+    assert output =~ "2 tests, 0 failures"
+  end
+
+  @tag :capture_log
+  test "the code of testing runs and gives what it says", %{tmp: tmp} do
+    binding = Guide.run("guides/testing.md", path: Path.join(tmp, "auth"))
+    GenServer.stop(binding[:pid])
+  end
+
   test "every guide is run" do
     tests = Enum.map_join(Path.wildcard("test/guides/*.exs"), &File.read!/1)
     for guide <- Path.wildcard("guides/*.md"), do: assert(tests =~ ~s("#{guide}"), guide)
