@@ -47,6 +47,14 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
+  test "the help of each task fits 80 columns" do
+    for task <- public_modules(), mix_task?(task) do
+      {:docs_v1, _, :elixir, _, %{"en" => help}, _, _} = Code.fetch_docs(task)
+      wide = help |> String.split("\n") |> Enum.filter(&(String.length(&1) > 80))
+      assert wide == [], "#{inspect(task)}: #{Enum.join(wide, "\n")}"
+    end
+  end
+
   test "ExDoc is a dependency of the docs environment alone" do
     for env <- ~w(dev test prod), do: assert(deps_in(env) == "[]")
     assert deps_in("docs") =~ ":ex_doc"

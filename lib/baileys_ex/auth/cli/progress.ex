@@ -5,6 +5,7 @@ defmodule BaileysEx.Auth.CLI.Progress do
   alias BaileysEx.Auth.CLI.{Layout, Terminal}
 
   @bar 24
+  @shortest_bar 4
   @pause_ms 100
 
   @doc """
@@ -28,14 +29,22 @@ defmodule BaileysEx.Auth.CLI.Progress do
   @doc "The text of a bar, no longer than `columns`."
   @spec line(String.t(), map(), elapsed_ms :: non_neg_integer(), pos_integer()) :: String.t()
   def line(label, %{done: done, total: total}, elapsed_ms, columns) do
-    filled = div(done * @bar, max(total, 1))
-    bar = String.duplicate("#", filled) <> String.duplicate(".", @bar - filled)
     percent = String.pad_leading("#{div(done * 100, max(total, 1))}%", 4)
     files = "#{Layout.number(done)}/#{Layout.number(total)} files"
-    text = "#{label} [#{bar}] #{percent}  #{files}#{speed(done, total, elapsed_ms)}"
+    text = " #{percent}  #{files}#{speed(done, total, elapsed_ms)}"
     # The last column stays free: some terminals wrap once it is written.
-    String.slice(text, 0, columns - 1)
+    room = columns - 1 - String.length(label) - String.length(text)
+    String.slice(label <> bar(done, total, room) <> text, 0, columns - 1)
   end
+
+  # As long as there is room for, since it says least.
+  defp bar(done, total, room) when room >= @shortest_bar + 3 do
+    width = min(room - 3, @bar)
+    filled = div(done * width, max(total, 1))
+    " [" <> String.duplicate("#", filled) <> String.duplicate(".", width - filled) <> "]"
+  end
+
+  defp bar(_done, _total, _room), do: ""
 
   defp speed(done, total, elapsed_ms) when done > 0 and elapsed_ms > 0 do
     remaining = ceil((total - done) * elapsed_ms / done / 1000)

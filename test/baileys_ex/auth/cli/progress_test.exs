@@ -19,6 +19,14 @@ defmodule BaileysEx.Auth.CLI.ProgressTest do
     end
   end
 
+  test "where there is little room the bar gives way, not the remaining time" do
+    assert Progress.line("migrating", %{done: 5000, total: 20_000}, 2000, 65) ==
+             "migrating [#......]  25%  5,000/20,000 files  2,500/s  0:06 left"
+
+    assert Progress.line("migrating", %{done: 5000, total: 20_000}, 2000, 60) ==
+             "migrating  25%  5,000/20,000 files  2,500/s  0:06 left"
+  end
+
   test "the ends are whole, and nothing to do is no division by it" do
     assert Progress.line("x", %{done: 7, total: 7}, 100, 100) =~ "[########################] 100%"
     assert Progress.line("x", %{done: 0, total: 0}, 0, 100) =~ "0%  0/0 files"

@@ -9,26 +9,32 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
   @impl true
   def usage do
     """
-    Writes an account as lines of JSON, `{"name": NAME, "value": VALUE}`, the credentials first, so that
-    a store of Node.js can be filled again. Stop what uses PATH first: messages that it receives
-    afterwards would advance sessions that the copy does not see.
+    Writes an account as lines of JSON, `{"name": NAME, "value": VALUE}`, the
+    credentials first, so that a store of Node.js can be filled again. Stop what
+    uses PATH first: messages that it receives afterwards would advance sessions
+    that the copy does not see.
 
         mix baileys.auth.export PATH FILE [--prefix P] [--creds-name NAME]
-                                [--sender-keys array|buffer] [--bytes base64|array] [--text]
-                                [--skip-corrupt] [--overwrite] [--backend native|json] [--json]
+                                [--sender-keys array|buffer] [--bytes base64|array]
+                                [--text] [--skip-corrupt] [--overwrite]
+                                [--backend native|json] [--json]
 
     FILE must not exist, and is readable by its owner only; `-` is standard output.
 
     ## Options
 
       * `--prefix P` - what is put in front of every name, such as `ada:`
-      * `--creds-name NAME` - the name of the credentials: `creds`, or `auth_creds` for postgres-baileys
-      * `--sender-keys array|buffer` - the form of group keys: Baileys 6.17.16 and every version up to
-        6.7.18 can use `array` only, later ones `buffer`. By default the form that PATH was made from
-      * `--bytes base64|array` - how bytes are spelled: `base64` (the default) as Baileys writes them,
-        `array` as a list of numbers, which postgres-baileys needs
+      * `--creds-name NAME` - the name of the credentials: `creds`, or `auth_creds`
+        for postgres-baileys
+      * `--sender-keys array|buffer` - the form of group keys: Baileys 6.17.16 and
+        every version up to 6.7.18 can use `array` only, later ones `buffer`. By
+        default the form that PATH was made from
+      * `--bytes base64|array` - how bytes are spelled: `base64` (the default) as
+        Baileys writes them, `array` as a list of numbers, which postgres-baileys
+        needs
       * `--text` - VALUE is text that holds the JSON
-      * `--skip-corrupt` - leave out keys that cannot be read; credentials must be readable
+      * `--skip-corrupt` - leave out keys that cannot be read; credentials must be
+        readable
       * `--overwrite` - replace FILE
       * `--backend native|json` - which form, where PATH holds both kinds
       * `--json` - one JSON document on standard output, for scripts

@@ -10,30 +10,36 @@ defmodule BaileysEx.Auth.CLI.Commands.Import do
   @impl true
   def usage do
     """
-    Brings an account that is kept as Baileys' JSON elsewhere than in a directory, such as in the rows
-    of a table: TARGET is complete or as it was. Stop Node.js first, then dump the account.
+    Brings an account that is kept as Baileys' JSON elsewhere than in a directory,
+    such as in the rows of a table: TARGET is complete or as it was. Stop Node.js
+    first, then dump the account.
 
-        mix baileys.auth.import FILE TARGET [--to native|json] [--prefix P] [--overwrite]
-                                [--skip-corrupt] [--without-credentials] [--carry-unknown]
+        mix baileys.auth.import FILE TARGET [--to native|json] [--prefix P]
+                                [--overwrite] [--skip-corrupt]
+                                [--without-credentials] [--carry-unknown]
                                 [--sender-keys array|buffer] [--verify] [--json]
 
-    FILE, or `-` for standard input, holds a row a line: `{"name": NAME, "value": VALUE}` or
-    `[NAME, VALUE]`. NAME is `creds` or `auth_creds`, or `<type>-<id>` such as `pre-key-1`, behind a
-    prefix that all have; VALUE is the JSON, or text that holds it. Or FILE is one document:
+    FILE, or `-` for standard input, holds a row a line:
+    `{"name": NAME, "value": VALUE}` or `[NAME, VALUE]`. NAME is `creds` or `auth_creds`, or `<type>-<id>`
+    such as `pre-key-1`, behind a prefix that all have; VALUE is the JSON, or text
+    that holds it. Or FILE is one document:
     `{"creds": ..., "keys": {TYPE: {ID: VALUE}}}`.
 
     ## Options
 
-      * `--to native|json` - the form of TARGET: `native` (the default) or the JSON directory of Baileys
-      * `--prefix P` - what is in front of the names of this account; other rows are left out. By
-        default it is what all names have in front
+      * `--to native|json` - the form of TARGET: `native` (the default) or the JSON
+        directory of Baileys
+      * `--prefix P` - what is in front of the names of this account; other rows are
+        left out. By default it is what all names have in front
       * `--overwrite` - replace a TARGET that is not empty
-      * `--skip-corrupt` - leave out keys that cannot be read; credentials must be readable
-      * `--without-credentials` - import keys without the credentials that they belong to
+      * `--skip-corrupt` - leave out keys that cannot be read; credentials must be
+        readable
+      * `--without-credentials` - import keys without the credentials that they
+        belong to
       * `--carry-unknown` - carry values of no known type over too
-      * `--sender-keys array|buffer` - with `--to json`, the form of group keys: Baileys 6.17.16 and
-        every version up to 6.7.18 can use `array` only, later ones `buffer`. By default the form
-        that they have in FILE
+      * `--sender-keys array|buffer` - with `--to json`, the form of group keys:
+        Baileys 6.17.16 and every version up to 6.7.18 can use `array` only, later
+        ones `buffer`. By default the form that they have in FILE
       * `--verify` - read every file of the new TARGET once more
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -41,12 +47,13 @@ defmodule BaileysEx.Auth.CLI.Commands.Import do
     ## Exit codes
 
       * 0 - TARGET is complete (but for what `--skip-corrupt` left out and names)
-      * 1 - the import failed and TARGET is as it was, or `--verify` found damage in it
+      * 1 - the import failed and TARGET is as it was, or `--verify` found damage in
+        it
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 
-    Rows may come in any order. They are kept beside TARGET until all have come, in a file without a
-    name, of which nothing is left however this ends.
+    Rows may come in any order. They are kept beside TARGET until all have come, in
+    a file without a name, of which nothing is left however this ends.
     """
   end
 

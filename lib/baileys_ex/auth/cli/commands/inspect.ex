@@ -9,15 +9,17 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   @impl true
   def usage do
     """
-    Shows what an auth directory holds: backend and dialect, account, keys and bytes by family,
-    oldest and newest change, pre-keys left, journal, and what is damaged, unknown or too widely
-    readable. No key material is shown.
+    Shows what an auth directory holds: backend and dialect, account, keys and bytes
+    by family, oldest and newest change, pre-keys left, journal, and what is
+    damaged, unknown or too widely readable. No key material is shown.
 
-        mix baileys.auth.inspect PATH [--backend native|json] [--without-credentials] [--json]
+        mix baileys.auth.inspect PATH [--backend native|json]
+                                 [--without-credentials] [--json]
 
     ## Options
 
-      * `--backend native|json` - which files to look at, where the directory holds both kinds
+      * `--backend native|json` - which files to look at, where the directory holds
+        both kinds
       * `--without-credentials` - keys without credentials are no problem
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -25,7 +27,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     ## Exit codes
 
       * 0 - nothing is wrong with the directory
-      * 1 - it cannot be read, files in it are damaged, or there are keys and no credentials
+      * 1 - it cannot be read, files in it are damaged, or there are keys and no
+        credentials
       * 2 - wrong usage
 
     The directory is only read, and may be in use.

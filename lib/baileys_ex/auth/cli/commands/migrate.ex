@@ -9,29 +9,34 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
   @impl true
   def usage do
     """
-    Moves a whole auth directory from one form to the other: SOURCE is only read, and TARGET is
-    complete or as it was. Stop the program that uses SOURCE first (Node.js, too): messages that it
-    receives meanwhile would advance sessions that the copy does not see.
+    Moves a whole auth directory from one form to the other: SOURCE is only read,
+    and TARGET is complete or as it was. Stop the program that uses SOURCE first
+    (Node.js, too): messages that it receives meanwhile would advance sessions that
+    the copy does not see.
 
-        mix baileys.auth.migrate SOURCE TARGET [--to native|json] [--overwrite] [--skip-corrupt]
-                                 [--without-credentials] [--allow-changes] [--carry-unknown]
-                                 [--sender-keys array|buffer] [--device-names current|old]
-                                 [--verify] [--json]
+        mix baileys.auth.migrate SOURCE TARGET [--to native|json] [--overwrite]
+                                 [--skip-corrupt] [--without-credentials]
+                                 [--allow-changes] [--carry-unknown]
+                                 [--sender-keys array|buffer]
+                                 [--device-names current|old] [--verify] [--json]
 
     ## Options
 
-      * `--to native|json` - the form of TARGET: `native` (the default) takes the JSON directory of
-        Baileys or baileys_ex, `json` takes a native one
+      * `--to native|json` - the form of TARGET: `native` (the default) takes the
+        JSON directory of Baileys or baileys_ex, `json` takes a native one
       * `--overwrite` - replace a TARGET that is not empty
-      * `--skip-corrupt` - leave out keys that cannot be read; credentials must be readable
+      * `--skip-corrupt` - leave out keys that cannot be read; credentials must be
+        readable
       * `--without-credentials` - migrate keys for which SOURCE holds no credentials
-      * `--allow-changes` - publish what was read although SOURCE was written to meanwhile
-      * `--carry-unknown` - carry files of no known family over too, such as another program's JSON
-      * `--sender-keys array|buffer` - with `--to json`, the form of group keys: Baileys 6.17.16 and
-        every version up to 6.7.18 can use `array` only, later ones `buffer`. By default the form
-        that SOURCE was made from
-      * `--device-names current|old` - with `--to json`: `old` for Baileys before 6.4, which asks for
-        devices under other names
+      * `--allow-changes` - publish what was read although SOURCE was written to
+        meanwhile
+      * `--carry-unknown` - carry files of no known family over too, such as another
+        program's JSON
+      * `--sender-keys array|buffer` - with `--to json`, the form of group keys:
+        Baileys 6.17.16 and every version up to 6.7.18 can use `array` only, later
+        ones `buffer`. By default the form that SOURCE was made from
+      * `--device-names current|old` - with `--to json`: `old` for Baileys before
+        6.4, which asks for devices under other names
       * `--verify` - read every file of the new TARGET once more
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -39,14 +44,16 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
     ## Exit codes
 
       * 0 - TARGET is complete (but for what `--skip-corrupt` left out and names)
-      * 1 - the migration failed and TARGET is as it was, or `--verify` found damage in it
+      * 1 - the migration failed and TARGET is as it was, or `--verify` found damage
+        in it
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 
-    Ctrl-C, a kill or a crash leaves TARGET as it was or, in the last moment, complete: whoever opens it
-    next finishes what is left to do. What had been written by then lies in a
-    hidden directory beside it, or in hidden files in it where it exists; the next migration to the same
-    TARGET removes them. A TARGET that exists keeps owner, group and mode, and may be a mount point.
+    Ctrl-C, a kill or a crash leaves TARGET as it was or, in the last moment,
+    complete: whoever opens it next finishes what is left to do. What had been
+    written by then lies in a hidden directory beside it, or in hidden files in it
+    where it exists; the next migration to the same TARGET removes them. A TARGET
+    that exists keeps owner, group and mode, and may be a mount point.
     """
   end
 

@@ -9,15 +9,17 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
   @impl true
   def usage do
     """
-    Says what can be done about a damaged auth directory, and with --apply does it: in one commit, after
-    what is changed was copied to a hidden directory in it. Without --apply nothing is changed.
+    Says what can be done about a damaged auth directory, and with --apply does it:
+    in one commit, after what is changed was copied to a hidden directory in it.
+    Without --apply nothing is changed.
 
         mix baileys.auth.repair PATH [--apply] [--backend native|json] [--json]
 
     ## Options
 
       * `--apply` - do what the plan says; stop what uses the directory first
-      * `--backend native|json` - which files to look at, where the directory holds both kinds
+      * `--backend native|json` - which files to look at, where the directory holds
+        both kinds
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
@@ -27,10 +29,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
       * 1 - there is something to mend, or something that cannot be mended
       * 2 - wrong usage
 
-    A whole document in front of the rest of an older write is kept; credentials are taken from
-    another file that holds them whole (`creds.json.bak`, an unfinished write); a damaged key is
-    removed, so that its session is negotiated anew; a manifest is rebuilt; of a journal what can be
-    trusted is applied. Credentials that no file holds whole have no remedy, and none are made up.
+    A whole document in front of the rest of an older write is kept; credentials are
+    taken from another file that holds them whole (`creds.json.bak`, an unfinished
+    write); a damaged key is removed, so that its session is negotiated anew; a
+    manifest is rebuilt; of a journal what can be trusted is applied. Credentials
+    that no file holds whole have no remedy, and none are made up.
     """
   end
 

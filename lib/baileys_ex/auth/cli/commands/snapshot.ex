@@ -8,10 +8,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
   @impl true
   def usage do
     """
-    Copies an auth directory, one consistent state of it, to TARGET, which must not exist or be
-    empty. The copy can be opened at once. Native files are linked where the file system allows,
-    since they are only ever replaced: copy the snapshot elsewhere for a backup that outlives the
-    disk.
+    Copies an auth directory, one consistent state of it, to TARGET, which must not
+    exist or be empty. The copy can be opened at once. Native files are linked where
+    the file system allows, since they are only ever replaced: copy the snapshot
+    elsewhere for a backup that outlives the disk.
 
         mix baileys.auth.snapshot PATH TARGET [--backend native|json] [--json]
 
@@ -27,8 +27,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
       * 1 - it could not be made, and the target is as it was
       * 2 - wrong usage
 
-    The directory may be in use: its lock keeps the owner from writing meanwhile.
-    A running application calls `snapshot/2` of its backend.
+    The directory may be in use: its lock keeps the owner from writing meanwhile. A
+    running application calls `snapshot/2` of its backend.
     """
   end
 

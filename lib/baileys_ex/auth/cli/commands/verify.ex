@@ -10,11 +10,13 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
     """
     Reads every file of an auth directory and reports all that cannot be read.
 
-        mix baileys.auth.verify PATH [--backend native|json] [--without-credentials] [--json]
+        mix baileys.auth.verify PATH [--backend native|json] [--without-credentials]
+                                [--json]
 
     ## Options
 
-      * `--backend native|json` - which files to read, where the directory holds both kinds
+      * `--backend native|json` - which files to read, where the directory holds
+        both kinds
       * `--without-credentials` - keys without credentials are no problem
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -22,7 +24,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
     ## Exit codes
 
       * 0 - every file can be read
-      * 1 - some cannot, there are keys and no credentials, or the directory cannot be opened
+      * 1 - some cannot, there are keys and no credentials, or the directory cannot
+        be opened
       * 2 - wrong usage
 
     The directory is only read, and may be in use.
