@@ -20,9 +20,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Import do
                                 [--sender-keys array|buffer] [--verify] [--json]
 
     FILE, or `-` for standard input, holds a row a line:
-    `{"name": NAME, "value": VALUE}` or `[NAME, VALUE]`. NAME is `creds` or `auth_creds`, or `<type>-<id>`
-    such as `pre-key-1`, behind a prefix that all have; VALUE is the JSON, or text
-    that holds it. Or FILE is one document:
+    `{"name": NAME, "value": VALUE}` or `[NAME, VALUE]`. NAME is `creds` or
+    `auth_creds`, or `<type>-<id>` such as `pre-key-1`, behind a prefix that all
+    have; VALUE is the JSON, or text that holds it. Or FILE is one document:
     `{"creds": ..., "keys": {TYPE: {ID: VALUE}}}`.
 
     ## Options
