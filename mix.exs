@@ -58,7 +58,9 @@ defmodule BaileysEx.Auth.MixProject do
       source_ref: "v#{@version}",
       extras: ["README.md"] ++ guides() ++ ["CHANGELOG.md", "LICENSE"],
       groups_for_extras: [Guides: guides()],
-      groups_for_modules: module_groups()
+      groups_for_modules: module_groups(),
+      # Names in the side bar are then short enough to be seen whole.
+      nest_modules_by_prefix: [BaileysEx.Auth, BaileysEx.Auth.KeyStore, BaileysEx.Signal]
     ]
   end
 
@@ -77,6 +79,7 @@ defmodule BaileysEx.Auth.MixProject do
   # Mix tasks are a list of their own in ExDoc.
   defp module_groups do
     [
+      "The map": [BaileysEx.Auth],
       Directories: [
         BaileysEx.Auth.NativeFilePersistence,
         BaileysEx.Auth.FilePersistence,

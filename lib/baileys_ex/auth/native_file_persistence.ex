@@ -105,7 +105,22 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
 
   def save_credentials(_path, _other), do: AuthState.no_state()
 
-  @doc "Loads a key."
+  @doc """
+  Loads the value of one key, as it was saved.
+
+  `type` is the family as Baileys names it, such as `:session`, `:"pre-key"` or `:"lid-mapping"`; `id` is
+  anything that `to_string/1` takes. What a value looks like depends on the family: a `:"lid-mapping"` is a
+  string, a `:"device-list"` a list of strings, a `:"pre-key"` a map with `:public` and `:private` of 32
+  bytes each, a `:session` a `BaileysEx.Signal.SessionRecord`.
+
+  A key that was never saved, or was deleted, is `{:error, :not_found}`; a file that is there and cannot be
+  read is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left alone. The other errors are under
+  "Errors" above.
+
+      :ok = NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      {:ok, "800000000"} = NativeFilePersistence.load_keys("auth", :"lid-mapping", "15550000000")
+      {:error, :not_found} = NativeFilePersistence.load_keys("auth", :"lid-mapping", "1")
+  """
   @impl true
   @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
   def load_keys(path, type, id), do: load(path, Keys.key(type, id))
