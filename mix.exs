@@ -67,7 +67,7 @@ defmodule BaileysEx.Auth.MixProject do
   # In the order in which they are read; one that is not named here comes last.
   defp guides do
     order = ~w(getting-started with-baileys-ex coming-from-baileys coming-from-a-database
-         choosing-a-backend durability
+         choosing-a-backend comparison durability
          several-machines custom-backends testing operating
          troubleshooting faq)
 

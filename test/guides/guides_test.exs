@@ -34,6 +34,10 @@ defmodule BaileysEx.GuidesTest do
     Guide.run("guides/choosing-a-backend.md", dir: tmp)
   end
 
+  test "the code of comparison runs and gives what it says", %{tmp: tmp} do
+    Guide.run("guides/comparison.md", dir: tmp)
+  end
+
   test "the code of durability runs and gives what it says", %{tmp: tmp} do
     Guide.run("guides/durability.md", path: Path.join(tmp, "auth"))
   end
