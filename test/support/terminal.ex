@@ -30,12 +30,11 @@ defmodule BaileysEx.Test.Terminal do
   end
 
   @doc "Runs a shell command on a pseudo-terminal: everything it shows, and its exit code."
-  @spec run_on_terminal(String.t(), [{String.t(), String.t() | nil}]) :: {String.t(), integer()}
-  def run_on_terminal(command, env \\ []) do
-    shell(
-      "exec script -qec #{quoted("stty cols 100 rows 30; exec " <> command)} /dev/null </dev/null",
-      env
-    )
+  @spec run_on_terminal(String.t(), [{String.t(), String.t() | nil}], pos_integer()) ::
+          {String.t(), integer()}
+  def run_on_terminal(command, env \\ [], columns \\ 100) do
+    command = quoted("stty cols #{columns} rows 30; exec " <> command)
+    shell("exec script -qec #{command} /dev/null </dev/null", env)
   end
 
   @doc """

@@ -17,6 +17,7 @@ defmodule BaileysEx.Auth.Inspection do
     NativeFilePersistence,
     Options,
     Owner,
+    SideBySide,
     State,
     Verification
   }
@@ -56,6 +57,7 @@ defmodule BaileysEx.Auth.Inspection do
       `:present`
     * `:families`: files and bytes by type of key; `:creds` is the credentials and `:unknown` files
       of families that this library does not know
+    * `:disk_bytes`: what the directory takes of the disk, in whole blocks, as `du` counts it
     * `:oldest_change` and `:newest_change`: when credentials or keys were last written, to the second
     * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are
       present and count what was uploaded
@@ -83,6 +85,7 @@ defmodule BaileysEx.Auth.Inspection do
           families: %{
             optional(atom() | String.t()) => %{files: pos_integer(), bytes: non_neg_integer()}
           },
+          disk_bytes: non_neg_integer(),
           oldest_change: DateTime.t() | nil,
           newest_change: DateTime.t() | nil,
           pre_keys: PreKeys.t() | nil,
@@ -120,6 +123,7 @@ defmodule BaileysEx.Auth.Inspection do
          {:ok, module} <- backend(opts, path, names),
          format = Map.fetch!(@formats, module),
          {:ok, census} <- Census.take(path, names, format),
+         {:ok, disk_bytes} <- disk_use(path, module),
          {:ok, journal} <- journal(module, format, path),
          {:ok, owner} <- module.owner(path),
          {:ok, survey} <- Verification.survey({module, format}, path, opts) do
@@ -136,6 +140,7 @@ defmodule BaileysEx.Auth.Inspection do
          registered?: state && state.registered == true,
          paired?: state && State.paired?(state),
          families: census.families,
+         disk_bytes: disk_bytes,
          oldest_change: census.oldest,
          newest_change: census.newest,
          pre_keys: state && PreKeys.count(state, census.pre_keys),
@@ -163,6 +168,52 @@ defmodule BaileysEx.Auth.Inspection do
     path = Path.expand(path)
     with {:ok, names} <- Census.names(path), do: backend([], path, names)
   end
+
+  @doc """
+  The auth directories directly under `root`, by name. A directory counts if it holds credentials or keys, or
+  cannot be listed; one whose name begins with a dot does not.
+  """
+  @spec directories(Path.t()) :: {:ok, [String.t()]} | {:error, File.posix()}
+  def directories(root) do
+    with {:ok, names} <- File.ls(root) do
+      {:ok, names |> Enum.filter(&auth_directory?(Path.join(root, &1), &1)) |> Enum.sort()}
+    end
+  end
+
+  defp auth_directory?(_path, "." <> _hidden), do: false
+
+  defp auth_directory?(path, _name) do
+    String.valid?(path) and File.dir?(path) and
+      not match?({:error, {:not_an_auth_directory, _path}}, detect(path))
+  end
+
+  @typedoc "An account under a root: its report, or why there is none."
+  @type account() :: %{
+          name: String.t(),
+          path: Path.t(),
+          result: {:ok, report()} | {:error, term()}
+        }
+
+  @doc """
+  Inspects every auth directory directly under `root`, several at a time, in order of their names. One that
+  cannot be inspected is an error in its place. `:on_progress` is given `%{done: accounts, total: accounts}`.
+
+      {:ok, accounts} = BaileysEx.Auth.Inspection.inspect_all("/var/lib/my_app/auth")
+      for %{name: name, result: {:ok, report}} <- accounts, do: {name, report.paired?}
+  """
+  @spec inspect_all(Path.t(), on_progress: (map() -> term())) ::
+          {:ok, [account()]} | {:error, File.posix()}
+  def inspect_all(root, opts \\ []) do
+    Options.check!(opts, [:on_progress])
+    on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
+
+    with {:ok, names} <- directories(root) do
+      accounts = for name <- names, do: %{name: name, path: Path.expand(name, root)}
+      {:ok, SideBySide.map(accounts, &look/1, on_progress)}
+    end
+  end
+
+  defp look(account), do: Map.put(account, :result, inspect_directory(account.path))
 
   defp backend(opts, path, names) do
     case Keyword.fetch(opts, :backend) do
@@ -196,6 +247,11 @@ defmodule BaileysEx.Auth.Inspection do
       {:error, reason} ->
         {:error, NativeError.to_public(reason, module)}
     end
+  end
+
+  defp disk_use(path, module) do
+    with {:error, reason} <- Native.directory_disk_use(path),
+         do: {:error, NativeError.to_public(reason, module)}
   end
 
   defp dialect(:etf, _dialects), do: :native

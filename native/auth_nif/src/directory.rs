@@ -1,11 +1,13 @@
 //! A directory as a whole: open, recover, copy, look.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use auth_store::Error;
+use auth_store::disk_use::disk_use;
 use auth_store::engine::{self, JournalState, Owner, RealDisk};
 use auth_store::layout::{self, CREDS, Entry, Format};
 use auth_store::store::Store;
-use rustler::types::atom::Atom;
+use rustler::types::atom::{self, Atom};
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 
 use crate::answer::{done, tagged};
@@ -186,4 +188,14 @@ fn store_list<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>>
         .and_then(|()| store.list())
         .map(|keys| keys.into_iter().collect::<Vec<_>>());
     Ok(tagged(env, keys))
+}
+
+/// `{:ok, bytes} | {:error, {:io, posix}}`: what the directory takes of the disk.
+#[rustler::nif(schedule = "DirtyIo")]
+fn directory_disk_use<'a>(env: Env<'a>, path: &str) -> Term<'a> {
+    let path = Path::new(path);
+    match disk_use(path) {
+        Ok(bytes) => (atom::ok(), bytes).encode(env),
+        Err(source) => env.error_tuple(error::reason(env, &Error::io(path, source))),
+    }
 }

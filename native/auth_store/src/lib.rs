@@ -15,6 +15,7 @@
 pub mod codec;
 pub mod curve;
 pub mod device_names;
+pub mod disk_use;
 pub mod engine;
 pub mod error;
 pub mod layout;

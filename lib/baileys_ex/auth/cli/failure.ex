@@ -9,8 +9,12 @@ defmodule BaileysEx.Auth.CLI.Failure do
     DamagedDirectoryError,
     DamagedRowsError,
     FilePersistence,
+    Inspection,
     NativeFilePersistence
   }
+
+  # What also takes all directories under one.
+  @take_all ["inspect", "verify", "snapshot", "migrate"]
 
   @type t() :: %{
           required(:code) => String.t(),
@@ -102,12 +106,19 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:not_an_auth_directory, path}, "migrate") do
+  def describe({:no_accounts, root}, _command) do
     failure(
-      :not_an_auth_directory,
-      "#{path} holds no credentials and no keys of the form that was looked for",
-      "Check the path. A JSON source goes with --to native, a native source with --to json."
+      :no_accounts,
+      "#{root} holds no auth directory",
+      "Give the directory that holds those of the accounts; one account goes without --all."
     )
+  end
+
+  def describe({:not_an_auth_directory, path}, command) when command in @take_all do
+    case Inspection.directories(path) do
+      {:ok, [_ | _] = names} -> parent(path, names, command)
+      _none -> not_an_auth_directory(path, command)
+    end
   end
 
   def describe({:not_an_auth_directory, source}, "import") do
@@ -118,9 +129,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:not_an_auth_directory, path}, _command) do
-    failure(:not_an_auth_directory, "#{path} holds no credentials and no keys", "Check the path.")
-  end
+  def describe({:not_an_auth_directory, path}, command), do: not_an_auth_directory(path, command)
 
   def describe({:no_credentials, source}, "import") do
     failure(
@@ -278,6 +287,26 @@ defmodule BaileysEx.Auth.CLI.Failure do
   @spec file(CorruptFileError.t()) :: String.t()
   def file(%CorruptFileError{path: path, member: member, problem: problem}) do
     [Path.basename(path), member, problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")
+  end
+
+  defp parent(path, names, command) do
+    failure(
+      :not_an_auth_directory,
+      "#{path} holds no credentials and no keys itself, but #{length(names)} of its directories do",
+      "Give one of them, or #{command} all of them with --all."
+    )
+  end
+
+  defp not_an_auth_directory(path, "migrate") do
+    failure(
+      :not_an_auth_directory,
+      "#{path} holds no credentials and no keys of the form that was looked for",
+      "Check the path. A JSON source goes with --to native, a native source with --to json."
+    )
+  end
+
+  defp not_an_auth_directory(path, _command) do
+    failure(:not_an_auth_directory, "#{path} holds no credentials and no keys", "Check the path.")
   end
 
   defp failure(code, message, advice) do

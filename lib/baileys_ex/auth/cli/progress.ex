@@ -28,9 +28,10 @@ defmodule BaileysEx.Auth.CLI.Progress do
 
   @doc "The text of a bar, no longer than `columns`."
   @spec line(String.t(), map(), elapsed_ms :: non_neg_integer(), pos_integer()) :: String.t()
-  def line(label, %{done: done, total: total}, elapsed_ms, columns) do
+  def line(label, %{done: done, total: total} = progress, elapsed_ms, columns) do
     percent = String.pad_leading("#{div(done * 100, max(total, 1))}%", 4)
-    files = "#{Layout.number(done)}/#{Layout.number(total)} files"
+    unit = Map.get(progress, :unit, "files")
+    files = "#{Layout.number(done)}/#{Layout.number(total)} #{unit}"
     text = " #{percent}  #{files}#{speed(done, total, elapsed_ms)}"
     # The last column stays free: some terminals wrap once it is written.
     room = columns - 1 - String.length(label) - String.length(text)

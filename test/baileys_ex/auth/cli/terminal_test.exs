@@ -37,6 +37,22 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
       refute plain =~ "\r"
     end
 
+    test "fits many accounts, and its bar, on narrow terminals", %{tmp: tmp} do
+      for name <- ["ada", "an-account-of-a-customer-with-a-very-long-name-indeed", "eve"],
+          do: File.cp_r!(Fixtures.path(:native), Path.join(tmp, name))
+
+      for columns <- [80, 60], task <- ["inspect", "verify"] do
+        command = "mix baileys.auth.#{task} --all #{tmp}"
+        assert {shown, 0} = Terminal.run_on_terminal(command, [{"MIX_ENV", "test"}], columns)
+        assert shown =~ "3/3 accounts"
+
+        for line <- String.split(shown, ["\r\n", "\r", "\n"]) do
+          plain = String.replace(line, ~r/\e\[[0-9;]*[A-Za-z]/, "")
+          assert String.length(plain) <= columns, plain
+        end
+      end
+    end
+
     test "exits with the command's code, and says nothing of its own", %{tmp: tmp} do
       assert {"", error, 2} = Terminal.run("mix baileys.auth.verify", [{"MIX_ENV", "test"}])
       assert error == "error: verify: expects one PATH\nsee --help\n"

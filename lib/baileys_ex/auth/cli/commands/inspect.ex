@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Failure, Layout, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{Backends, Failure, Layout, Overview, Progress, Terminal}
   alias BaileysEx.Auth.Inspection
 
   @impl true
@@ -15,9 +15,15 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
         mix baileys.auth.inspect PATH [--backend native|json]
                                  [--without-credentials] [--json]
+        mix baileys.auth.inspect --all ROOT [--sort COLUMN] [--without-credentials]
+                                 [--json]
 
     ## Options
 
+      * `--all` - every auth directory directly under ROOT, a row an account
+      * `--sort COLUMN` - with `--all`, one of account, backend, damaged, disk,
+        keys, name, newest; the greatest or newest first, texts from A to Z. By
+        default the name
       * `--backend native|json` - which files to look at, where the directory holds
         both kinds
       * `--without-credentials` - keys without credentials are no problem
@@ -26,9 +32,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
     ## Exit codes
 
-      * 0 - nothing is wrong with the directory
+      * 0 - nothing is wrong with the directory, or with any of them
       * 1 - it cannot be read, files in it are damaged, or there are keys and no
-        credentials
+        credentials; with `--all` also where files of a directory are another user's
       * 2 - wrong usage
 
     The directory is only read, and may be in use.
@@ -36,10 +42,22 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   end
 
   @impl true
-  def switches, do: [backend: :string, without_credentials: :boolean]
+  def switches,
+    do: [all: :boolean, sort: :string, backend: :string, without_credentials: :boolean]
 
   @impl true
   def run([path], options, terminal) do
+    case {options[:all], options[:sort], options[:backend]} do
+      {true, _sort, nil} -> Overview.run(path, options, terminal)
+      {true, _sort, _backend} -> {:usage, "--backend is for one directory, not for --all"}
+      {_one, nil, _backend} -> one(path, options, terminal)
+      {_one, _sort, _backend} -> {:usage, "--sort goes with --all"}
+    end
+  end
+
+  def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
+
+  defp one(path, options, terminal) do
     with {:ok, backend} <- Backends.of(path, options),
          {:ok, report} <- look(path, backend, terminal) do
       missing? =
@@ -49,8 +67,6 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
       {status, document(report), text(report, terminal)}
     end
   end
-
-  def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
 
   defp look(path, backend, terminal) do
     Progress.run(terminal, "reading", fn on_progress ->
@@ -103,6 +119,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
       {"lid", report.account && report.account.lid && Terminal.safe(report.account.lid)},
       {"paired", yes_or_no(report.paired?)},
       {"registered", yes_or_no(report.registered?)},
+      {"on disk", Layout.size(report.disk_bytes)},
       {"oldest change", report.oldest_change && DateTime.to_string(report.oldest_change)},
       {"newest change", report.newest_change && DateTime.to_string(report.newest_change)},
       {"pre-keys", report.credentials == :present && pre_keys(report.pre_keys)},

@@ -3,8 +3,14 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Choice, Migrated, Progress}
-  alias BaileysEx.Auth.PersistenceMigration
+  alias BaileysEx.Auth.CLI.{All, Choice, Migrated, Progress, Terminal}
+
+  alias BaileysEx.Auth.{
+    FilePersistence,
+    Inspection,
+    NativeFilePersistence,
+    PersistenceMigration
+  }
 
   @impl true
   def usage do
@@ -19,9 +25,13 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
                                  [--allow-changes] [--carry-unknown]
                                  [--sender-keys array|buffer]
                                  [--device-names current|old] [--verify] [--json]
+        mix baileys.auth.migrate --all ROOT TARGET [options as above]
 
     ## Options
 
+      * `--all` - every auth directory directly under ROOT, each to the directory
+        of its name in TARGET. One that fails is named at the end, and those that
+        are done are left: run it again until all are
       * `--to native|json` - the form of TARGET: `native` (the default) takes the
         JSON directory of Baileys or baileys_ex, `json` takes a native one
       * `--overwrite` - replace a TARGET that is not empty
@@ -60,6 +70,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
   @impl true
   def switches do
     [
+      all: :boolean,
       to: :string,
       overwrite: :boolean,
       skip_corrupt: :boolean,
@@ -77,7 +88,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
     with {:ok, function} <- function(Keyword.get(options, :to, "native"), options),
          {:ok, sender_keys} <- Choice.of(options, :sender_keys, [:array, :buffer]),
          {:ok, device_names} <- Choice.of(options, :device_names, [:current, :old]) do
-      migrate(function, source, target, sender_keys ++ device_names ++ options, terminal)
+      options = sender_keys ++ device_names ++ options
+
+      if options[:all],
+        do: all(function, source, target, options, terminal),
+        else: migrate(function, source, target, options, terminal)
     end
   end
 
@@ -91,6 +106,26 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
 
   defp function("json", _options), do: {:ok, :migrate_native_to_compat_json}
   defp function(_other, _options), do: {:usage, "--to is native or json"}
+
+  defp all(function, root, target, options, terminal) do
+    to =
+      if function == :migrate_native_to_compat_json,
+        do: FilePersistence,
+        else: NativeFilePersistence
+
+    All.into(root, target, {"migrate", "migrated"}, terminal, fn account, target ->
+      cond do
+        Inspection.detect(account.path) == {:ok, to} ->
+          {:skipped, "has the form of TARGET already"}
+
+        Inspection.detect(target) == {:ok, to} and not Keyword.get(options, :overwrite, false) ->
+          {:skipped, "is in TARGET already"}
+
+        true ->
+          migrate(function, account.path, target, options, Terminal.plain())
+      end
+    end)
+  end
 
   defp migrate(function, source, target, options, terminal) do
     Migrated.report("migrated", options, terminal, fn ->

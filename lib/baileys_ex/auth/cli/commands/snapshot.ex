@@ -3,7 +3,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Terminal}
+  alias BaileysEx.Auth.Inspection
 
   @impl true
   def usage do
@@ -14,9 +15,14 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
     elsewhere for a backup that outlives the disk.
 
         mix baileys.auth.snapshot PATH TARGET [--backend native|json] [--json]
+        mix baileys.auth.snapshot --all ROOT TARGET [--json]
 
     ## Options
 
+      * `--all` - every auth directory directly under ROOT, each to the directory
+        of its name in TARGET. One that fails is named at the end, and those that
+        are there already are left: run it again until all are, and give each
+        backup a TARGET of its own
       * `--backend native|json` - which form, where the directory holds both kinds
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -33,10 +39,29 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
   end
 
   @impl true
-  def switches, do: [backend: :string]
+  def switches, do: [all: :boolean, backend: :string]
 
   @impl true
   def run([path, target], options, terminal) do
+    case {options[:all], options[:backend]} do
+      {true, nil} -> all(path, target, terminal)
+      {true, _backend} -> {:usage, "--backend is for one directory, not for --all"}
+      _one -> one(path, target, options, terminal)
+    end
+  end
+
+  def run(_arguments, _options, _terminal), do: {:usage, "expects PATH and TARGET"}
+
+  defp all(root, target, terminal) do
+    All.into(root, target, {"snapshot", "copied"}, terminal, fn account, target ->
+      case Inspection.detect(target) do
+        {:ok, _backend} -> {:skipped, "is in TARGET already"}
+        _not_yet -> one(account.path, target, [], Terminal.plain())
+      end
+    end)
+  end
+
+  defp one(path, target, options, terminal) do
     with {:ok, backend} <- Backends.of(path, options),
          :ok <- backend.snapshot(path, target) do
       path = Path.expand(path)
@@ -45,8 +70,6 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
       {:ok, document, text(path, target, terminal)}
     end
   end
-
-  def run(_arguments, _options, _terminal), do: {:usage, "expects PATH and TARGET"}
 
   defp text(path, target, terminal) do
     [

@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Layout, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Layout, Progress, Terminal}
 
   @impl true
   def usage do
@@ -12,9 +12,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
 
         mix baileys.auth.verify PATH [--backend native|json] [--without-credentials]
                                 [--json]
+        mix baileys.auth.verify --all ROOT [--without-credentials] [--json]
 
     ## Options
 
+      * `--all` - every auth directory directly under ROOT, several at a time
       * `--backend native|json` - which files to read, where the directory holds
         both kinds
       * `--without-credentials` - keys without credentials are no problem
@@ -33,18 +35,31 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
   end
 
   @impl true
-  def switches, do: [backend: :string, without_credentials: :boolean]
+  def switches, do: [all: :boolean, backend: :string, without_credentials: :boolean]
 
   @impl true
   def run([path], options, terminal) do
+    case {options[:all], options[:backend]} do
+      {true, nil} ->
+        All.run(path, {"verify", "verified"}, terminal, &one(&1.path, options, Terminal.plain()))
+
+      {true, _backend} ->
+        {:usage, "--backend is for one directory, not for --all"}
+
+      _one ->
+        one(path, options, terminal)
+    end
+  end
+
+  def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
+
+  defp one(path, options, terminal) do
     with {:ok, backend} <- Backends.of(path, options),
          {:ok, report} <- verify(backend, path, options, terminal) do
       path = Path.expand(path)
       {:ok, document(report, backend, path), text(report, path, terminal)}
     end
   end
-
-  def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
 
   defp verify(backend, path, options, terminal) do
     credentials = if options[:without_credentials], do: :optional, else: :required

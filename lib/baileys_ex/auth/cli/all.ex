@@ -1,0 +1,148 @@
+defmodule BaileysEx.Auth.CLI.All do
+  @moduledoc false
+  # `--all`: a command on every account directly under a directory. It goes on after a failure, and lists
+  # the failures at the end.
+
+  alias BaileysEx.Auth.CLI.{Command, Failure, Layout, Progress, Terminal}
+  alias BaileysEx.Auth.{Inspection, SideBySide}
+
+  @type account() :: %{name: String.t(), path: Path.t()}
+
+  @doc "Runs `work` for each account; `done` says what was done with it, such as `verified`."
+  @spec run(
+          Path.t(),
+          {command :: String.t(), done :: String.t()},
+          Terminal.t(),
+          (account() -> Command.outcome() | {:skipped, why :: String.t()})
+        ) :: Command.outcome()
+  def run(root, {command, done}, terminal, work) do
+    root = Path.expand(root)
+
+    with {:ok, [_ | _] = names} <- directories(root) do
+      accounts = for name <- names, do: %{name: name, path: Path.join(root, name)}
+
+      results =
+        Progress.run(terminal, done, fn on_progress ->
+          SideBySide.map(
+            accounts,
+            &result(&1, command, work),
+            &on_progress.(Map.put(&1, :unit, "accounts"))
+          )
+        end)
+
+      totals = totals(results)
+      status = if totals.failed == 0, do: :ok, else: :problem
+      document = %{root: root, accounts: results, totals: totals}
+      {status, document, text(results, totals, done, terminal)}
+    end
+  end
+
+  @doc "As `run/4`, into a directory for all, in which each account has one of its name."
+  @spec into(
+          Path.t(),
+          Path.t(),
+          {String.t(), String.t()},
+          Terminal.t(),
+          (account(), target :: Path.t() -> Command.outcome() | {:skipped, String.t()})
+        ) :: Command.outcome()
+  def into(root, target, names, terminal, work) do
+    target = Path.expand(target)
+
+    with {:ok, _some} <- directories(root),
+         :ok <- make(target) do
+      run(root, names, terminal, &work.(&1, Path.join(target, &1.name)))
+    end
+  end
+
+  # For the user's eyes only, if it is new.
+  defp make(target) do
+    made = if File.dir?(target), do: :ok, else: File.mkdir_p(target)
+
+    with :ok <- made do
+      if File.ls(target) == {:ok, []}, do: File.chmod(target, 0o700), else: :ok
+    else
+      {:error, posix} -> {:error, {posix, [target]}}
+    end
+  end
+
+  @doc "The names of the accounts, of which there must be some."
+  @spec directories(Path.t()) :: {:ok, [String.t()]} | {:error, term()}
+  def directories(root) do
+    case Inspection.directories(root) do
+      {:ok, []} -> {:error, {:no_accounts, root}}
+      {:error, posix} -> {:error, {posix, [root]}}
+      found -> found
+    end
+  end
+
+  defp result(account, command, work) do
+    case work.(account) do
+      {:ok, _document, _text} ->
+        Map.merge(account, %{status: "ok", problem: nil})
+
+      {:skipped, why} ->
+        Map.merge(account, %{status: "skipped", problem: nil, reason: why})
+
+      {:error, reason} ->
+        Map.merge(account, %{status: "failed", problem: problem(reason, account, command)})
+    end
+  end
+
+  @doc "What is wrong with an account, in a line."
+  @spec problem(term(), account(), String.t()) :: String.t()
+  def problem(posix, account, command) when is_atom(posix),
+    do: problem({posix, [account.path]}, account, command)
+
+  def problem(reason, _account, command) do
+    %{message: message} = Failure.describe(reason, command)
+    message |> String.split("\n") |> Enum.map_join(" ", &String.trim/1)
+  end
+
+  defp totals(results) do
+    count = fn status -> Enum.count(results, &(&1.status == status)) end
+
+    %{
+      accounts: length(results),
+      ok: count.("ok"),
+      skipped: count.("skipped"),
+      failed: count.("failed")
+    }
+  end
+
+  defp text(results, totals, done, terminal) do
+    [
+      Terminal.paint(
+        terminal,
+        if(totals.failed == 0, do: [:green, "ok"], else: [:red, "failed"])
+      ),
+      "  #{Layout.count(totals.accounts, "account")}: #{Layout.number(totals.ok)} #{done}",
+      if(totals.skipped > 0, do: ", #{Layout.number(totals.skipped)} skipped", else: ""),
+      if(totals.failed > 0, do: ", #{Layout.number(totals.failed)} failed", else: ""),
+      "\n",
+      problems(
+        terminal,
+        "skipped",
+        for(%{status: "skipped"} = of <- results, do: {of.name, of.reason})
+      ),
+      problems(
+        terminal,
+        "failed",
+        for(%{status: "failed"} = of <- results, do: {of.name, of.problem})
+      )
+    ]
+  end
+
+  @doc "A title and all of the accounts that it is about, each with what is to be said."
+  @spec problems(Terminal.t(), String.t(), [{String.t(), String.t()}]) :: iodata()
+  def problems(_terminal, _title, []), do: []
+
+  def problems(terminal, title, problems) do
+    [
+      Terminal.paint(terminal, [:bright, "\n#{title} (#{Layout.number(length(problems))})\n"]),
+      for(
+        {name, text} <- problems,
+        do: ["  ", Terminal.safe(name), ": ", Terminal.safe(text), "\n"]
+      )
+    ]
+  end
+end

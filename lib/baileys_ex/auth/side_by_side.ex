@@ -1,0 +1,20 @@
+defmodule BaileysEx.Auth.SideBySide do
+  @moduledoc false
+  # Work on many accounts, a few at a time: each reads or writes a disk, with a scheduler of its own.
+
+  @doc "The results, in order. `on_progress` is told of each that is done, in the calling process."
+  @spec map([item], (item -> result), (map() -> term())) :: [result] when item: var, result: var
+  def map(items, fun, on_progress) do
+    total = length(items)
+
+    items
+    |> Task.async_stream(fun, max_concurrency: at_once(), timeout: :infinity)
+    |> Stream.with_index(1)
+    |> Enum.map(fn {{:ok, result}, done} ->
+      on_progress.(%{done: done, total: total})
+      result
+    end)
+  end
+
+  defp at_once, do: System.schedulers_online()
+end

@@ -1,0 +1,213 @@
+defmodule BaileysEx.Auth.CLI.AllTest do
+  # `--all`, with 500 accounts of which ten have a problem of ten kinds.
+  # Standard error is captured for the whole VM.
+  use ExUnit.Case, async: false
+
+  import BaileysEx.Auth.TempDir
+  import ExUnit.CaptureIO
+
+  alias BaileysEx.Auth.{CLI, FilePersistence, Fixtures, NativeFilePersistence, State}
+  alias BaileysEx.Auth.CLI.Terminal
+  alias BaileysEx.Test.JSON
+
+  @accounts 500
+  @problems 10
+
+  setup :setup_temp_dir
+
+  # Nothing here changes an account.
+  setup_all do
+    {:ok, tmp: tmp} = setup_temp_dir(%{})
+    root = Path.join(tmp, "accounts")
+    File.mkdir_p!(root)
+
+    json = Fixtures.copy!(:baileys, tmp)
+    native = Path.join(tmp, "template")
+    :ok = NativeFilePersistence.save_credentials(native, State.new())
+    keys = Map.new(1..4, &{"#{&1}", "#{&1}"})
+    :ok = NativeFilePersistence.commit_keys(native, %{"lid-mapping": keys})
+    :ok = NativeFilePersistence.checkpoint(native)
+
+    sound = for n <- 1..(@accounts - @problems), do: "account-#{n}"
+    script = ~s(for name in "$@"; do cp -r "$0" "$name"; done)
+    {"", 0} = System.cmd("sh", ["-c", script, native | Enum.map(sound, &Path.join(root, &1))])
+
+    problems =
+      for {name, {form, spoil}} <- problems() do
+        path = Path.join(root, name)
+        File.cp_r!(if(form == :json, do: json, else: native), path)
+        spoil.(path)
+        name
+      end
+
+    # What is no account.
+    File.mkdir_p!(Path.join(root, "empty"))
+    File.mkdir_p!(Path.join(root, ".hidden"))
+    File.write!(Path.join(root, "notes.txt"), "")
+    {:ok, root: root, sound: sound, problems: Enum.sort(problems)}
+  end
+
+  defp problems do
+    at = &Path.join/2
+
+    %{
+      "bad-creds-etf" => {:native, &File.write!(at.(&1, "creds.etf"), "")},
+      "bad-creds-json" => {:json, &File.write!(at.(&1, "creds.json"), "{")},
+      "bad-key" => {:native, &File.write!(at.(&1, "lid-mapping-1.etf"), <<0::800>>)},
+      "cut-key" => {:json, &File.write!(at.(&1, "pre-key-5.json"), ~s({"private":))},
+      "dir-as-key" => {:native, &File.mkdir!(at.(&1, "lid-mapping-77.etf"))},
+      "link-as-key" => {:json, &File.ln_s!("/etc/hostname", at.(&1, "pre-key-77.json"))},
+      "no-creds" => {:native, &File.rm!(at.(&1, "creds.etf"))},
+      "of-both-kinds" => {:json, &File.write!(at.(&1, "creds.etf"), "")},
+      "from-the-future" =>
+        {:json,
+         &File.write!(
+           at.(&1, ".baileys_ex_file_persistence.json"),
+           ~s({"backend":"file_persistence","version":99})
+         )},
+      "bad-journal" => {:native, &File.write!(at.(&1, ".baileys_ex.journal"), <<7::4096>>)}
+    }
+  end
+
+  defp cli(argv, columns \\ 80) do
+    parent = self()
+    terminal = %{Terminal.plain() | columns: columns}
+
+    stderr =
+      capture_io(:stderr, fn ->
+        stdout = capture_io(fn -> send(parent, {:code, CLI.run(argv, terminal)}) end)
+        send(parent, {:stdout, stdout})
+      end)
+
+    assert_received {:code, code}
+    assert_received {:stdout, stdout}
+    {code, stdout, stderr}
+  end
+
+  test "inspect shows a row an account, and names each of ten problems", context do
+    for columns <- [80, 60] do
+      assert {1, text, ""} = cli(["inspect", "--all", context.root], columns)
+      lines = String.split(text, "\n")
+      {table, ["" | rest]} = Enum.split_while(lines, &(&1 != ""))
+      assert length(table) == @accounts + 1
+      for line <- table, do: assert(String.length(line) <= columns, line)
+      assert hd(table) =~ ~r/name .*paired .*keys .*disk .*damaged/
+      names = for "  " <> row <- tl(table), do: row |> String.split() |> hd()
+      assert Enum.sort(names) == Enum.sort(context.sound ++ context.problems)
+      assert hd(rest) == "500 accounts, 2 paired, 10 with a problem"
+      [_, problems] = String.split(text, "problems (10)\n")
+      for name <- context.problems, do: assert(problems =~ "  #{name}: ")
+    end
+  end
+
+  test "inspect --json has everything for a script", context do
+    assert {1, json, ""} = cli(["inspect", "--all", context.root, "--json", "--sort", "damaged"])
+    document = JSON.decode!(json)
+    assert document["root"] == context.root
+    assert %{"accounts" => 500, "with_problem" => 10} = document["totals"]
+
+    members =
+      ~w(account backend damaged disk_bytes keys name newest_change owner paired path problem)
+
+    for account <- document["accounts"], do: assert(Enum.sort(Map.keys(account)) == members)
+    assert %{"damaged" => 1} = hd(document["accounts"])
+    {with_problem, sound} = Enum.split_with(document["accounts"], & &1["problem"])
+    assert Enum.sort(Enum.map(with_problem, & &1["name"])) == context.problems
+
+    {du, 0} = System.cmd("du", ["-s", "-B1", Path.join(context.root, "account-1")])
+    expected = du |> String.split() |> hd() |> String.to_integer()
+    one = Enum.find(sound, &(&1["name"] == "account-1"))
+
+    assert %{"backend" => "native", "keys" => 4, "paired" => false, "disk_bytes" => ^expected} =
+             one
+  end
+
+  test "inspect sorts by what is asked for", context do
+    sorted = fn column, member ->
+      {1, json, ""} = cli(["inspect", "--all", context.root, "--json", "--sort", column])
+      for account <- JSON.decode!(json)["accounts"], value = account[member], do: value
+    end
+
+    assert sorted.("keys", "keys") == Enum.sort(sorted.("name", "keys"), :desc)
+    assert sorted.("disk", "disk_bytes") == Enum.sort(sorted.("name", "disk_bytes"), :desc)
+    assert sorted.("name", "name") == Enum.sort(sorted.("keys", "name"))
+    assert {2, "", error} = cli(["inspect", "--all", context.root, "--sort", "x"])
+    assert error =~ "disk"
+    assert {2, "", error} = cli(["inspect", context.root, "--sort", "name"])
+    assert error =~ "--all"
+  end
+
+  test "verify goes on after failures, and lists them all at the end", context do
+    assert {1, text, ""} = cli(["verify", "--all", context.root])
+    assert text =~ "500 accounts: 490 verified, 10 failed"
+    [_, failed] = String.split(text, "failed (10)\n")
+    for name <- context.problems, do: assert(failed =~ "  #{name}: ")
+
+    assert {1, json, ""} = cli(["verify", "--all", context.root, "--json"])
+    document = JSON.decode!(json)
+    assert %{"accounts" => 500, "ok" => 490, "failed" => 10, "skipped" => 0} = document["totals"]
+    failed = for %{"status" => "failed"} = account <- document["accounts"], do: account
+    assert Enum.map(failed, & &1["name"]) == context.problems
+    for account <- failed, do: assert(account["problem"] != "")
+  end
+
+  test "snapshot goes on after failures, and leaves what is done when it is run again", context do
+    target = Path.join(context.tmp, "backup")
+    assert {1, text, ""} = cli(["snapshot", "--all", context.root, target])
+    [_, failed] = String.split(text, ~r/failed \(\d+\)\n/)
+    assert failed =~ "  of-both-kinds: "
+    assert Bitwise.band(File.stat!(target).mode, 0o777) == 0o700
+
+    one = Path.join(target, "account-7")
+    before = Fixtures.files!(one)
+    inode = File.stat!(one).inode
+    expected = Fixtures.load_all!(NativeFilePersistence, Path.join(context.root, "account-7"))
+    assert Fixtures.load_all!(NativeFilePersistence, one) == expected
+
+    # Only what is not there is copied now.
+    File.rm_rf!(Path.join(target, "account-9"))
+    assert {1, text, ""} = cli(["snapshot", "--all", context.root, target])
+    assert text =~ ~r/500 accounts: 1 copied, 49\d skipped/
+    assert Fixtures.files!(one) == before
+    assert File.stat!(one).inode == inode
+  end
+
+  test "migrate goes on after failures, and leaves what is done when it is run again", context do
+    target = Path.join(context.tmp, "json")
+    argv = ["migrate", "--all", context.root, target, "--to", "json"]
+    assert {1, json, ""} = cli(argv ++ ["--json"])
+    document = JSON.decode!(json)
+    status = fn name -> Enum.find(document["accounts"], &(&1["name"] == name))["status"] end
+    for name <- context.sound, do: assert(status.(name) == "ok")
+    # They are JSON already, whatever else they are.
+    for name <- ["cut-key", "link-as-key"], do: assert(status.(name) == "skipped")
+
+    for name <- ["bad-creds-etf", "bad-key", "no-creds", "of-both-kinds", "bad-journal"],
+        do: assert(status.(name) == "failed")
+
+    one = Path.join(target, "account-3")
+    {:ok, keys} = FilePersistence.list_keys(one)
+    assert length(keys[:"lid-mapping"]) == 4
+    refute File.exists?(Path.join(target, "bad-key"))
+
+    assert {1, json, ""} = cli(argv ++ ["--skip-corrupt", "--json"])
+    document = JSON.decode!(json)
+    assert document["totals"]["skipped"] >= 490
+    done = for %{"status" => "ok", "name" => name} <- document["accounts"], do: name
+    assert "bad-key" in done
+  end
+
+  test "a parent directory gets told of --all, and another one that it holds none", context do
+    for command <- ["inspect", "verify", "snapshot", "migrate"] do
+      target = if command in ["snapshot", "migrate"], do: [context.tmp <> "/x"], else: []
+      assert {1, "", error} = cli([command, context.root | target])
+      assert error =~ "--all", command
+      assert {1, "", error} = cli([command, "--all", Path.join(context.root, "empty") | target])
+      assert error =~ "holds no auth directory"
+      assert {1, "", error} = cli([command, "--all", context.tmp <> "/none" | target])
+      assert error =~ "enoent"
+    end
+
+    refute File.exists?(context.tmp <> "/x")
+  end
+end
