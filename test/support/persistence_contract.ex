@@ -45,6 +45,52 @@ defmodule BaileysEx.Auth.PersistenceContract do
           assert stored(@backend, path) == :nothing
         end
 
+        test "go with every key when the account ends, and it can be paired anew", %{path: path} do
+          assert :ok = @backend.delete_auth_state(path)
+          assert stored(@backend, path) == :nothing or is_binary(path) == false
+
+          :ok = @backend.save_credentials(path, State.new())
+          keys = %{"lid-mapping": %{"1" => "2", "3" => "4"}, "pre-key": %{"1" => pre_key()}}
+          :ok = @backend.commit_keys(path, keys)
+          assert :ok = @backend.delete_auth_state(path)
+          assert @backend.list_keys(path) == {:ok, %{}}
+
+          assert {:error, {:no_credentials, _}} =
+                   @backend.load_credentials(path, must_exist: true)
+
+          assert @backend.load_keys(path, :"pre-key", 1) == {:error, :not_found}
+          assert :ok = @backend.delete_auth_state(path)
+
+          {:ok, fresh} = @backend.load_credentials(path)
+          :ok = @backend.save_credentials(path, fresh)
+          assert @backend.load_credentials(path) == {:ok, fresh}
+        end
+
+        test "that are deleted are not written back by the store that had them", %{path: path} do
+          options = [
+            persistence_module: @backend,
+            persistence_context: path,
+            max_commit_retries: 1
+          ]
+
+          {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(options)
+          store = BaileysEx.Auth.KeyStore.wrap(pid)
+          :ok = BaileysEx.Auth.KeyStore.set(store, %{"lid-mapping": %{"1" => "2"}})
+          assert :ok = @backend.delete_auth_state(path)
+
+          assert_raise BaileysEx.Auth.KeyStore.OperationError, fn ->
+            BaileysEx.Auth.KeyStore.set(store, %{"lid-mapping": %{"1" => "3"}})
+          end
+
+          GenServer.stop(pid)
+          assert @backend.list_keys(path) == {:ok, %{}}
+
+          {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(options)
+          store = BaileysEx.Auth.KeyStore.wrap(pid)
+          assert :ok = BaileysEx.Auth.KeyStore.set(store, %{"lid-mapping": %{"1" => "3"}})
+          GenServer.stop(pid)
+        end
+
         test "are no fresh ones where they must exist", %{path: path} do
           assert {:error, {:no_credentials, place}} =
                    @backend.load_credentials(path, must_exist: true)

@@ -124,6 +124,15 @@ defmodule BaileysEx.Auth.Persistence do
   """
   @callback recover(context :: term()) :: :ok | {:error, term()}
 
+  @doc "Ends the account of the context-free backend, see `c:delete_auth_state/1`."
+  @callback delete_auth_state() :: :ok | {:error, term()}
+
+  @doc """
+  Deletes credentials and keys, durably, all or none of them, under a claim where the backend has claims:
+  for an account that has been logged out. Nothing to delete is `:ok`.
+  """
+  @callback delete_auth_state(context :: term()) :: :ok | {:error, term()}
+
   @doc "Claims what the context-free backend keeps, see `c:claim/2`."
   @callback claim(Owner.t()) :: :ok | {:error, term()}
 
@@ -225,5 +234,7 @@ defmodule BaileysEx.Auth.Persistence do
                       commit_keys: 1,
                       commit_keys: 2,
                       recover: 0,
-                      recover: 1
+                      recover: 1,
+                      delete_auth_state: 0,
+                      delete_auth_state: 1
 end

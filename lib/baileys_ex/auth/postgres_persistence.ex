@@ -52,6 +52,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   alias BaileysEx.Auth.{
     AuthState,
     DamagedAccountError,
+    Deletion,
     InvalidTermError,
     Keys,
     NativeFilePersistence,
@@ -235,6 +236,28 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @impl true
   @spec changes_seen(context()) :: {:ok, non_neg_integer()} | {:error, term()}
   def changes_seen(context), do: context |> Account.new!() |> Claim.changes_seen()
+
+  @doc """
+  Deletes the credentials and every key by one statement, under a claim: for an account that has been logged
+  out. A store that has the account, on whatever machine, loses it. Nothing to delete is `:ok`.
+  """
+  @impl true
+  @spec delete_auth_state(context()) :: :ok | {:error, term()}
+  def delete_auth_state(context) do
+    account = Account.new!(context)
+
+    Deletion.run(__MODULE__, context, fn ->
+      deleted =
+        Claim.write(account, nil, fn {id, fence} ->
+          sql = Statements.delete(account.prefix)
+
+          with {:ok, [[0]]} <- Account.query(account, sql, [account.name, id, fence]),
+               do: :refused
+        end)
+
+      with {:ok, _rows} <- deleted, do: :ok
+    end)
+  end
 
   @doc "Deletes every key of the account, not the credentials, by one statement."
   @spec clear(context()) :: :ok | {:error, term()}

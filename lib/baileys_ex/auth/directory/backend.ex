@@ -6,9 +6,9 @@ defmodule BaileysEx.Auth.Directory.Backend do
   #
   # defines `default_path/0`; each callback of `BaileysEx.Auth.Persistence` without a path, for that
   # directory; and with a path `load_credentials/1`, `list_keys/1`, `commit_keys/2`, `recover/1`,
-  # `verify/1,2` and those of ownership. The module defines the rest: `load_credentials/2`,
-  # `save_credentials/2`, `load_keys/3`, `save_keys/4`, `delete_keys/3`, and the private
-  # `commit_keys_by/3`, which is told on whose behalf it commits.
+  # `delete_auth_state/1`, `verify/1,2` and those of ownership. The module defines the rest:
+  # `load_credentials/2`, `save_credentials/2`, `load_keys/3`, `save_keys/4`, `delete_keys/3`, and the
+  # private `change/1`, `commit/3` and `commit_keys_by/3`, the last two told on whose behalf they commit.
 
   @spec __using__(keyword()) :: Macro.t()
   defmacro __using__(opts) do
@@ -16,7 +16,8 @@ defmodule BaileysEx.Auth.Directory.Backend do
       quote do
         @behaviour BaileysEx.Auth.Persistence
 
-        alias BaileysEx.Auth.{Directory, Native, Owner, Persistence, State, Verification}
+        alias BaileysEx.Auth.{Deletion, Directory, Keys, Native, Owner, Persistence}
+        alias BaileysEx.Auth.{State, Verification}
 
         @format unquote(opts[:format])
         @backend {__MODULE__, @format}
@@ -76,6 +77,11 @@ defmodule BaileysEx.Auth.Directory.Backend do
       @spec recover() :: :ok | {:error, term()}
       def recover, do: recover(default_path())
 
+      @doc "As `delete_auth_state/1`, in the default directory."
+      @impl true
+      @spec delete_auth_state() :: :ok | {:error, term()}
+      def delete_auth_state, do: delete_auth_state(default_path())
+
       @doc "As `claim/2`, for the default directory."
       @impl true
       @spec claim(Owner.t()) :: :ok | {:error, term()}
@@ -128,6 +134,32 @@ defmodule BaileysEx.Auth.Directory.Backend do
       @impl true
       @spec recover(Path.t()) :: :ok | {:error, term()}
       def recover(path), do: Directory.locked(@backend, path, &Native.store_recover(&1, @format))
+
+      @doc """
+      Deletes credentials and keys, durably, all or none of them, under a claim: for an account that has
+      been logged out, which cannot be paired again with what it has. A store that has the directory, here
+      or elsewhere, loses it. What is deleted is gone; `snapshot/2` keeps a copy. Nothing to delete is `:ok`.
+
+      The directory stays, empty but for the files that this library needs in it, and files that are not of
+      the account.
+      """
+      @impl true
+      @spec delete_auth_state(Path.t()) :: :ok | {:error, term()}
+      def delete_auth_state(path) do
+        if File.dir?(path),
+          do: Deletion.run(__MODULE__, path, fn -> delete_all(path) end),
+          else: :ok
+      end
+
+      defp delete_all(path) do
+        with {:ok, keys} <- list_keys(path),
+             all = for({type, ids} <- keys, id <- ids, do: Keys.key(type, id)),
+             gone = for({family, id} <- [Keys.creds() | all], do: {family, id, change(nil)}),
+             :ok <- commit(path, gone, nil) do
+          # Nothing of it stays in the journal.
+          Directory.locked(@backend, path, &Native.store_checkpoint(&1, @format))
+        end
+      end
 
       @doc """
       Reads every file and reports all that cannot be read: `{:error, exception}` with a

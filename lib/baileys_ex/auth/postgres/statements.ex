@@ -108,6 +108,23 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
+  @doc "All of an account, under a claim. The row of the account stays, for the next claim."
+  def delete(prefix) do
+    """
+    WITH held AS (
+      UPDATE "#{prefix}".baileys_auth_accounts
+      SET creds = NULL, sender_keys = NULL, changes = changes + 1
+      WHERE account = $1::text AND owner_id = $2::text AND owner_fence = $3::bigint
+      RETURNING account
+    ), deleted AS (
+      DELETE FROM "#{prefix}".baileys_auth_keys AS old USING held
+      WHERE old.account = held.account
+      RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM held)
+    """
+  end
+
   @doc "Whether there are credentials, and a key: 0 or 1 for each."
   def occupied(prefix) do
     """
