@@ -27,6 +27,7 @@ defmodule BaileysEx.Auth.CLI do
 
   @commands %{
     "adopt" => BaileysEx.Auth.CLI.Commands.Adopt,
+    "delete" => BaileysEx.Auth.CLI.Commands.Delete,
     "export" => BaileysEx.Auth.CLI.Commands.Export,
     "import" => BaileysEx.Auth.CLI.Commands.Import,
     "inspect" => BaileysEx.Auth.CLI.Commands.Inspect,

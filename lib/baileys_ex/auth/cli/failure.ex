@@ -106,6 +106,9 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
+  def describe({:not_agreed, path}, _command),
+    do: failure(:not_agreed, "#{path} was left as it is", "Only the answer yes deletes it.")
+
   def describe({:no_accounts, root}, _command) do
     failure(
       :no_accounts,

@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.CLITest do
   alias BaileysEx.Auth.CLI.Terminal
   alias BaileysEx.Test.JSON
 
-  @commands ~w(inspect migrate verify snapshot repair import export)
+  @commands ~w(inspect migrate verify snapshot repair import export delete)
 
   setup :setup_temp_dir
 
@@ -238,6 +238,33 @@ defmodule BaileysEx.Auth.CLITest do
       assert error =~ "creds.etf"
       assert error =~ "pre-key-2.etf"
       assert error =~ "backup"
+    end
+  end
+
+  describe "delete" do
+    test "asks nobody with --yes, and is refused where nobody can be asked", %{tmp: tmp} do
+      path = Fixtures.copy!(:native, tmp)
+      before = Fixtures.load_all!(NativeFilePersistence, path)
+      assert {2, "", error} = cli(["delete", path])
+      assert error =~ "--yes"
+      assert {2, json, ""} = cli(["delete", path, "--json"])
+      assert json =~ "--yes"
+      assert Fixtures.load_all!(NativeFilePersistence, path) == before
+
+      File.write!(Path.join(path, "notes.txt"), "mine")
+      assert {0, json, ""} = cli(["delete", path, "--yes", "--json"])
+      assert %{"backend" => "native", "deleted_keys" => keys} = JSON.decode!(json)
+      assert keys == map_size(before) - 1
+      assert NativeFilePersistence.list_keys(path) == {:ok, %{}}
+
+      refute Enum.any?(
+               File.ls!(path),
+               &(Path.extname(&1) == ".etf" and not String.starts_with?(&1, "."))
+             )
+
+      assert File.read!(Path.join(path, "notes.txt")) == "mine"
+      assert {1, "", error} = cli(["delete", path, "--yes"])
+      assert error =~ "holds no credentials and no keys"
     end
   end
 

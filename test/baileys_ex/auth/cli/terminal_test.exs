@@ -37,6 +37,24 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
       refute plain =~ "\r"
     end
 
+    test "deletes an account when the answer is yes, and only then", %{tmp: tmp} do
+      path = Fixtures.copy!(:native, tmp)
+      command = "mix baileys.auth.delete #{path}"
+      asked = "Type yes: "
+
+      for {answer, code} <- [{"y\n", 1}, {"\n", 1}, {"yes\n", 0}] do
+        assert File.exists?(Path.join(path, "creds.etf"))
+        react = fn type -> type.(answer) end
+
+        assert {shown, ^code} =
+                 Terminal.interrupt(command, asked, react, env: [{"MIX_ENV", "test"}])
+
+        assert shown =~ "15551230001"
+      end
+
+      refute File.exists?(Path.join(path, "creds.etf"))
+    end
+
     test "fits many accounts, and its bar, on narrow terminals", %{tmp: tmp} do
       for name <- ["ada", "an-account-of-a-customer-with-a-very-long-name-indeed", "eve"],
           do: File.cp_r!(Fixtures.path(:native), Path.join(tmp, name))
