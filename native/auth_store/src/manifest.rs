@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::codec::json::SenderKeyForm;
 use crate::codec::{Problem, etf};
-use crate::error::{Error, Result};
+use crate::error::{Error, Flaw, Result};
 use crate::layout::{self, Format};
 use crate::value::Value;
 
@@ -215,6 +215,19 @@ fn manifest_value(
         members.push((Value::text(SENDER_KEYS), Value::text(name_of(form))));
     }
     Value::Map(members)
+}
+
+/// An error of the manifest that a new one mends.
+pub(crate) fn mendable_problem(error: Error) -> Result<String> {
+    match error {
+        Error::InvalidManifest(problem) => Ok(problem),
+        Error::Corrupt {
+            problem,
+            flaw: Flaw::Content,
+            ..
+        } => Ok(problem),
+        other => Err(other),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::codec::json;
 use crate::engine::{Change, Disk, JOURNAL, Kind};
-use crate::error::{Error, Flaw, Result};
+use crate::error::{Flaw, Result};
 use crate::layout::{self, Entry, Format};
 use crate::manifest::Manifest;
 use crate::survey::{Damage, Survey};
@@ -250,18 +250,5 @@ impl<D: Disk> Look<D> {
         self.changes.push((name.to_owned(), Some(bytes)));
         self.add(name, String::new(), problem, remedy);
         Ok(())
-    }
-}
-
-/// An error of the manifest that a new one mends.
-pub(crate) fn manifest_problem(error: Error) -> Result<String> {
-    match error {
-        Error::InvalidManifest(problem) => Ok(problem),
-        Error::Corrupt {
-            problem,
-            flaw: Flaw::Content,
-            ..
-        } => Ok(problem),
-        other => Err(other),
     }
 }

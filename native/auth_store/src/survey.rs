@@ -11,8 +11,7 @@ use crate::codec::{Problem, etf, json};
 use crate::engine::{Disk, JournalDamage, Stamp};
 use crate::error::{Error, Flaw, Result};
 use crate::layout::{self, Entry, Format};
-use crate::manifest::Manifest;
-use crate::repair;
+use crate::manifest::{self, Manifest};
 use crate::store::Store;
 use crate::value::Value;
 
@@ -148,7 +147,7 @@ impl<D: Disk> Survey<D> {
         let (manifest, problem) = match store.look_at_manifest() {
             Ok(manifest) => (manifest, None),
             Err(error) => {
-                let problem = repair::manifest_problem(error)?;
+                let problem = manifest::mendable_problem(error)?;
                 (Arc::new(Manifest::absent()), Some(problem))
             }
         };

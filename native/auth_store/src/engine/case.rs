@@ -3,30 +3,29 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::AtomicU8;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::directory::Directory;
 use super::disk::Disk;
 use super::failure::At;
 use super::files::found;
 use super::names::LOCK;
 use crate::error::{Error, Result};
 
-const UNKNOWN: u8 = 0;
-const TELLS: u8 = 1;
-const IGNORES: u8 = 2;
+pub(super) const UNKNOWN: u8 = 0;
+pub(super) const TELLS: u8 = 1;
+pub(super) const IGNORES: u8 = 2;
 
 /// What is known of a directory's disk.
 #[derive(Default)]
 pub(super) struct Case {
-    state: AtomicU8,
+    pub state: AtomicU8,
     /// Names that were found as they are spelled, on a disk that ignores it.
     spelled: Mutex<HashSet<Box<str>>>,
 }
 
 impl Case {
-    fn spelled(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
+    pub fn spelled(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
         self.spelled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -36,63 +35,12 @@ impl Case {
     }
 }
 
-impl<D: Disk> Directory<D> {
-    /// The other name, if a file that would be found under `name` is really spelled otherwise. Costs
-    /// nothing on disks that tell names apart.
-    pub fn other_spelling(&self, name: &str) -> Result<Option<String>> {
-        if !self.ignores_case(name)? {
-            return Ok(None);
-        }
-        let mut spelled = self.case.spelled();
-        if spelled.contains(name) {
-            return Ok(None);
-        }
-        let folded = name.to_lowercase();
-        let (mut is_there, mut other) = (false, None);
-        self.entries(&mut |entry, _| {
-            let entry = entry.to_string_lossy();
-            if entry == name {
-                is_there = true;
-            } else if entry.to_lowercase() == folded {
-                other = Some(entry.into_owned());
-            }
-        })?;
-        if is_there {
-            spelled.insert(name.into());
-            return Ok(None);
-        }
-        Ok(other)
-    }
-
-    /// What is about to be deleted may be made again under another spelling.
-    pub fn forget_spelling(&self, name: &str) {
-        self.case.spelled().remove(name);
-    }
-
-    /// Whether this disk is one of those, as a file that is there tells.
-    pub fn ignores_case(&self, name: &str) -> Result<bool> {
-        match self.case.state.load(Ordering::Relaxed) {
-            TELLS => Ok(false),
-            IGNORES => Ok(true),
-            _ => {
-                let told = match ignores_case(&self.disk, &self.path, name)? {
-                    None => ignores_case(&self.disk, &self.path, LOCK)?,
-                    told => told,
-                };
-                let state = match told {
-                    None => UNKNOWN,
-                    Some(false) => TELLS,
-                    Some(true) => IGNORES,
-                };
-                self.case.state.store(state, Ordering::Relaxed);
-                Ok(told == Some(true))
-            }
-        }
-    }
-}
-
 /// Whether the disk of a directory ignores case, as a file in it tells; `None` where it is not there.
-fn ignores_case<D: Disk>(disk: &D, directory: &Path, name: &str) -> Result<Option<bool>> {
+pub(super) fn ignores_case<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    name: &str,
+) -> Result<Option<bool>> {
     let flipped: String = name.chars().map(flip).collect();
     let path = directory.join(name);
     let Some(file) = found(disk.metadata(&path))

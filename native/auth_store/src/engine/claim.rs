@@ -12,6 +12,18 @@ use super::names::OWNER;
 use super::temp::Temp;
 use crate::error::Result;
 
+/// What this process has of a directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum ClaimState {
+    /// Nothing: it writes as anybody may.
+    #[default]
+    None,
+    /// A claim of this id.
+    Held(String),
+    /// A claim that somebody has taken over.
+    Lost,
+}
+
 /// The one who has a directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Owner {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::case::Case;
+use super::claim::ClaimState;
 use super::disk::{Disk, Kind};
 use super::failure::{After, At, Failure, Outcome};
 use super::files::{found, link_within, read_file, read_version};
@@ -16,7 +17,6 @@ use super::limits::Limits;
 use super::lock::{Lock, Turn};
 use super::memtable::Memtable;
 use super::names;
-use super::owning::ClaimState;
 use super::publication::{self, Publication};
 use super::record::Change;
 use super::stamp::Stamp;

@@ -30,6 +30,7 @@ mod salvage;
 mod scan;
 mod side_by_side;
 mod snapshot;
+mod spelling;
 mod staging;
 mod stamp;
 mod temp;

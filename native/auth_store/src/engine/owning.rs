@@ -3,24 +3,12 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use super::claim::{self, Claim, Owner};
+use super::claim::{self, Claim, ClaimState, Owner};
 use super::directory::{Directory, Policy, Writer};
 use super::disk::Disk;
 use super::failure::{Failure, Outcome};
 use super::lock::{self, Lock, Turn};
 use crate::error::{Error, Result};
-
-/// What this process has of a directory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum ClaimState {
-    /// Nothing: it writes as anybody may.
-    #[default]
-    None,
-    /// A claim of this id.
-    Held(String),
-    /// A claim that somebody has taken over.
-    Lost,
-}
 
 /// On whose behalf a commit is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

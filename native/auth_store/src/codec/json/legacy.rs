@@ -17,7 +17,7 @@ use crate::Value;
 
 use super::super::fault::{Fault, Outcome};
 use super::super::keys::check_unique;
-use super::read::{check_length, utf8};
+use super::leaf::{check_length, utf8};
 use super::schema::{self, Keys, Record};
 use super::tree::Json;
 use super::{bytes, free_form};

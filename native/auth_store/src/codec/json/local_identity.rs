@@ -9,9 +9,10 @@ use crate::Value;
 
 use super::super::Problem;
 use super::super::fault::{Fault, Outcome};
+use super::dialect::Dialect;
 use super::legacy::{self, Name};
 use super::or_mended;
-use super::read::{Dialect, Reader};
+use super::read::Reader;
 use super::schema::{KEY_PAIR, STATE};
 use super::tree::{self, Json, Tree};
 

@@ -25,11 +25,14 @@
 
 mod bytes;
 mod damage;
+mod dialect;
 mod elsewhere;
 mod emit;
 mod free_form;
+mod leaf;
 mod legacy;
 mod local_identity;
+mod message_key;
 mod read;
 mod schema;
 mod sender_key;
@@ -50,9 +53,9 @@ use schema::{Content, Family};
 use tree::Json;
 
 pub use damage::document_before_remains;
+pub use dialect::Dialect;
 pub use elsewhere::{Kept, KeptValue, kept, unwrapped};
 pub use local_identity::local_identity;
-pub use read::Dialect;
 pub use sender_key::SenderKeyForm;
 
 /// The struct that credentials are at run time.

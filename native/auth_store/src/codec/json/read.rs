@@ -7,22 +7,16 @@ use crate::Value;
 
 use super::super::fault::{Fault, Outcome};
 use super::super::keys::check_unique;
+use super::bytes;
+use super::dialect::Dialect;
 use super::emit::out_of_range;
 use super::free_form::{self, Style};
+use super::leaf::{check_length, decimal, int, known, timestamp, utf8};
 use super::legacy::{self, Name};
 use super::schema::{Keys, Kind, Member, Presence, Record, Unknown};
 use super::tree::Json;
-use super::{bytes, sender_key};
 
-/// Who wrote a file.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Dialect {
-    Baileys,
-    /// baileys_ex from alpha.4: run-time names, enums as text.
-    Explicit,
-    /// baileys_ex before: run-time terms under tags.
-    Legacy,
-}
+pub(super) mod sender_keys;
 
 /// No table has more members than this.
 const MAX_MEMBERS: usize = 24;
@@ -114,8 +108,8 @@ impl Reader<'_> {
             Kind::BytesOr(_, inner) => self.kind(inner, json),
             Kind::RecordOrBytes(_) if is_bare(json) => self.bytes(json).map(Value::Binary),
             Kind::RecordOrBytes(record) => self.record(record, json),
-            Kind::SenderKeyStates => sender_key::read_states(self, json),
-            Kind::SenderMessageKeys => sender_key::read_message_keys(self, json),
+            Kind::SenderKeyStates => sender_keys::read_states(self, json),
+            Kind::SenderMessageKeys => sender_keys::read_message_keys(self, json),
             Kind::Free => self.free(json),
             Kind::FreeNamed(names) => self.free(json).map(|value| free_form::rename(value, names)),
         }
@@ -403,80 +397,4 @@ fn plain<'j, 'a>(
     pairs: &'j [(Cow<'a, str>, Json<'a>)],
 ) -> impl Iterator<Item = (Name<'j>, &'j Json<'a>)> {
     pairs.iter().map(|(name, json)| (Name::Plain(name), json))
-}
-
-fn known<'n>(text: Option<&str>, mut names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let text = text?;
-    names.find(|name| *name == text)
-}
-
-/// An integer, or its decimal digits as text: databases give them back so.
-pub(super) fn int(json: &Json<'_>) -> Outcome<i128> {
-    json.int()
-        .or_else(|| decimal(json.text()?))
-        .ok_or_else(|| Fault::expected("an integer", json.kind()))
-}
-
-/// A number, a decimal string, or a Long of protobuf.js.
-fn timestamp(json: &Json<'_>) -> Outcome<i128> {
-    match json {
-        Json::Text(text) => {
-            decimal(text).ok_or_else(|| Fault::expected("a decimal number", "another string"))
-        }
-        Json::Object(_) => {
-            long(json).ok_or_else(|| Fault::expected("a number or a Long", "another object"))
-        }
-        _ => int(json),
-    }
-}
-
-fn long(json: &Json<'_>) -> Option<i128> {
-    let half = |name| {
-        let int = json.get(name)?.int()?;
-        (i128::from(i32::MIN)..=i128::from(u32::MAX))
-            .contains(&int)
-            .then_some(int as u32)
-    };
-    let bits = (u64::from(half("high")?) << 32) | u64::from(half("low")?);
-    match json.get("unsigned") {
-        Some(Json::Bool(true)) => Some(i128::from(bits)),
-        Some(Json::Bool(false)) | None => Some(i128::from(bits as i64)),
-        Some(_) => None,
-    }
-}
-
-/// A decimal number that is spelled the one way it would be written.
-pub(super) fn decimal(text: &str) -> Option<i128> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let canonical = digits.bytes().all(|b| b.is_ascii_digit())
-        && (digits == "0" && text == "0" || digits.starts_with(|c| c != '0'));
-    let int = if canonical {
-        text.parse().ok()?
-    } else {
-        return None;
-    };
-    (i128::from(i64::MIN)..=i128::from(u64::MAX))
-        .contains(&int)
-        .then_some(int)
-}
-
-pub(super) fn utf8(bytes: Vec<u8>) -> Outcome<String> {
-    String::from_utf8(bytes).map_err(|_| Fault::new("is not UTF-8"))
-}
-
-pub(super) fn check_length(bytes: &[u8], lengths: &[usize]) -> Outcome<()> {
-    if lengths.is_empty() || lengths.contains(&bytes.len()) {
-        return Ok(());
-    }
-    let lengths: Vec<String> = lengths.iter().map(ToString::to_string).collect();
-    let fault = Fault::new(format!(
-        "must be {} bytes long, but is {}",
-        lengths.join(" or "),
-        bytes.len()
-    ));
-    Err(if bytes.is_empty() {
-        fault.absence()
-    } else {
-        fault
-    })
 }

@@ -4,8 +4,10 @@
 use crate::Value;
 
 use super::super::fault::Outcome;
+use super::dialect::Dialect;
+use super::leaf::int;
 use super::legacy::Name;
-use super::read::{Dialect, Reader, int};
+use super::read::Reader;
 use super::schema::SESSION_RECORD;
 use super::tree::Json;
 use super::{bytes, damage};

@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use crate::Value;
 
 use super::super::fault::{Fault, Outcome};
+use super::dialect::Dialect;
 use super::emit::{Writer, out_of_range};
 use super::free_form::{self, Style};
-use super::read::{Dialect, Reader, check_length};
+use super::leaf::check_length;
+use super::read::Reader;
 use super::schema::{Form, Keys, Kind, Member, Presence, Record, Unknown};
 use super::{bytes, legacy, sender_key, tree};
 
