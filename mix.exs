@@ -46,7 +46,7 @@ defmodule BaileysEx.Auth.MixProject do
         Cargo.toml Cargo.lock
         native/auth_nif/Cargo.toml native/auth_nif/src
         native/auth_store/Cargo.toml native/auth_store/src native/auth_store/benches
-        README.md CHANGELOG.md LICENSE guides
+        README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md LICENSE guides
       )
     ]
   end
@@ -56,7 +56,9 @@ defmodule BaileysEx.Auth.MixProject do
     [
       main: "readme",
       source_ref: "v#{@version}",
-      extras: ["README.md"] ++ guides() ++ ["CHANGELOG.md", "LICENSE"],
+      extras:
+        ["README.md"] ++
+          guides() ++ ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"],
       groups_for_extras: [Guides: guides()],
       groups_for_modules: module_groups(),
       # Names in the side bar are then short enough to be seen whole.

@@ -55,6 +55,25 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
+  test "every file that the page on the architecture names is there" do
+    roots = [
+      "",
+      "lib/baileys_ex/",
+      "lib/baileys_ex/auth/",
+      "native/",
+      "native/auth_store/",
+      "native/auth_store/src/"
+    ]
+
+    text = @root |> Path.join("ARCHITECTURE.md") |> File.read!()
+    files = for [_, file] <- Regex.scan(~r/`([a-z_\/]+\.(?:ex|rs|md))`/, text), do: file
+    assert length(files) > 30
+
+    for file <- files do
+      assert Enum.any?(roots, &File.exists?(Path.join([@root, &1, file]))), file
+    end
+  end
+
   test "ExDoc is a dependency of the docs environment alone" do
     for env <- ~w(dev test prod), do: assert(deps_in(env) == "[]")
     assert deps_in("docs") =~ ":ex_doc"
