@@ -5,7 +5,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountSource do
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   alias BaileysEx.Auth.DamagedAccountError
-  alias BaileysEx.Auth.PersistenceMigration.Directories
+  alias BaileysEx.Auth.PersistenceMigration.{Directories, Rows}
   alias BaileysEx.Auth.Postgres.{Account, Statements, Value}
 
   @enforce_keys [:backend, :account]
@@ -46,19 +46,11 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountSource do
       source
       | rows: rows,
         carried: %{
-          credentials?: match?({"creds", nil, _bytes}, first),
-          families: Value.families(rows),
-          migrated_keys: Enum.count(rows, fn {_type, id, _bytes} -> id != nil end),
-          skipped: [],
-          sender_keys: nil,
-          renamed: [],
-          superseded: [],
-          dropped: [],
-          unknown: [],
-          changed: [],
-          ignored: [],
-          bytes_read: Value.bytes(rows),
-          bytes_written: 0
+          Rows.nothing()
+          | credentials?: match?({"creds", nil, _bytes}, first),
+            families: Value.families(rows),
+            migrated_keys: Enum.count(rows, fn {_type, id, _bytes} -> id != nil end),
+            bytes_read: Value.bytes(rows)
         }
     }
   end

@@ -6,7 +6,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   alias BaileysEx.Auth.{BaileysJSON, DamagedRowsError, Keys, Native, State}
-  alias BaileysEx.Auth.PersistenceMigration.{Directories, Names, Spool}
+  alias BaileysEx.Auth.PersistenceMigration.{Directories, Names, Rows, Spool}
 
   @enforce_keys [:name, :rows, :prefix, :directory]
   defstruct [
@@ -63,25 +63,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     end
   end
 
-  defp nothing(source) do
-    %{
-      credentials?: false,
-      families: %{},
-      migrated_keys: 0,
-      skipped: [],
-      sender_keys: nil,
-      renamed: [],
-      superseded: [],
-      dropped: [],
-      unknown: [],
-      changed: [],
-      ignored: [],
-      prefix: source.prefix,
-      other_rows: 0,
-      bytes_read: 0,
-      bytes_written: 0
-    }
-  end
+  defp nothing(source), do: Map.merge(Rows.nothing(), %{prefix: source.prefix, other_rows: 0})
 
   defp spool(source) do
     with {:error, reason} <- Spool.new(source.directory), do: spool_error(source, reason)

@@ -74,6 +74,26 @@ defmodule BaileysEx.Auth.PersistenceMigration.Rows do
     end
   end
 
+  @doc "The members of a summary before anything is carried."
+  @spec nothing() :: map()
+  def nothing do
+    %{
+      credentials?: false,
+      families: %{},
+      migrated_keys: 0,
+      skipped: [],
+      sender_keys: nil,
+      renamed: [],
+      superseded: [],
+      dropped: [],
+      unknown: [],
+      changed: [],
+      ignored: [],
+      bytes_read: 0,
+      bytes_written: 0
+    }
+  end
+
   defp carry(%from{} = source, %to{} = target, call, opts) do
     with {:ok, source, total, sender_keys} <- from.open(source, call, opts) do
       try do

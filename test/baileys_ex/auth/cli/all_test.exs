@@ -4,11 +4,10 @@ defmodule BaileysEx.Auth.CLI.AllTest do
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
-  import ExUnit.CaptureIO
 
-  alias BaileysEx.Auth.{CLI, FilePersistence, Fixtures, NativeFilePersistence, State}
+  alias BaileysEx.Auth.{FilePersistence, Fixtures, NativeFilePersistence, State}
   alias BaileysEx.Auth.CLI.Terminal
-  alias BaileysEx.Test.JSON
+  alias BaileysEx.Test.{Cli, JSON}
 
   @accounts 500
   @problems 10
@@ -69,20 +68,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     }
   end
 
-  defp cli(argv, columns \\ 80) do
-    parent = self()
-    terminal = %{Terminal.plain() | columns: columns}
-
-    stderr =
-      capture_io(:stderr, fn ->
-        stdout = capture_io(fn -> send(parent, {:code, CLI.run(argv, terminal)}) end)
-        send(parent, {:stdout, stdout})
-      end)
-
-    assert_received {:code, code}
-    assert_received {:stdout, stdout}
-    {code, stdout, stderr}
-  end
+  defp cli(argv, columns \\ 80), do: Cli.run(argv, %{Terminal.plain() | columns: columns})
 
   test "inspect shows a row an account, and names each of ten problems", context do
     for columns <- [80, 60] do

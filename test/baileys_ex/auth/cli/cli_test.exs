@@ -3,11 +3,9 @@ defmodule BaileysEx.Auth.CLITest do
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
-  import ExUnit.CaptureIO
 
-  alias BaileysEx.Auth.{CLI, Fixtures, NativeFilePersistence}
-  alias BaileysEx.Auth.CLI.Terminal
-  alias BaileysEx.Test.JSON
+  alias BaileysEx.Auth.{Fixtures, NativeFilePersistence}
+  alias BaileysEx.Test.{Cli, JSON}
 
   @commands ~w(inspect migrate verify snapshot repair import export delete)
 
@@ -285,17 +283,5 @@ defmodule BaileysEx.Auth.CLITest do
   end
 
   # Exit code, standard output, standard error.
-  defp cli(argv) do
-    test = self()
-
-    errors =
-      capture_io(:stderr, fn ->
-        output = capture_io(fn -> send(test, {:code, CLI.run(argv, Terminal.plain())}) end)
-        send(test, {:output, output})
-      end)
-
-    assert_received {:code, code}
-    assert_received {:output, output}
-    {code, output, errors}
-  end
+  defp cli(argv), do: Cli.run(argv)
 end

@@ -3,11 +3,9 @@ defmodule BaileysEx.Auth.CLI.ImportTest do
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
-  import ExUnit.CaptureIO
 
-  alias BaileysEx.Auth.{CLI, FilePersistence, Fixtures, NativeFilePersistence}
-  alias BaileysEx.Auth.CLI.Terminal
-  alias BaileysEx.Test.JSON
+  alias BaileysEx.Auth.{FilePersistence, Fixtures, NativeFilePersistence}
+  alias BaileysEx.Test.{Cli, JSON}
 
   setup :setup_temp_dir
 
@@ -23,20 +21,7 @@ defmodule BaileysEx.Auth.CLI.ImportTest do
      expected: Fixtures.load_all!(FilePersistence, source)}
   end
 
-  defp cli(argv) do
-    parent = self()
-
-    stderr =
-      capture_io(:stderr, fn ->
-        stdout = capture_io(fn -> send(parent, {:code, CLI.run(argv, Terminal.plain())}) end)
-
-        send(parent, {:stdout, stdout})
-      end)
-
-    assert_received {:code, code}
-    assert_received {:stdout, stdout}
-    {code, stdout, stderr}
-  end
+  defp cli(argv), do: Cli.run(argv)
 
   defp loaded(path), do: Fixtures.load_all!(NativeFilePersistence, path)
 
