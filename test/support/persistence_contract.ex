@@ -78,8 +78,13 @@ defmodule BaileysEx.Auth.PersistenceContract do
           :ok = BaileysEx.Auth.KeyStore.set(store, %{"lid-mapping": %{"1" => "2"}})
           assert :ok = @backend.delete_auth_state(path)
 
-          assert_raise BaileysEx.Auth.KeyStore.OperationError, fn ->
-            BaileysEx.Auth.KeyStore.set(store, %{"lid-mapping": %{"1" => "3"}})
+          for id <- ["1", "never seen"] do
+            error =
+              assert_raise BaileysEx.Auth.KeyStore.OperationError, fn ->
+                BaileysEx.Auth.KeyStore.set(store, %{"lid-mapping": %{id => "3"}})
+              end
+
+            assert %BaileysEx.Auth.NotOwnerError{} = error.reason
           end
 
           GenServer.stop(pid)

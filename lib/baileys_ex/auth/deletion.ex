@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.Deletion do
   # What ends an account: everything goes by one commit, under a claim of its own. Whoever has the account is
   # fenced, and does not write it back.
 
-  alias BaileysEx.Auth.Owner
+  alias BaileysEx.Auth.{Claims, NotOwnerError, Owner}
 
   @doc "Runs `delete` under a claim of this VM."
   @spec run(module(), context :: term(), (() -> :ok | {:error, term()})) :: :ok | {:error, term()}
@@ -11,6 +11,9 @@ defmodule BaileysEx.Auth.Deletion do
     owner = Owner.new()
 
     with :ok <- module.claim(context, owner) do
+      # A store of this VM would go on under this claim, and after it.
+      lost = %NotOwnerError{place: module.place_name(context), owner: owner}
+      Claims.lost(module.place(context), lost)
       deleted = delete.()
       released = module.release(context, owner)
       with :ok <- deleted, do: released
