@@ -22,6 +22,12 @@ defmodule BaileysEx.Auth.Claims do
     end
   end
 
+  @doc "The stores of this VM."
+  @spec stores() :: [pid()]
+  def stores do
+    for {_place, pid, _lost} <- :ets.tab2list(table()), Process.alive?(pid), do: pid
+  end
+
   @doc "From here on the calling process has the place. `lost` is called when a write finds that it has not."
   @spec occupy(place :: term(), (NotOwnerError.t() -> term())) :: :ok
   def occupy(nil, _lost), do: :ok

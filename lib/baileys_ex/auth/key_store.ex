@@ -62,6 +62,7 @@ defmodule BaileysEx.Auth.KeyStore do
 
   alias BaileysEx.Auth.KeyStore.{
     Backend,
+    Cache,
     Commits,
     Failure,
     OperationError,
@@ -72,7 +73,7 @@ defmodule BaileysEx.Auth.KeyStore do
     TxRef
   }
 
-  alias BaileysEx.Auth.{Lock, NativeFilePersistence, Options}
+  alias BaileysEx.Auth.{Claims, Lock, NativeFilePersistence, Options}
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.{Changes, Running, Transaction, View}
 
@@ -185,6 +186,67 @@ defmodule BaileysEx.Auth.KeyStore do
   def wrap(server) do
     {pid, table} = Running.fetch!(__MODULE__, server)
     %Ref{pid: pid, table: table}
+  end
+
+  @typedoc """
+  What `info/1` tells of a store.
+
+    * `:place` is the directory or the account, as errors name it; `nil` where the backend has no name for it.
+      The context of a custom backend, which may hold a password, is never shown
+    * `:owner` is the claim of this store, `nil` once somebody else has the place
+    * `:cached_entries` counts keys that are remembered, those that are known to be missing included
+    * `:commits` counts commits of callers since the start; several of them may have been written together
+    * `:last_error` is the last failure, also of a commit that worked when it was tried again, or `nil`
+  """
+  @type info() :: %{
+          pid: pid(),
+          backend: module(),
+          place: String.t() | nil,
+          owner: BaileysEx.Auth.Owner.t() | nil,
+          cached_entries: non_neg_integer(),
+          commits: non_neg_integer(),
+          last_error: %{message: String.t(), at: DateTime.t()} | nil
+        }
+
+  @doc """
+  What a running store is and how it is doing, without asking its process or its backend.
+
+      BaileysEx.Auth.KeyStore.info(store).place
+      #=> "/var/lib/my_app/auth/ada"
+
+  Raises `ArgumentError` where the store has stopped.
+  """
+  @spec info(Ref.t()) :: info()
+  def info(%Ref{pid: pid, table: table}) do
+    config = Cache.config(table)
+    {commits, last_error} = Cache.history(table)
+
+    %{
+      pid: pid,
+      backend: config.backend.module,
+      place: Backend.place_name(config.backend),
+      owner: if(Cache.held(table) == :ok, do: config.owner),
+      cached_entries: Cache.count(table),
+      commits: commits,
+      last_error: last_error
+    }
+  end
+
+  def info(_other), do: Running.no_reference!(__MODULE__)
+
+  @doc """
+  The references of all key stores that run in this VM:
+
+      for store <- BaileysEx.Auth.KeyStore.running(), do: BaileysEx.Auth.KeyStore.info(store)
+  """
+  @spec running() :: [Ref.t()]
+  def running, do: Enum.flat_map(Claims.stores(), &wrap_alive/1)
+
+  # One may stop while we ask.
+  defp wrap_alive(pid) do
+    [wrap(pid)]
+  catch
+    _kind, _gone -> []
   end
 
   @doc """

@@ -20,6 +20,7 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
   def new(max_entries) do
     table = :ets.new(__MODULE__, [:set, :public, read_concurrency: true])
     :ets.insert(table, {:config, %{}, max_entries, :pinned})
+    :ets.insert(table, {:history, 0, nil, :pinned})
     table
   end
 
@@ -32,6 +33,29 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
 
   @spec config(table()) :: map()
   def config(table), do: :ets.lookup_element(table, :config, 2)
+
+  @doc "Counts a commit, unless the store has ended since: it was made."
+  @spec committed(table()) :: :ok
+  def committed(table) do
+    :ets.update_counter(table, :history, {2, 1})
+    :ok
+  rescue
+    ArgumentError -> :ok
+  end
+
+  @doc "Notes the last failure."
+  @spec failed(table(), failure :: term()) :: :ok
+  def failed(table, failure) do
+    :ets.update_element(table, :history, {3, failure})
+    :ok
+  end
+
+  @doc "How many commits there were, and the last failure."
+  @spec history(table()) :: {non_neg_integer(), failure :: term() | nil}
+  def history(table) do
+    [{:history, commits, failure, :pinned}] = :ets.lookup(table, :history)
+    {commits, failure}
+  end
 
   @spec fetch(table(), Changes.key()) :: entry() | :unknown
   def fetch(table, key) do
@@ -167,7 +191,8 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
   @doc "How many entries are here."
   @spec count(table()) :: non_neg_integer()
   def count(table) do
-    :ets.info(table, :size) - Enum.count([:config, :hand, :seen, :lost], &:ets.member(table, &1))
+    :ets.info(table, :size) -
+      Enum.count([:config, :history, :hand, :seen, :lost], &:ets.member(table, &1))
   end
 
   defp max_entries(table), do: :ets.lookup_element(table, :config, 3)

@@ -6,7 +6,16 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
 
   import BaileysEx.Auth.KeyStore.Failure, only: [fail!: 3, while_running!: 3]
 
-  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer, OperationError, Reads, Tenure}
+  alias BaileysEx.Auth.KeyStore.{
+    Backend,
+    Cache,
+    Committer,
+    Failure,
+    OperationError,
+    Reads,
+    Tenure
+  }
+
   alias BaileysEx.Auth.NotOwnerError
   alias BaileysEx.Signal.Store.Changes
 
@@ -33,9 +42,9 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
     config = Cache.config(table)
     commit = fn -> Committer.commit(config.committer, token, changes, seen) end
 
-    case attempt(commit, config, action) do
+    case attempt(commit, config, &failed(table, config, action, &1)) do
       :ok ->
-        :ok
+        Cache.committed(table)
 
       {:error, {:changed_meanwhile, _module, _place} = reason} ->
         now = Reads.look!(table, action)
@@ -53,14 +62,11 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
 
   defp still?(backend, {key, entry}), do: Backend.load(backend, key) == entry
 
-  defp attempt(commit, config, action) do
+  defp attempt(commit, config, failed) do
     case commit.() do
       {:error, reason} when config.tries > 1 ->
         if again?(reason) do
-          Logger.warning(
-            failure(config, action, reason) <> "; trying again every #{config.pause_ms} ms"
-          )
-
+          Logger.warning(failed.(reason) <> "; trying again every #{config.pause_ms} ms")
           again(commit, config.tries - 1, config)
         else
           {:error, reason}
@@ -90,9 +96,11 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
   defp again?(reason), do: reason != :store_stopped and Backend.transient?(reason)
 
   # Without any value: as in the error that is raised in the end.
-  defp failure(config, action, reason) do
+  defp failed(table, config, action, reason) do
     place = Backend.place_name(config.backend)
-    Exception.message(%OperationError{action: action, reason: reason, place: place})
+    error = %OperationError{action: action, reason: reason, place: place}
+    Failure.note(table, error)
+    Exception.message(error)
   end
 
   defp of(config) do

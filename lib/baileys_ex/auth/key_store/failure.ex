@@ -6,7 +6,18 @@ defmodule BaileysEx.Auth.KeyStore.Failure do
 
   @spec fail!(Cache.table(), OperationError.action(), term()) :: no_return()
   def fail!(table, action, reason) do
-    raise OperationError, action: action, reason: reason, place: place_name(table)
+    error = %OperationError{action: action, reason: reason, place: place_name(table)}
+    note(table, error)
+    raise error
+  end
+
+  @doc "Keeps the failure for `BaileysEx.Auth.KeyStore.info/1`: its message, which holds no value."
+  @spec note(Cache.table(), OperationError.t()) :: :ok
+  def note(table, error) do
+    Cache.failed(table, %{message: Exception.message(error), at: DateTime.utc_now()})
+  rescue
+    # The store has ended.
+    ArgumentError -> :ok
   end
 
   @doc "Runs `fun`, which asks the store's table; that is gone once the store has ended."

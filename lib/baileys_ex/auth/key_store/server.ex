@@ -33,6 +33,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
 
     Cache.put_config(cache, %{
       backend: config.backend,
+      owner: config.tenure.owner,
       committer: committer,
       tries: config.tries,
       pause_ms: config.pause_ms
