@@ -235,18 +235,21 @@ defmodule BaileysEx.Auth.KeyStore do
   def info(_other), do: Running.no_reference!(__MODULE__)
 
   @doc """
-  The references of all key stores that run in this VM:
+  What `info/1` tells of each key store that runs in this VM.
 
-      for store <- BaileysEx.Auth.KeyStore.running(), do: BaileysEx.Auth.KeyStore.info(store)
+      for %{last_error: %{}} = store <- BaileysEx.Auth.KeyStore.running(), do: store.place
+      #=> ["/var/lib/my_app/auth/ada"]
   """
-  @spec running() :: [Ref.t()]
-  def running, do: Enum.flat_map(Claims.stores(), &wrap_alive/1)
+  @spec running() :: [info()]
+  def running, do: Enum.flat_map(Claims.stores(), &info_of_living/1)
 
   # One may stop while we ask.
-  defp wrap_alive(pid) do
-    [wrap(pid)]
+  defp info_of_living(pid) do
+    [pid |> wrap() |> info()]
+  rescue
+    ArgumentError -> []
   catch
-    _kind, _gone -> []
+    :exit, _gone -> []
   end
 
   @doc """

@@ -58,7 +58,7 @@ defmodule BaileysEx.Auth.KeyStore.InfoTest do
   end
 
   test "all stores of the VM are listed, and none that has stopped", %{tmp: tmp, store: store} do
-    places = fn -> for store <- KeyStore.running(), do: KeyStore.info(store).place end
+    places = fn -> for store <- KeyStore.running(), do: store.place end
     {:ok, pid} = KeyStore.start_link(persistence_context: Path.join(tmp, "eve"))
     assert store.pid in Enum.map(KeyStore.running(), & &1.pid)
     assert Path.join(tmp, "eve") in places.()
