@@ -46,12 +46,7 @@ fn codec_encode<'a>(
     sender_keys: Atom,
     lists: bool,
 ) -> NifResult<Term<'a>> {
-    let context = json::EncodeContext {
-        local_identity: identity.as_ref().map(Binary::as_slice),
-        now_ms: now_ms(),
-        sender_keys: form_of(sender_keys)?.unwrap_or_default(),
-        bytes: bytes_of(lists),
-    };
+    let context = writing(identity.as_ref(), sender_keys, lists)?;
     let encoded = term::to_value(data)
         .map_err(|problem| term::within(family, problem))
         .and_then(|value| json::encode(family, &value, &context));
@@ -121,12 +116,7 @@ fn codec_export<'a>(
     sender_keys: Atom,
     lists: bool,
 ) -> NifResult<Vec<Term<'a>>> {
-    let context = json::EncodeContext {
-        local_identity: identity.as_ref().map(Binary::as_slice),
-        now_ms: now_ms(),
-        sender_keys: form_of(sender_keys)?.unwrap_or_default(),
-        bytes: bytes_of(lists),
-    };
+    let context = writing(identity.as_ref(), sender_keys, lists)?;
     let terms = rows.iter().map(|(family, _id, bytes)| {
         match exported(family, bytes.as_slice(), &context) {
             Ok(text) => (atom::ok(), term::binary_term(env, &text)).encode(env),
@@ -136,12 +126,21 @@ fn codec_export<'a>(
     Ok(terms.collect())
 }
 
-fn bytes_of(lists: bool) -> json::BytesForm {
-    if lists {
-        json::BytesForm::List
-    } else {
-        json::BytesForm::Base64
-    }
+fn writing<'a>(
+    identity: Option<&'a Binary<'_>>,
+    sender_keys: Atom,
+    lists: bool,
+) -> NifResult<json::EncodeContext<'a>> {
+    Ok(json::EncodeContext {
+        local_identity: identity.map(Binary::as_slice),
+        now_ms: now_ms(),
+        sender_keys: form_of(sender_keys)?.unwrap_or_default(),
+        bytes: if lists {
+            json::BytesForm::List
+        } else {
+            json::BytesForm::Base64
+        },
+    })
 }
 
 fn failure(env: Env<'_>, problem: Problem) -> Term<'_> {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::disk::Disk;
@@ -12,14 +12,14 @@ use super::files::found;
 use super::names::LOCK;
 use crate::error::{Error, Result};
 
-pub(super) const UNKNOWN: u8 = 0;
-pub(super) const TELLS: u8 = 1;
-pub(super) const IGNORES: u8 = 2;
+const UNKNOWN: u8 = 0;
+const TELLS: u8 = 1;
+const IGNORES: u8 = 2;
 
 /// What is known of a directory's disk.
 #[derive(Default)]
 pub(super) struct Case {
-    pub state: AtomicU8,
+    state: AtomicU8,
     /// Names that were found as they are spelled, on a disk that ignores it.
     spelled: Mutex<HashSet<Box<str>>>,
 }
@@ -27,6 +27,24 @@ pub(super) struct Case {
 impl Case {
     pub fn spelled(&self) -> MutexGuard<'_, HashSet<Box<str>>> {
         self.spelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the disk ignores case; `None` until a file has told.
+    pub fn ignored(&self) -> Option<bool> {
+        match self.state.load(Ordering::Relaxed) {
+            TELLS => Some(false),
+            IGNORES => Some(true),
+            _ => None,
+        }
+    }
+
+    pub fn tell(&self, ignored: Option<bool>) {
+        let state = match ignored {
+            None => UNKNOWN,
+            Some(false) => TELLS,
+            Some(true) => IGNORES,
+        };
+        self.state.store(state, Ordering::Relaxed);
     }
 
     /// Somebody else was there.

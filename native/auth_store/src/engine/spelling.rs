@@ -1,8 +1,6 @@
 //! How a name is really spelled on a disk that does not tell capital letters from small ones.
 
-use std::sync::atomic::Ordering;
-
-use super::case::{IGNORES, TELLS, UNKNOWN, ignores_case};
+use super::case::ignores_case;
 use super::directory::Directory;
 use super::disk::Disk;
 use super::names::LOCK;
@@ -43,22 +41,14 @@ impl<D: Disk> Directory<D> {
 
     /// Whether this disk is one of those, as a file that is there tells.
     pub fn ignores_case(&self, name: &str) -> Result<bool> {
-        match self.case.state.load(Ordering::Relaxed) {
-            TELLS => Ok(false),
-            IGNORES => Ok(true),
-            _ => {
-                let told = match ignores_case(&self.disk, &self.path, name)? {
-                    None => ignores_case(&self.disk, &self.path, LOCK)?,
-                    told => told,
-                };
-                let state = match told {
-                    None => UNKNOWN,
-                    Some(false) => TELLS,
-                    Some(true) => IGNORES,
-                };
-                self.case.state.store(state, Ordering::Relaxed);
-                Ok(told == Some(true))
-            }
+        if let Some(known) = self.case.ignored() {
+            return Ok(known);
         }
+        let told = match ignores_case(&self.disk, &self.path, name)? {
+            None => ignores_case(&self.disk, &self.path, LOCK)?,
+            told => told,
+        };
+        self.case.tell(told);
+        Ok(told == Some(true))
     }
 }

@@ -190,18 +190,12 @@ enum Shape<'a> {
 impl<'a> Shape<'a> {
     fn of(text: &'a [u8]) -> Outcome<Shape<'a>> {
         let text = tree::without_mark(text);
-        let broken = |error: &serde_json::Error| tree::syntax(text, error);
-        match text.trim_ascii_start().first() {
-            Some(b'[') => serde_json::from_slice(text)
-                .map(Shape::List)
-                .map_err(|error| broken(&error)),
-            Some(b'{') => serde_json::from_slice(text)
-                .map(|Members(members)| Shape::Object(members))
-                .map_err(|error| broken(&error)),
-            _ => serde_json::from_slice(text)
-                .map(|_: &RawValue| Shape::Other)
-                .map_err(|error| broken(&error)),
-        }
+        let shape = match text.trim_ascii_start().first() {
+            Some(b'[') => serde_json::from_slice(text).map(Shape::List),
+            Some(b'{') => serde_json::from_slice(text).map(|Members(all)| Shape::Object(all)),
+            _ => serde_json::from_slice(text).map(|_: &RawValue| Shape::Other),
+        };
+        shape.map_err(|error| tree::syntax(text, &error))
     }
 }
 
