@@ -21,6 +21,10 @@ defmodule BaileysEx.Auth.Keys do
   @spec key(atom() | String.t(), term()) :: key()
   def key(type, id), do: {to_string(type), to_string(id)}
 
+  @doc "The names of the families that are known."
+  @spec families() :: [String.t()]
+  def families, do: Map.keys(@family_atoms)
+
   @doc "The type of a family that was read: never a new atom."
   @spec type(String.t()) :: atom() | String.t()
   def type(family) do

@@ -229,12 +229,11 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
   defp carry(source, taken) do
     {source, values} = Enum.reduce(taken, {source, []}, &look/2)
     values = Enum.reverse(values)
-    keys = for {_at, _row, {family, id}} <- values, do: {family, id}
 
     values
     |> Enum.map(fn {_at, row, {family, id}} -> {family, id, text(row)} end)
     |> Native.codec_import(source.identity)
-    |> Enum.zip(Enum.zip(values, keys))
+    |> Enum.zip(values)
     |> Enum.reduce({source, []}, &result/2)
     |> then(fn {source, rows} -> {source, Enum.reverse(rows)} end)
   end
@@ -279,7 +278,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
 
   defp same?(twin, text), do: if(twin == text, do: :again, else: :other)
 
-  defp result({{:ok, bytes, dropped, _form, id}, {{at, row, key}, key}}, {source, rows}) do
+  defp result({{:ok, bytes, dropped, _form, id}, {at, row, key}}, {source, rows}) do
     source = count(source, :bytes_read, byte_size(text(row)))
 
     cond do
@@ -298,7 +297,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
   # What some stores leave of a key that was deleted.
   defp result({{:error, :not_found}, _value}, acc), do: acc
 
-  defp result({{:error, problem}, {{_at, row, key}, _same}}, {source, rows}),
+  defp result({{:error, problem}, {_at, row, key}}, {source, rows}),
     do: {damaged(source, row, key, problem, true), rows}
 
   defp rename({at, row, id}, {source, rows}) do
@@ -340,16 +339,15 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
         {:error, {:not_an_auth_directory, source.name}}
 
       true ->
-        {:ok, in_order(%{carried | skipped: Enum.reverse(errors)})}
+        {:ok, in_order(%{carried | skipped: errors})}
     end
   end
 
   # They were gathered from the last to the first.
   defp in_order(carried) do
-    Enum.reduce([:unknown, :dropped, :renamed, :superseded, :skipped], carried, fn notes,
-                                                                                   carried ->
-      Map.update!(carried, notes, &Enum.reverse/1)
-    end)
+    for notes <- [:unknown, :dropped, :renamed, :superseded], reduce: carried do
+      carried -> Map.update!(carried, notes, &Enum.reverse/1)
+    end
   end
 
   @impl true

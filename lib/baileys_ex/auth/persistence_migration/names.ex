@@ -4,8 +4,10 @@ defmodule BaileysEx.Auth.PersistenceMigration.Names do
   # several accounts have. The prefix is what all names have in common up to a separator, so it is known when
   # all have been seen.
 
-  @families ~w(app-state-sync-version app-state-sync-key sender-key-memory identity-key lid-mapping
-               device-list sender-key pre-key session tctoken)
+  alias BaileysEx.Auth.Keys
+
+  # The longest of those that begin alike comes first.
+  @families Enum.sort_by(Keys.families(), &byte_size/1, :desc)
 
   @creds ["creds", "auth_creds"]
 

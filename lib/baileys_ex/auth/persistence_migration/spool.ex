@@ -61,9 +61,13 @@ defmodule BaileysEx.Auth.PersistenceMigration.Spool do
   @doc "The term at an offset."
   @spec fetch(t(), offset()) :: {:ok, term()} | {:error, File.posix()}
   def fetch(spool, offset) do
+    with {:ok, term, _next} <- fetch_one(spool, offset), do: {:ok, term}
+  end
+
+  defp fetch_one(spool, offset) do
     with {:ok, <<length::32>>} <- read(spool, offset, @header),
          {:ok, bytes} <- read(spool, offset + @header, length) do
-      {:ok, :erlang.binary_to_term(bytes)}
+      {:ok, :erlang.binary_to_term(bytes), offset + @header + length}
     end
   end
 
@@ -76,8 +80,11 @@ defmodule BaileysEx.Auth.PersistenceMigration.Spool do
     with {:ok, bytes} <- read(spool, offset, min(@chunk, spool.size - offset)) do
       case split(bytes, offset, count, []) do
         # One that is longer than a chunk.
-        [] -> with {:ok, term} <- fetch(spool, offset), do: alone(spool, offset, term)
-        taken -> {:ok, for({at, term, _next} <- Enum.reverse(taken), do: {at, term}), next(taken)}
+        [] ->
+          with {:ok, term, next} <- fetch_one(spool, offset), do: {:ok, [{offset, term}], next}
+
+        [{_at, _term, next} | _rest] = taken ->
+          {:ok, for({at, term, _next} <- Enum.reverse(taken), do: {at, term}), next}
       end
     end
   end
@@ -89,13 +96,6 @@ defmodule BaileysEx.Auth.PersistenceMigration.Spool do
   end
 
   defp split(_rest, _offset, _count, taken), do: taken
-
-  defp next([{_at, _term, next} | _taken]), do: next
-
-  defp alone(spool, offset, term) do
-    with {:ok, <<length::32>>} <- read(spool, offset, @header),
-         do: {:ok, [{offset, term}], offset + @header + length}
-  end
 
   defp read(_spool, _offset, 0), do: {:ok, ""}
 
