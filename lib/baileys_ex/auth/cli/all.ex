@@ -8,6 +8,17 @@ defmodule BaileysEx.Auth.CLI.All do
 
   @type account() :: %{name: String.t(), path: Path.t()}
 
+  @doc "One of two ways to run a command: with `--all`, or on one directory, whose backend may be told."
+  @spec or_one(keyword(), (() -> Command.outcome()), (() -> Command.outcome())) ::
+          Command.outcome()
+  def or_one(options, all, one) do
+    case {options[:all], options[:backend]} do
+      {true, nil} -> all.()
+      {true, _backend} -> {:usage, "--backend is for one directory, not for --all"}
+      _one -> one.()
+    end
+  end
+
   @doc "Runs `work` for each account; `done` says what was done with it, such as `verified`."
   @spec run(
           Path.t(),
@@ -15,26 +26,8 @@ defmodule BaileysEx.Auth.CLI.All do
           Terminal.t(),
           (account() -> Command.outcome() | {:skipped, why :: String.t()})
         ) :: Command.outcome()
-  def run(root, {command, done}, terminal, work) do
-    root = Path.expand(root)
-
-    with {:ok, [_ | _] = names} <- directories(root) do
-      accounts = for name <- names, do: %{name: name, path: Path.join(root, name)}
-
-      results =
-        Progress.run(terminal, done, fn on_progress ->
-          SideBySide.map(
-            accounts,
-            &result(&1, command, work),
-            &on_progress.(Map.put(&1, :unit, "accounts"))
-          )
-        end)
-
-      totals = totals(results)
-      status = if totals.failed == 0, do: :ok, else: :problem
-      document = %{root: root, accounts: results, totals: totals}
-      {status, document, text(results, totals, done, terminal)}
-    end
+  def run(root, names, terminal, work) do
+    with {:ok, accounts} <- accounts(root), do: run_all(root, accounts, names, terminal, work)
   end
 
   @doc "As `run/4`, into a directory for all, in which each account has one of its name."
@@ -48,10 +41,26 @@ defmodule BaileysEx.Auth.CLI.All do
   def into(root, target, names, terminal, work) do
     target = Path.expand(target)
 
-    with {:ok, _some} <- directories(root),
+    with {:ok, accounts} <- accounts(root),
          :ok <- make(target) do
-      run(root, names, terminal, &work.(&1, Path.join(target, &1.name)))
+      run_all(root, accounts, names, terminal, &work.(&1, Path.join(target, &1.name)))
     end
+  end
+
+  defp run_all(root, accounts, {command, done}, terminal, work) do
+    results =
+      Progress.run(terminal, done, fn on_progress ->
+        SideBySide.map(
+          accounts,
+          &result(&1, command, work),
+          &on_progress.(Map.put(&1, :unit, "accounts"))
+        )
+      end)
+
+    totals = totals(results)
+    status = if totals.failed == 0, do: :ok, else: :problem
+    document = %{root: Path.expand(root), accounts: results, totals: totals}
+    {status, document, text(results, totals, done, terminal)}
   end
 
   # For the user's eyes only, if it is new.
@@ -65,15 +74,20 @@ defmodule BaileysEx.Auth.CLI.All do
     end
   end
 
-  @doc "The names of the accounts, of which there must be some."
-  @spec directories(Path.t()) :: {:ok, [String.t()]} | {:error, term()}
-  def directories(root) do
-    case Inspection.directories(root) do
-      {:ok, []} -> {:error, {:no_accounts, root}}
-      {:error, posix} -> {:error, {posix, [root]}}
-      found -> found
-    end
+  defp accounts(root) do
+    root = Path.expand(root)
+
+    with {:ok, names} <- found(Inspection.directories(root), root),
+         do: {:ok, for(name <- names, do: %{name: name, path: Path.join(root, name)})}
   end
+
+  @doc "What was found under a root, where there must be something."
+  @spec found({:ok, [item]} | {:error, File.posix()}, Path.t()) ::
+          {:ok, [item]} | {:error, term()}
+        when item: term()
+  def found({:ok, []}, root), do: {:error, {:no_accounts, root}}
+  def found({:ok, found}, _root), do: {:ok, found}
+  def found({:error, posix}, root), do: {:error, {posix, [root]}}
 
   defp result(account, command, work) do
     case work.(account) do

@@ -5,6 +5,17 @@ defmodule BaileysEx.Auth.CLI.Migrated do
   alias BaileysEx.Auth.CLI.{Backends, Command, Failure, Layout, Progress, Terminal}
   alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}
 
+  @doc "What migrations and imports are asked for alike, as functions take it."
+  @spec options(keyword()) :: keyword()
+  def options(options) do
+    [
+      overwrite?: Keyword.get(options, :overwrite, false),
+      on_corrupt: if(options[:skip_corrupt], do: :skip, else: :error),
+      credentials: if(options[:without_credentials], do: :optional, else: :required),
+      unknown: if(options[:carry_unknown], do: :carry, else: :leave)
+    ]
+  end
+
   @doc "Runs it, verifies what was written where `--verify` asks for that, and reports."
   @spec report(
           String.t(),

@@ -12,19 +12,16 @@ defmodule BaileysEx.Auth.CLI.Overview do
   # Texts, and how narrow they may become: an account must be told by its name.
   @narrowest %{account: 10, owner: 10, name: 20}
 
+  # The words of `--sort`.
   @sorts %{
     "name" => {:name, :asc},
     "account" => {:account, :asc},
     "backend" => {:backend, :asc},
     "keys" => {:keys, :desc},
     "disk" => {:disk_bytes, :desc},
-    "newest" => {:newest_change, :desc},
+    "newest" => {:newest_change, {:desc, DateTime}},
     "damaged" => {:damaged, :desc}
   }
-
-  @doc "The words of `--sort`."
-  @spec sorts() :: [String.t()]
-  def sorts, do: @sorts |> Map.keys() |> Enum.sort()
 
   @spec run(Path.t(), keyword(), Terminal.t()) :: Command.outcome()
   def run(root, options, terminal) do
@@ -32,8 +29,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
     root = Path.expand(root)
 
     with {:ok, sort} <- sort(sort),
-         {:ok, _some} <- All.directories(root),
-         {:ok, accounts} <- look(root, terminal) do
+         {:ok, accounts} <- All.found(look(root, terminal), root) do
       without? = Keyword.get(options, :without_credentials, false)
       accounts = accounts |> Enum.map(&account(&1, without?)) |> sorted(sort)
       status = if Enum.all?(accounts, &(&1.problem == nil)), do: :ok, else: :problem
@@ -45,8 +41,11 @@ defmodule BaileysEx.Auth.CLI.Overview do
 
   defp sort(word) do
     case @sorts do
-      %{^word => sort} -> {:ok, sort}
-      _none -> {:usage, "--sort is one of #{Enum.join(sorts(), ", ")}"}
+      %{^word => sort} ->
+        {:ok, sort}
+
+      _none ->
+        {:usage, "--sort is one of #{@sorts |> Map.keys() |> Enum.sort() |> Enum.join(", ")}"}
     end
   end
 
@@ -112,23 +111,11 @@ defmodule BaileysEx.Auth.CLI.Overview do
     "#{Layout.count(length(files), "file")} cannot be read, such as #{Path.basename(path)}"
   end
 
-  defp sorted(accounts, {by, direction}) do
+  # Accounts that are alike stay in the order of their names.
+  defp sorted(accounts, {by, order}) do
     {there, none} = Enum.split_with(accounts, &(&1[by] != nil))
-    Enum.sort(there, &before?(&1, &2, by, direction)) ++ none
+    Enum.sort_by(there, & &1[by], order) ++ none
   end
-
-  defp before?(one, other, by, direction) do
-    case {compare(one[by], other[by]), direction} do
-      {:eq, _direction} -> one.name <= other.name
-      {:lt, :asc} -> true
-      {:gt, :desc} -> true
-      _otherwise -> false
-    end
-  end
-
-  defp compare(%DateTime{} = one, other), do: DateTime.compare(one, other)
-  defp compare(same, same), do: :eq
-  defp compare(one, other), do: if(one < other, do: :lt, else: :gt)
 
   defp totals(accounts) do
     sum = fn member -> accounts |> Enum.map(&(&1[member] || 0)) |> Enum.sum() end

@@ -92,13 +92,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Import do
   defp backend(:json, _form), do: {:ok, FilePersistence}
 
   defp given(file, options) do
-    [
-      source_name: name(file),
-      overwrite?: Keyword.get(options, :overwrite, false),
-      on_corrupt: if(options[:skip_corrupt], do: :skip, else: :error),
-      credentials: if(options[:without_credentials], do: :optional, else: :required),
-      unknown: if(options[:carry_unknown], do: :carry, else: :leave)
-    ] ++ Keyword.take(options, [:prefix])
+    [source_name: name(file)] ++ Migrated.options(options) ++ Keyword.take(options, [:prefix])
   end
 
   defp name("-"), do: "standard input"

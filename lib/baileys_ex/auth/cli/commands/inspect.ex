@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Failure, Layout, Overview, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Failure, Layout, Overview, Progress, Terminal}
   alias BaileysEx.Auth.Inspection
 
   @impl true
@@ -47,12 +47,14 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
   @impl true
   def run([path], options, terminal) do
-    case {options[:all], options[:sort], options[:backend]} do
-      {true, _sort, nil} -> Overview.run(path, options, terminal)
-      {true, _sort, _backend} -> {:usage, "--backend is for one directory, not for --all"}
-      {_one, nil, _backend} -> one(path, options, terminal)
-      {_one, _sort, _backend} -> {:usage, "--sort goes with --all"}
-    end
+    if options[:sort] && !options[:all],
+      do: {:usage, "--sort goes with --all"},
+      else:
+        All.or_one(
+          options,
+          fn -> Overview.run(path, options, terminal) end,
+          fn -> one(path, options, terminal) end
+        )
   end
 
   def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}

@@ -139,13 +139,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
         source,
         target,
         [
-          overwrite?: Keyword.get(options, :overwrite, false),
-          on_corrupt: if(options[:skip_corrupt], do: :skip, else: :error),
-          credentials: if(options[:without_credentials], do: :optional, else: :required),
           on_change: if(options[:allow_changes], do: :ignore, else: :error),
-          unknown: if(options[:carry_unknown], do: :carry, else: :leave),
           on_progress: on_progress
-        ] ++ for(name <- [:sender_keys, :device_names], options[name], do: {name, options[name]})
+        ] ++
+          Migrated.options(options) ++
+          for(name <- [:sender_keys, :device_names], options[name], do: {name, options[name]})
       ])
     end)
   end

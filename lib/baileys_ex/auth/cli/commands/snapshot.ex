@@ -43,11 +43,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
 
   @impl true
   def run([path, target], options, terminal) do
-    case {options[:all], options[:backend]} do
-      {true, nil} -> all(path, target, terminal)
-      {true, _backend} -> {:usage, "--backend is for one directory, not for --all"}
-      _one -> one(path, target, options, terminal)
-    end
+    All.or_one(options, fn -> all(path, target, terminal) end, fn ->
+      one(path, target, options, terminal)
+    end)
   end
 
   def run(_arguments, _options, _terminal), do: {:usage, "expects PATH and TARGET"}

@@ -39,19 +39,16 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
 
   @impl true
   def run([path], options, terminal) do
-    case {options[:all], options[:backend]} do
-      {true, nil} ->
-        All.run(path, {"verify", "verified"}, terminal, &one(&1.path, options, Terminal.plain()))
-
-      {true, _backend} ->
-        {:usage, "--backend is for one directory, not for --all"}
-
-      _one ->
-        one(path, options, terminal)
-    end
+    All.or_one(options, fn -> all(path, options, terminal) end, fn ->
+      one(path, options, terminal)
+    end)
   end
 
   def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
+
+  defp all(root, options, terminal) do
+    All.run(root, {"verify", "verified"}, terminal, &one(&1.path, options, Terminal.plain()))
+  end
 
   defp one(path, options, terminal) do
     with {:ok, backend} <- Backends.of(path, options),
