@@ -6,16 +6,12 @@ defmodule BaileysEx.Auth.CLI.Bytes do
 
   @doc "The lines of a file, or of standard input for `-`."
   @spec lines(Path.t()) :: {:ok, Enumerable.t()} | io_error()
-  def lines("-") do
-    # Else the bytes would be taken for characters.
-    :ok = :io.setopts(:standard_io, encoding: :latin1)
-    {:ok, IO.binstream(:stdio, :line)}
-  end
+  def lines("-"), do: {:ok, Stream.resource(&take_bytes/0, &read_line/1, &take_characters/1)}
 
   def lines(path) do
     with {:ok, device} <- :file.open(path, [:read, :raw]) do
       :ok = :file.close(device)
-      {:ok, File.stream!(path, [], :line)}
+      {:ok, File.stream!(path)}
     else
       {:error, posix} -> {:error, {posix, [path]}}
     end
@@ -28,16 +24,37 @@ defmodule BaileysEx.Auth.CLI.Bytes do
   @spec write(Enumerable.t(), Path.t(), overwrite? :: boolean() | nil) ::
           {:ok, non_neg_integer()} | io_error()
   def write(items, "-", _overwrite?) do
-    :ok = :io.setopts(:standard_io, encoding: :latin1)
+    encoding = take_bytes()
 
-    with {:error, _closed} <- each(items, &IO.binwrite(:stdio, &1)),
-         do: {:error, {:epipe, ["-"]}}
+    try do
+      with {:error, _closed} <- each(items, &IO.binwrite(:stdio, &1)),
+           do: {:error, {:epipe, ["-"]}}
+    after
+      take_characters(encoding)
+    end
   end
 
   def write(items, path, overwrite?) do
     if File.exists?(path) and not (overwrite? || false),
       do: {:error, {:eexist, [path]}},
       else: replace(items, path)
+  end
+
+  # Else bytes would be taken for characters; what is told afterwards is characters again.
+  defp take_bytes do
+    encoding = Keyword.fetch!(:io.getopts(:standard_io), :encoding)
+    :ok = :io.setopts(:standard_io, encoding: :latin1)
+    encoding
+  end
+
+  defp take_characters(encoding), do: :io.setopts(:standard_io, encoding: encoding)
+
+  defp read_line(encoding) do
+    case IO.binread(:stdio, :line) do
+      line when is_binary(line) -> {[line], encoding}
+      :eof -> {:halt, encoding}
+      {:error, reason} -> raise IO.StreamError, reason: reason
+    end
   end
 
   defp replace(items, path) do

@@ -34,15 +34,15 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
     |> Stream.with_index(1)
     |> Stream.reject(fn {line, _number} -> String.trim(line) == "" end)
     |> Stream.transform(
-      fn -> {:lines, []} end,
+      fn -> :first end,
       &line(&1, &2, source),
       &last(&1, source),
       fn _state -> :ok end
     )
   end
 
-  # The first line that is none by itself begins a document, if it is the first.
-  defp line({text, 1} = line, {:lines, []}, source) do
+  # A first line that is none by itself begins a document.
+  defp line({text, _number} = line, :first, source) do
     if whole?(text), do: gather(line, [], source), else: {[], {:document, [line]}}
   end
 
@@ -54,6 +54,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
 
   defp gather(line, batch, _source), do: {[], {:lines, [line | batch]}}
 
+  defp last(:first, _source), do: {[], :done}
   defp last({:lines, batch}, source), do: {rows(batch, source), :done}
 
   # Or it is a damaged row among others.

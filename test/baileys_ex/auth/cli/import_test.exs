@@ -59,7 +59,7 @@ defmodule BaileysEx.Auth.CLI.ImportTest do
       document,
       JSON.encode(document),
       # As a person's tool prints it.
-      String.replace(document, ",", ",\n  ")
+      "\n" <> String.replace(document, ",", ",\n  ")
     ]
 
     for {form, n} <- Enum.with_index(forms) do
@@ -139,7 +139,10 @@ defmodule BaileysEx.Auth.CLI.ImportTest do
     File.write!(context.dump, ~s(["ada:#{name}","ü"]\n), [:append])
     shell!("cat #{context.dump} | CLI import - #{context.target} --json")
     shell!("CLI export #{context.target} - > #{context.dump}-2")
-    shell!("CLI import - #{context.target}-2 < #{context.dump}-2")
+    # What is told afterwards is no bytes.
+    told = shell!("LC_ALL=C.UTF-8 CLI import - #{context.target}-2☃ < #{context.dump}-2")
+    assert told =~ "-2☃"
+    File.rename!(context.target <> "-2☃", context.target <> "-2")
     assert loaded(context.target <> "-2") == loaded(context.target)
 
     assert {:ok, "ü"} =
