@@ -6,4 +6,10 @@ BaileysEx.Test.Guide.define_modules("guides/custom-backends.md")
 without_server = BaileysEx.Test.PostgresServer.missing()
 
 if without_server, do: IO.puts("tests against PostgreSQL: not run, #{without_server}")
-ExUnit.start(exclude: [:long | if(without_server, do: [:postgres], else: [])])
+
+ExUnit.start(
+  exclude: [:long | if(without_server, do: [:postgres], else: [])],
+  # Machines may be slow: only what would wait for ever is meant to end by a timeout.
+  assert_receive_timeout: 10_000,
+  formatters: [ExUnit.CLIFormatter, BaileysEx.Test.FailuresAgain]
+)

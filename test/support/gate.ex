@@ -19,7 +19,7 @@ defmodule BaileysEx.Test.Gate do
   @doc "Waits until a call of `callback` is at the gate; gives the process that waits there."
   @spec arrived(atom()) :: pid()
   def arrived(callback) do
-    assert_receive {:at_gate, ^callback, _args, pid}, 5_000
+    assert_receive {:at_gate, ^callback, _args, pid}
     pid
   end
 

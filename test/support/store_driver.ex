@@ -186,7 +186,7 @@ defmodule BaileysEx.Test.StoreDriver do
     pid = state.actors[actor].pid
     monitor = Process.monitor(pid)
     Process.exit(pid, :kill)
-    assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}, 5_000
+    assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}
     ended(state, actor)
   end
 
@@ -194,7 +194,7 @@ defmodule BaileysEx.Test.StoreDriver do
 
   defp begun(state, actor) do
     pid = state.actors[actor].pid
-    assert_receive {^pid, :begun}, 5_000
+    assert_receive {^pid, :begun}
     put_in(state.actors[actor].view, %{cleared?: false, known: %{}, written: %{}})
   end
 
@@ -286,7 +286,7 @@ defmodule BaileysEx.Test.StoreDriver do
 
   defp ask(pid, order) do
     send(pid, order)
-    assert_receive {^pid, answer}, 5_000
+    assert_receive {^pid, answer}
     answer
   end
 

@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.LockTest do
         end)
       end)
 
-    assert_receive {:held, ^pid}, 5_000
+    assert_receive {:held, ^pid}
     {pid, monitor}
   end
 
@@ -104,7 +104,7 @@ defmodule BaileysEx.Auth.LockTest do
         wait_in_line(run, resource, :next)
         Process.exit(holder, :kill)
         assert_receive {:DOWN, ^monitor, _, _, :killed}
-        assert_receive {:turn, :next}, 5_000
+        assert_receive {:turn, :next}
       end
 
       test "passes over a waiter that was killed", %{run: run, resource: resource} do
@@ -115,7 +115,7 @@ defmodule BaileysEx.Auth.LockTest do
         Process.exit(first, :kill)
         assert_receive {:EXIT, ^first, :killed}
         send(holder, :let_go)
-        assert_receive {:turn, :alive}, 5_000
+        assert_receive {:turn, :alive}
         refute_received {:turn, :killed}
       end
 
@@ -131,12 +131,12 @@ defmodule BaileysEx.Auth.LockTest do
             end)
           end)
 
-        assert_receive {:nested, :ran}, 5_000
+        assert_receive {:nested, :ran}
         wait_in_line(run, resource, :next)
         refute_receive {:turn, :next}, 50
         send(holder, :let_go)
-        assert_receive :left, 5_000
-        assert_receive {:turn, :next}, 5_000
+        assert_receive :left
+        assert_receive {:turn, :next}
       end
     end
   end

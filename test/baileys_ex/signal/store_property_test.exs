@@ -4,6 +4,8 @@ defmodule BaileysEx.Signal.StorePropertyTest do
   alias BaileysEx.Test.{Backends, Property, StoreDriver, Stores}
 
   @moduletag timeout: 300_000
+  # Thousands of warnings about failures that are injected.
+  @moduletag :capture_log
 
   @sequences 1_000
 

@@ -290,7 +290,7 @@ defmodule BaileysEx.Auth.KeyStore.CommitTest do
       written = Task.async(fn -> attempt(fn -> set(ref, "a", "1") end) end)
       gate = Gate.arrived(:commit_keys)
       Process.exit(ref.pid, :kill)
-      assert_receive {:EXIT, _pid, :killed}, 5_000
+      assert_receive {:EXIT, _pid, :killed}
 
       successor =
         Task.async(fn ->
@@ -313,7 +313,7 @@ defmodule BaileysEx.Auth.KeyStore.CommitTest do
       {:links, links} = Process.info(ref.pid, :links)
       [committer] = links -- [self()]
       Process.exit(committer, :kill)
-      assert_receive {:EXIT, _pid, :committer_stopped}, 5_000
+      assert_receive {:EXIT, _pid, :committer_stopped}
       assert_raise OperationError, fn -> set(ref, "a", "1") end
     end
   end

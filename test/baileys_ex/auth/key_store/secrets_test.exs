@@ -78,7 +78,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
 
   defp crash_with(error) do
     {pid, monitor} = monitored_task(fn -> raise error end)
-    assert_receive {:DOWN, ^monitor, :process, ^pid, _reason}, 5_000
+    assert_receive {:DOWN, ^monitor, :process, ^pid, _reason}
   end
 
   # A task logs its crash itself, and so before it is down.
@@ -170,7 +170,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
         monitor = Process.monitor(committer)
         :sys.replace_state(committer, &%{&1 | requests: :crashes_it})
         send(committer, :timeout)
-        assert_receive {:DOWN, ^monitor, :process, ^committer, _reason}, 5_000
+        assert_receive {:DOWN, ^monitor, :process, ^committer, _reason}
       end)
 
     assert printed =~ "terminating"
@@ -204,7 +204,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
         # As it would arrive from a committer that has crashed.
         send(ref.pid, {:EXIT, committer, {@secret, []}})
         pid = ref.pid
-        assert_receive {:EXIT, ^pid, :committer_stopped}, 5_000
+        assert_receive {:EXIT, ^pid, :committer_stopped}
       end)
 
     assert printed =~ "committer_stopped"
@@ -225,7 +225,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
         Process.sleep(20)
         refute_marked(all_of(Process.info(pid, :messages)))
         Process.exit(pid, :kill)
-        assert_receive {:DOWN, ^monitor, :process, ^caller, reason}, 5_000
+        assert_receive {:DOWN, ^monitor, :process, ^caller, reason}
         refute_marked(all_of(reason))
       end)
 
