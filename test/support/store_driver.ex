@@ -238,7 +238,13 @@ defmodule BaileysEx.Test.StoreDriver do
 
   defp spawn_actor(store, lock) do
     driver = self()
-    pid = spawn(fn -> transaction(store, lock, driver) end)
+
+    pid =
+      spawn(fn ->
+        Logger.disable(self())
+        transaction(store, lock, driver)
+      end)
+
     # In line before the next step is made.
     wait_until_waiting(pid)
     pid
