@@ -24,6 +24,9 @@ defmodule BaileysEx.Test.PostgresDriver do
   @impl true
   def init(directory) do
     Process.flag(:trap_exit, true)
+    # The library prints when a socket is closed.
+    {:ok, silent} = StringIO.open("")
+    Process.group_leader(self(), silent)
     {:ok, %{directory: directory, db: nil, prepared: %{}, count: 0}}
   end
 

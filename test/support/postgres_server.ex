@@ -23,7 +23,22 @@ defmodule BaileysEx.Test.PostgresServer do
   @doc "For `pg_ctl`, such as `[\"stop\", \"-m\", \"immediate\"]`."
   def ctl!(directory, args), do: run!("pg_ctl", ["-D", data(directory), "-w", "-s" | args])
 
-  def start_again!(directory), do: ctl!(directory, ["start", "-l", directory <> "/log"])
+  @doc "Waits for the processes of a server that was killed: they hold its shared memory for a moment."
+  def start_again!(directory, tries \\ 100) do
+    ctl!(directory, ["start", "-l", directory <> "/log"])
+  rescue
+    error in RuntimeError ->
+      if tries == 1, do: reraise(error, __STACKTRACE__)
+      Process.sleep(100)
+      start_again!(directory, tries - 1)
+  end
+
+  @doc "`kill -9` of the server itself: its backends end by themselves, and nothing is shut down."
+  def kill!(directory) do
+    [pid | _rest] = (data(directory) <> "/postmaster.pid") |> File.read!() |> String.split("\n")
+    {_out, 0} = System.cmd("kill", ["-9", pid])
+    :ok
+  end
 
   @doc "Where it listens."
   def port(directory), do: directory |> port_file() |> File.read!() |> String.to_integer()

@@ -1,78 +1,116 @@
 defmodule BaileysEx.Auth.PostgresKillTest do
-  # Backends of the server are killed with SIGKILL in the middle of commits; each makes the server
-  # start all of them again, and recover.
+  # SIGKILL in the middle of commits: of a backend, which makes the server start all of them again and
+  # recover; of the server; of the VM that commits. `mix test --only long` kills 210 times.
   use ExUnit.Case, async: true
 
-  alias BaileysEx.Auth.{DatabaseError, PostgresPersistence}
   alias BaileysEx.Auth.Postgres.Schema
-  alias BaileysEx.Test.{PostgresDriver, PostgresServer}
+  alias BaileysEx.Test.{PostgresDriver, PostgresServer, PostgresWorkload, Vm}
 
   @moduletag :postgres
   @moduletag :capture_log
+  @moduletag timeout: :infinity
 
   @writers 3
+  @patience 60_000
 
-  test "nothing acknowledged is lost and nothing is torn when backends are killed" do
-    kill_in_commits(5)
-  end
+  for {tag, rounds} <- [default: 2, long: 70] do
+    @tag tag
+    test "nothing acknowledged is lost and nothing is torn in #{3 * rounds} kills" do
+      directory = PostgresServer.start!()
+      :ok = Schema.migrate(connection: connection(directory))
+      writers = for n <- 1..@writers, do: start(directory, "writer #{n}")
 
-  @tag :long
-  @tag timeout: :infinity
-  test "nothing acknowledged is lost and nothing is torn in 200 kills" do
-    kill_in_commits(200)
-  end
+      writers =
+        for _ <- 1..unquote(rounds), kill <- [:backend, :server, :client], reduce: writers do
+          writers ->
+            # Each has committed since the last kill.
+            writers = Enum.map(writers, &one_more/1)
+            Process.sleep(:rand.uniform(30))
+            kill(kill, directory, writers)
+        end
 
-  defp kill_in_commits(kills) do
-    directory = PostgresServer.start!()
-    :ok = Schema.migrate(connection: connection(directory))
-    stop = :atomics.new(1, [])
-
-    writers =
-      for n <- 1..@writers do
-        context = [connection: connection(directory), account: "writer #{n}"]
-        {context, Task.async(fn -> write(context, 1, 0, stop) end)}
+      for writer <- Enum.map(writers, &one_more/1) do
+        %{last: last, account: account} = stop(writer)
+        context = [connection: connection(directory), account: account]
+        assert {:ok, number} = PostgresWorkload.whole(context)
+        assert number >= last
       end
-
-    for _ <- 1..kills do
-      Process.sleep(50 + :rand.uniform(100))
-      assert kill_backend(connection(directory))
     end
-
-    :atomics.put(stop, 1, 1)
-
-    broken =
-      for {context, task} <- writers do
-        {acknowledged, broken} = Task.await(task, 60_000)
-        assert acknowledged > 0
-
-        {:ok, found} =
-          patient(fn -> PostgresPersistence.load_many(context, :session, ~w(a b c)) end)
-
-        # All three are of one commit, and of none before the last that was acknowledged.
-        assert [{number, _bytes}] = found |> Map.values() |> Enum.uniq()
-        assert map_size(found) == 3
-        assert number >= acknowledged
-        broken
-      end
-
-    assert Enum.sum(broken) > 0
   end
 
-  # Numbers in order, the last that was acknowledged, and how often there was no answer.
-  defp write(context, number, broken, stop) do
-    value = {number, :binary.copy(<<number::32>>, 500)}
+  defp kill(:client, directory, [writer | others]) do
+    %{last: last, account: account} = stop(writer)
+    # In turn.
+    others ++ [start(directory, account, last)]
+  end
 
-    case PostgresPersistence.commit_keys(context, %{session: Map.new(~w(a b c), &{&1, value})}) do
-      :ok ->
-        if :atomics.get(stop, 1) == 1,
-          do: {number, broken},
-          else: write(context, number + 1, broken, stop)
+  defp kill(:backend, directory, writers) do
+    kill_backend(connection(directory))
+    writers
+  end
 
-      {:error, %DatabaseError{} = error} ->
-        assert DatabaseError.transient?(error)
-        Process.sleep(5)
-        # As a store does: the same again.
-        write(context, number, broken + 1, stop)
+  defp kill(:server, directory, writers) do
+    PostgresServer.kill!(directory)
+    PostgresServer.start_again!(directory)
+    writers
+  end
+
+  # What it finds is no older than what was acknowledged before.
+  defp start(directory, account, acknowledged \\ 0) do
+    vm = Vm.start(Vm.call(PostgresWorkload, :count_up, [directory, account]))
+    {"found", found} = line(vm)
+    assert found >= acknowledged
+    %{vm: vm, account: account, last: found}
+  end
+
+  # Past those that it had printed before: the newest of its lines, and then the next one.
+  defp one_more(%{vm: vm} = writer) do
+    writer = drain(writer)
+    {"ok", number} = line(vm)
+    assert number == writer.last + 1
+    %{writer | last: number}
+  end
+
+  defp drain(%{vm: vm, last: last} = writer) do
+    receive do
+      {^vm, {:data, {:eol, line}}} ->
+        assert line == "ok #{last + 1}"
+        drain(%{writer | last: last + 1})
+    after
+      0 -> writer
+    end
+  end
+
+  defp stop(%{vm: vm} = writer) do
+    Vm.kill(vm)
+    drain_to_end(writer)
+  end
+
+  defp drain_to_end(%{vm: vm} = writer) do
+    receive do
+      {^vm, {:data, {:eol, "ok " <> number}}} ->
+        drain_to_end(%{writer | last: String.to_integer(number)})
+
+      {^vm, {:data, {:noeol, _cut_off}}} ->
+        drain_to_end(writer)
+
+      {^vm, {:exit_status, _killed}} ->
+        writer
+    after
+      @patience -> flunk("the VM is still there")
+    end
+  end
+
+  defp line(vm) do
+    receive do
+      {^vm, {:data, {:eol, line}}} ->
+        assert [_all, word, number] = Regex.run(~r/^(found|ok) (\d+)$/, line) || line
+        {word, String.to_integer(number)}
+
+      {^vm, {:exit_status, status}} ->
+        flunk("the VM ended with status #{status}")
+    after
+      @patience -> flunk("the VM is silent")
     end
   end
 
@@ -84,21 +122,9 @@ defmodule BaileysEx.Auth.PostgresKillTest do
     ORDER BY state = 'active' DESC, random() LIMIT 1
     """
 
-    {:ok, [[pid]]} =
-      patient(fn ->
-        with {:ok, []} <- module.query(driver, sql, []), do: {:error, :nobody_is_connected}
-      end)
-
+    {:ok, [[pid]]} = module.query(driver, sql, [])
     GenServer.stop(driver)
-    {_out, status} = System.cmd("kill", ["-9", "#{pid}"], stderr_to_stdout: true)
-    status == 0
-  end
-
-  defp patient(fun, left \\ 1_000) do
-    with {:error, _reason} when left > 0 <- fun.() do
-      Process.sleep(10)
-      patient(fun, left - 1)
-    end
+    {_out, 0} = System.cmd("kill", ["-9", "#{pid}"])
   end
 
   defp connection(directory) do
