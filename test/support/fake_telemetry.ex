@@ -19,8 +19,30 @@ defmodule BaileysEx.Test.FakeTelemetry do
           def execute(event, measurements, metadata) do
             receiver = :persistent_term.get(unquote(__MODULE__))
             send(receiver, {:telemetry, event, measurements, metadata})
+
+            for {_id, {events, handler, config}} <- handlers(), event in events do
+              handler.(event, measurements, metadata, config)
+            end
+
             :ok
           end
+
+          def attach_many(id, events, handler, config) do
+            case handlers() do
+              %{^id => _} -> {:error, :already_exists}
+              handlers -> put(Map.put(handlers, id, {events, handler, config}))
+            end
+          end
+
+          def detach(id) do
+            case Map.pop(handlers(), id) do
+              {nil, _} -> {:error, :not_found}
+              {_, handlers} -> put(handlers)
+            end
+          end
+
+          defp handlers, do: :persistent_term.get(:telemetry, %{})
+          defp put(handlers), do: :persistent_term.put(:telemetry, handlers)
         end
       end
     )
@@ -33,6 +55,7 @@ defmodule BaileysEx.Test.FakeTelemetry do
       :code.purge(:telemetry)
       false = Telemetry.detect()
       :persistent_term.erase(__MODULE__)
+      :persistent_term.erase(:telemetry)
     end)
 
     :ok

@@ -58,7 +58,7 @@ defmodule BaileysEx.Auth.Directory do
           {:ok, term()} | {:error, term()}
   def load({module, _format} = backend, path, {family, id}, nif) do
     describe = fn result ->
-      {%{}, watched(module, path, %{type: family, result: Telemetry.result(result)})}
+      {%{}, watched(module, path, Map.put(Telemetry.outcome(result), :type, family))}
     end
 
     with :ok <- text_types([{family, id}]) do
@@ -75,7 +75,7 @@ defmodule BaileysEx.Auth.Directory do
   def commit({module, _format} = backend, path, changes, nif) do
     describe = fn result ->
       types = changes |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
-      metadata = %{types: types, result: Telemetry.result(result)}
+      metadata = Map.put(Telemetry.outcome(result), :types, types)
       {%{changes: length(changes)}, watched(module, path, metadata)}
     end
 

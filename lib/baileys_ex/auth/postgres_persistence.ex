@@ -64,7 +64,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   }
 
   alias BaileysEx.Auth.PersistenceMigration.{AccountSource, DirectoryTarget, Rows}
-  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Value}
+  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Value, Watched}
 
   @typedoc "The options of an account, see the top of this page."
   @type context() :: keyword()
@@ -99,11 +99,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     must_exist? = Options.must_exist?(opts)
     account = Account.new!(context)
 
-    case Account.query(account, Statements.creds(account.prefix), [account.name]) do
-      {:ok, [[bytes]]} when is_binary(bytes) -> Value.credentials(account, bytes)
-      {:ok, _none} -> AuthState.fresh(account.name, must_exist?)
-      error -> error
-    end
+    Watched.load(__MODULE__, account, "creds", fn ->
+      case Account.query(account, Statements.creds(account.prefix), [account.name]) do
+        {:ok, [[bytes]]} when is_binary(bytes) -> Value.credentials(account, bytes)
+        {:ok, _none} -> AuthState.fresh(account.name, must_exist?)
+        error -> error
+      end
+    end)
   end
 
   @doc "Saves the credentials."
@@ -114,7 +116,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
     with {:ok, state} <- complete(state),
          {:ok, bytes} <- Value.encode_credentials(state) do
-      put_credentials(account, bytes)
+      Watched.commit(__MODULE__, account, ["creds"], fn -> put_credentials(account, bytes) end)
     end
   end
 
@@ -143,9 +145,11 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     keys = Enum.map(ids, &Keys.key(type, &1))
     params = [account.name, to_string(type), Enum.map(keys, &elem(&1, 1))]
 
-    with :ok <- Key.check(keys),
-         {:ok, rows} <- Account.query(account, Statements.values(account.prefix), params) do
-      Value.all(account, to_string(type), rows)
+    with :ok <- Key.check(keys) do
+      Watched.load(__MODULE__, account, to_string(type), fn ->
+        with {:ok, rows} <- Account.query(account, Statements.values(account.prefix), params),
+             do: Value.all(account, to_string(type), rows)
+      end)
     end
   end
 
@@ -343,6 +347,11 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   defp write(_account, [], _by), do: :ok
 
   defp write(account, changes, by) do
+    types = Enum.map(changes, &elem(&1, 0))
+    Watched.commit(__MODULE__, account, types, fn -> write_now(account, changes, by) end)
+  end
+
+  defp write_now(account, changes, by) do
     {gone, saved} = Enum.split_with(changes, &match?({_type, _id, nil}, &1))
     seen = with {:store, seen} <- by, do: seen, else: (_counted -> nil)
 

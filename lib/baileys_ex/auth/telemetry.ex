@@ -22,8 +22,8 @@ defmodule BaileysEx.Auth.Telemetry do
 
   | event | measurements | metadata |
   |---|---|---|
-  | `[:baileys_ex_auth, :load]` | `duration` | `backend`, `path`, `type`, `result` |
-  | `[:baileys_ex_auth, :commit]` | `duration`, `changes` (saves and deletions) | `backend`, `path`, `types`, `result` |
+  | `[:baileys_ex_auth, :load]` | `duration` | `backend`, `path`, `type`, `result`, `reason` |
+  | `[:baileys_ex_auth, :commit]` | `duration`, `changes` (saves and deletions) | `backend`, `path`, `types`, `result`, `reason` |
   | `[:baileys_ex_auth, :checkpoint]` | `duration` (sum), `count` | `backend`, `path` |
   | `[:baileys_ex_auth, :recovery]` | `duration` (sum), `count`, `commits` found in the journal | `backend`, `path` |
   | `[:baileys_ex_auth, :migration, :step]` | `duration`, `files` of this step, `done`, `total` | `source_backend`, `target_backend`, `source_path`, `target_path` |
@@ -31,11 +31,21 @@ defmodule BaileysEx.Auth.Telemetry do
   | `[:baileys_ex_auth, :owner, :claimed]` | none | `backend`, `owner` |
   | `[:baileys_ex_auth, :owner, :lost]` | none | `backend`, `owner` (the new one, or `nil`) |
   | `[:baileys_ex_auth, :owner, :released]` | none | `backend`, `owner` |
+  | `[:baileys_ex_auth, :store, :started]` | none | `backend`, `place`, `pid` |
+  | `[:baileys_ex_auth, :store, :retrying]` | `attempt` (1 after the first failure) | `backend`, `place`, `action`, `reason` |
+  | `[:baileys_ex_auth, :store, :stopped]` | `duration` since its start | `backend`, `place`, `pid`, `reason` |
 
-    * `backend` is the module, `path` the directory, absolute
+    * `backend` is the module; `path` the directory, absolute, and for an account in a database its
+      name as errors give it; `place` is the same of a store, `nil` where a backend has no name for it
     * `type` is the family of the key as a string, `"creds"` for the credentials; `types` is a list
       of them without repetition
     * `result` is `:ok`, `:not_found` or `:error`
+    * `reason` is of what kind a failure was, an atom: that of the operating system (`:enospc`), of a
+      `BaileysEx.Auth.DatabaseError` (`:unavailable`), `:corrupt`, `:invalid_key`, `:invalid_term`,
+      `:locked`, `:not_owner`, the first element of a tuple (`:changed_meanwhile`), or `:other`; `nil`
+      where nothing failed. A store that was stopped as it should has `:normal` or `:shutdown`; one that
+      is killed has no event
+    * `action` is that of a `BaileysEx.Auth.KeyStore.OperationError`, and `retrying` comes once for each try
     * `commit` includes the wait for the lock, and a checkpoint if one was due; the checkpoint then
       has its own event too
     * `recovery` is what the first touch of a directory, or a commit after another VM was killed in the
@@ -46,7 +56,13 @@ defmodule BaileysEx.Auth.Telemetry do
 
   No event carries an id of a key (they hold phone numbers), an error's text or anything from
   inside a file.
+  ## In the log
+
+  `attach_default_logger/1` writes these events to the log.
   """
+
+  alias BaileysEx.Auth.Options
+  alias BaileysEx.Auth.Telemetry.{DefaultLogger, Reason}
 
   @events [
     [:baileys_ex_auth, :load],
@@ -57,8 +73,14 @@ defmodule BaileysEx.Auth.Telemetry do
     [:baileys_ex_auth, :lock, :wait],
     [:baileys_ex_auth, :owner, :claimed],
     [:baileys_ex_auth, :owner, :lost],
-    [:baileys_ex_auth, :owner, :released]
+    [:baileys_ex_auth, :owner, :released],
+    [:baileys_ex_auth, :store, :started],
+    [:baileys_ex_auth, :store, :retrying],
+    [:baileys_ex_auth, :store, :stopped]
   ]
+
+  # The first is the default.
+  @levels [:info, :debug, :notice, :warning, :error, :critical, :alert, :emergency]
 
   # A host application brings it, or nobody does.
   @compile {:no_warn_undefined, :telemetry}
@@ -68,6 +90,56 @@ defmodule BaileysEx.Auth.Telemetry do
   @doc "The names of all events."
   @spec events() :: [[atom(), ...]]
   def events, do: @events
+
+  @typedoc """
+  Options of `attach_default_logger/1`.
+
+    * `:level` of what goes as it should, `:info` by default. What failed, a store that tries again and one
+      that has lost its place are `:warning`; loads and commits that worked, and waits for a lock, `:debug`
+    * `:events`, the events to log, as `events/0` names them; all by default
+    * `:encode`, whether a line is JSON, `true` by default, or text
+  """
+  @type logger_option() ::
+          {:level, Logger.level()} | {:events, [[atom(), ...]]} | {:encode, boolean()}
+
+  @doc """
+  Logs events, a line each, from now on and for all stores of this VM.
+
+      BaileysEx.Auth.Telemetry.attach_default_logger(level: :debug, encode: false)
+      #=> :ok
+
+  A line has the event's measurements and metadata, with durations in microseconds:
+
+      {"backend":"BaileysEx.Auth.NativeFilePersistence","event":"store:started","path":...}
+
+  `{:error, :already_exists}` where it is attached, `{:error, :no_telemetry}` where the application
+  has no `:telemetry`. Raises `ArgumentError` for options that are not known or cannot work.
+  """
+  @spec attach_default_logger([logger_option()]) ::
+          :ok | {:error, :already_exists | :no_telemetry}
+  def attach_default_logger(opts \\ []) do
+    Options.check!(opts, [:level, :events, :encode])
+    level = Options.one_of!(opts, :level, @levels)
+    encode? = Options.one_of!(opts, :encode, [true, false])
+    chosen = known!(Keyword.get(opts, :events, @events))
+
+    if enabled?(),
+      do: DefaultLogger.attach(chosen, %{level: level, encode?: encode?}),
+      else: {:error, :no_telemetry}
+  end
+
+  defp known!(events) do
+    case is_list(events) and events -- @events do
+      [] -> events
+      _unknown -> raise ArgumentError, "expected :events to be some of #{inspect(@events)}"
+    end
+  end
+
+  @doc "Ends what `attach_default_logger/1` began; `{:error, :not_found}` where it is not attached."
+  @spec detach_default_logger() :: :ok | {:error, :not_found}
+  def detach_default_logger do
+    if enabled?(), do: DefaultLogger.detach(), else: {:error, :not_found}
+  end
 
   @doc """
   Looks for `:telemetry` again, and says whether it is there. The application does this when it
@@ -112,9 +184,13 @@ defmodule BaileysEx.Auth.Telemetry do
   end
 
   @doc false
-  @spec result(term()) :: :ok | :not_found | :error
-  def result(:ok), do: :ok
-  def result({:ok, _value}), do: :ok
-  def result({:error, :not_found}), do: :not_found
-  def result({:error, _reason}), do: :error
+  # How it went, for the metadata of an event.
+  @spec outcome(term()) :: %{result: :ok | :not_found | :error, reason: atom()}
+  def outcome({:error, :not_found}), do: %{result: :not_found, reason: nil}
+  def outcome({:error, reason}), do: %{result: :error, reason: Reason.kind(reason)}
+  def outcome(_ok), do: %{result: :ok, reason: nil}
+
+  @doc false
+  @spec reason(term()) :: atom()
+  def reason(reason), do: Reason.kind(reason)
 end

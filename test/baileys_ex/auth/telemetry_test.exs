@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.TelemetryTest do
   }
 
   alias BaileysEx.Signal.Store
-  alias BaileysEx.Test.FakeTelemetry
+  alias BaileysEx.Test.{Backends, FakeTelemetry, JSON}
 
   setup :setup_temp_dir
 
@@ -149,7 +149,8 @@ defmodule BaileysEx.Auth.TelemetryTest do
     end
 
     test "the key of a transaction, which may be an id, is not told", %{tmp: tmp} do
-      {:ok, store} = Store.start_link(module: KeyStore, persistence_context: tmp)
+      pid = start_supervised!({KeyStore, persistence_context: tmp})
+      store = Store.wrap_running(pid)
 
       Store.transaction(store, "session:15551230001", fn tx ->
         Store.set(tx, %{"lid-mapping": %{"15551230001" => "900000000001"}})
@@ -172,7 +173,7 @@ defmodule BaileysEx.Auth.TelemetryTest do
       GenServer.stop(pid)
       assert [{%{}, %{owner: ^owner}}] = FakeTelemetry.events([:owner, :released])
 
-      {:ok, pid} = KeyStore.start_link(persistence_context: path)
+      pid = start_supervised!({KeyStore, persistence_context: path})
       # What an operator does who takes the directory over by hand.
       File.rm!(Path.join(path, ".baileys_ex.owner"))
 
@@ -189,6 +190,40 @@ defmodule BaileysEx.Auth.TelemetryTest do
       assert [{%{}, %{owner: nil}}] = FakeTelemetry.events([:owner, :lost])
     end
 
+    test "a store tells its start and its end", %{tmp: tmp} do
+      {:ok, pid} = KeyStore.start_link(persistence_context: tmp)
+
+      assert [{%{}, %{backend: NativeFilePersistence, place: ^tmp, pid: ^pid}}] =
+               FakeTelemetry.events([:store, :started])
+
+      GenServer.stop(pid)
+
+      assert [{%{duration: lived}, %{place: ^tmp, pid: ^pid, reason: :normal}}] =
+               FakeTelemetry.events([:store, :stopped])
+
+      assert lived > 0
+    end
+
+    @tag :capture_log
+    test "a store tells each time that it tries again, and of what kind the failure was" do
+      table = Backends.Table.new()
+      opts = [persistence_module: Backends.Batch, persistence_context: table]
+
+      pid =
+        start_supervised!({KeyStore, [delay_between_tries_ms: 0, max_commit_retries: 3] ++ opts})
+
+      Backends.Table.before_calls(table, fn _, _ -> {:error, {:enospc, "15551230001"}} end)
+
+      assert_raise KeyStore.OperationError, fn ->
+        KeyStore.set(KeyStore.wrap(pid), %{"lid-mapping": %{"1" => "2"}})
+      end
+
+      assert [{%{attempt: 1}, metadata}, {%{attempt: 2}, metadata}] =
+               FakeTelemetry.events([:store, :retrying])
+
+      assert metadata == %{backend: Backends.Batch, place: nil, action: :set, reason: :enospc}
+    end
+
     test "no event holds a value of a file or an id", %{tmp: tmp} do
       source = Fixtures.copy!(:baileys, tmp)
       target = Path.join(tmp, "native")
@@ -203,6 +238,90 @@ defmodule BaileysEx.Auth.TelemetryTest do
       refute printed =~ state.adv_secret_key
     end
 
+    test "the default logger writes a line of JSON for each event, failures at any level",
+         context do
+      path = Path.join(context.tmp, "auth")
+      assert Telemetry.attach_default_logger() == :ok
+      assert Telemetry.attach_default_logger() == {:error, :already_exists}
+
+      log =
+        ExUnit.CaptureLog.capture_log(fn ->
+          {:ok, pid} = KeyStore.start_link(persistence_context: path)
+          KeyStore.set(KeyStore.wrap(pid), %{"lid-mapping": %{"1" => "2"}})
+          File.write!(Path.join(path, "session-9.0.etf"), "no session")
+          {:error, _} = NativeFilePersistence.load_keys(path, :session, "9.0")
+          GenServer.stop(pid)
+        end)
+
+      assert log =~
+               ~s([info] {"backend":"BaileysEx.Auth.NativeFilePersistence","event":"store:started")
+
+      assert log =~ ~r/\[warning\] .*"event":"load".*"reason":"corrupt","result":"error"/
+      assert log =~ ~r/\[debug\] .*"changes":1,.*"event":"commit"/
+      assert log =~ ~r/\[info\] .*"duration_us":\d+,"event":"store:stopped"/
+
+      for [json] <- Regex.scan(~r/{.*}/, log),
+          do: assert(%{"source" => "baileys_ex_auth"} = JSON.decode!(json))
+
+      assert Telemetry.detach_default_logger() == :ok
+      assert Telemetry.detach_default_logger() == {:error, :not_found}
+    end
+
+    test "the default logger writes text, and only the events it was given", %{tmp: tmp} do
+      stopped = [:baileys_ex_auth, :store, :stopped]
+
+      assert Telemetry.attach_default_logger(encode: false, level: :notice, events: [stopped]) ==
+               :ok
+
+      {:ok, pid} = KeyStore.start_link(persistence_context: tmp)
+      log = ExUnit.CaptureLog.capture_log(fn -> GenServer.stop(pid) end)
+      assert log =~ ~r/\[notice\] baileys_ex_auth store:stopped .*place=#{Regex.escape(tmp)}/
+      refute log =~ "owner:released"
+    end
+
+    test "the default logger refuses options that it does not know" do
+      for opts <- [
+            [levle: :info],
+            [level: :loud],
+            [encode: :yes],
+            [events: [[:other]]],
+            [events: :all]
+          ] do
+        assert_raise ArgumentError, fn -> Telemetry.attach_default_logger(opts) end
+      end
+    end
+
+    @tag :postgres
+    @tag :capture_log
+    test "an account in PostgreSQL tells loads and commits as a directory does" do
+      alias BaileysEx.Auth.{Postgres, PostgresPersistence}
+      alias BaileysEx.Test.{PostgresDriver, PostgresServer}
+      directory = PostgresServer.start!()
+      driver = start_supervised!(%{id: :db, start: {PostgresDriver, :start_link, [directory]}})
+      :ok = Postgres.Schema.migrate(connection: {PostgresDriver, driver})
+      ada = [connection: {PostgresDriver, driver}, account: "ada"]
+      :ok = PostgresPersistence.save_credentials(ada, State.new())
+      :ok = PostgresPersistence.commit_keys(ada, %{"lid-mapping": %{"1" => "2", "2" => "3"}})
+      :ok = PostgresPersistence.commit_keys(ada, %{session: %{}})
+      {:error, :not_found} = PostgresPersistence.load_keys(ada, :session, "1.0")
+      {:ok, _state} = PostgresPersistence.load_credentials(ada)
+
+      {:error, _error} =
+        PostgresPersistence.save_keys([{:prefix, "none"} | ada], :tctoken, 1, %{})
+
+      events = FakeTelemetry.events()
+      place = "account ada in PostgreSQL"
+
+      assert [
+               {%{changes: 1}, %{types: ["creds"], result: :ok, path: ^place}},
+               {%{changes: 2}, %{types: ["lid-mapping"], result: :ok, reason: nil}},
+               {%{changes: 1}, %{types: ["tctoken"], result: :error, reason: :missing_table}}
+             ] = of(events, [:commit])
+
+      assert [{_, %{type: "session", path: ^place}}, {_, %{type: "creds", result: :ok}}] =
+               of(events, [:load])
+    end
+
     test "every event is documented, and every documented one exists" do
       {:docs_v1, _, _, _, %{"en" => doc}, _, _} = Code.fetch_docs(Telemetry)
 
@@ -212,6 +331,26 @@ defmodule BaileysEx.Auth.TelemetryTest do
         end
 
       assert documented == Telemetry.events()
+    end
+  end
+
+  describe "the kind of a failure" do
+    test "is an atom that holds no value" do
+      alias BaileysEx.Auth.{CorruptFileError, DatabaseError, NotOwnerError}
+
+      for {reason, kind} <- [
+            {:enospc, :enospc},
+            {%CorruptFileError{path: "secret", member: "m", problem: "p"}, :corrupt},
+            {%DatabaseError{place: "ada", kind: :unavailable}, :unavailable},
+            {%NotOwnerError{place: "ada", owner: nil}, :not_owner},
+            {{:changed_meanwhile, NativeFilePersistence, "path"}, :changed_meanwhile},
+            {"a text", :other},
+            {%RuntimeError{message: "secret"}, :other},
+            {{"secret"}, :other},
+            {[:secret], :other}
+          ] do
+        assert %{result: :error, reason: ^kind} = Telemetry.outcome({:error, reason})
+      end
     end
   end
 

@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
     Tenure
   }
 
-  alias BaileysEx.Auth.NotOwnerError
+  alias BaileysEx.Auth.{NotOwnerError, Telemetry}
   alias BaileysEx.Signal.Store.Changes
 
   @doc """
@@ -42,7 +42,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
     config = Cache.config(table)
     commit = fn -> Committer.commit(config.committer, token, changes, seen) end
 
-    case attempt(commit, config, &failed(table, config, action, &1)) do
+    case attempt(commit, Map.put(config, :action, action), &failed(table, config, action, &1)) do
       :ok ->
         Cache.committed(table)
 
@@ -67,7 +67,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
       {:error, reason} when config.tries > 1 ->
         if again?(reason) do
           Logger.warning(failed.(reason) <> "; trying again every #{config.pause_ms} ms")
-          again(commit, config.tries - 1, config)
+          retry(commit, 1, reason, config)
         else
           {:error, reason}
         end
@@ -77,7 +77,8 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
     end
   end
 
-  defp again(commit, tries, config) do
+  defp retry(commit, attempt, reason, config) do
+    told_retrying(attempt, reason, config)
     Process.sleep(config.pause_ms)
 
     case commit.() do
@@ -85,12 +86,23 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
         Logger.info("key store#{of(config)} commits again")
         :ok
 
-      {:error, reason} when tries > 1 ->
-        if again?(reason), do: again(commit, tries - 1, config), else: {:error, reason}
+      {:error, reason} when attempt + 1 < config.tries ->
+        if again?(reason),
+          do: retry(commit, attempt + 1, reason, config),
+          else: {:error, reason}
 
       error ->
         error
     end
+  end
+
+  defp told_retrying(attempt, reason, %{backend: backend, action: action}) do
+    Telemetry.execute([:store, :retrying], %{attempt: attempt}, %{
+      backend: backend.module,
+      place: Backend.place_name(backend),
+      action: action,
+      reason: Telemetry.reason(reason)
+    })
   end
 
   defp again?(reason), do: reason != :store_stopped and Backend.transient?(reason)

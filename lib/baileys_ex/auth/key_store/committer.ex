@@ -47,7 +47,16 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
     # Messages hold keys: they stay out of crash dumps and process information.
     Process.flag(:sensitive, true)
     if backend.changes_seen, do: Process.send_after(self(), :look, @look_ms)
-    {:ok, %{store: store, cache: cache, backend: backend, lock: lock, requests: []}}
+
+    {:ok,
+     %{
+       store: store,
+       place: Backend.place_name(backend),
+       cache: cache,
+       backend: backend,
+       lock: lock,
+       requests: []
+     }}
   end
 
   @impl true

@@ -42,13 +42,17 @@ defmodule BaileysEx.Auth.KeyStore.Server do
     :ok = Tenure.occupy(config.tenure, cache)
     # Whatever is remembered from here on is compared with how things are now.
     Tenure.look(cache, config.backend)
+    Tenure.started(config.backend)
 
     {:ok,
      %{
        store: config.store,
+       # What a crash report shows of whom it is about.
+       place: Backend.place_name(config.backend),
        table: cache,
        committer: committer,
        tenure: config.tenure,
+       started_at: System.monotonic_time(),
        locks: Queue.new()
      }}
   end
@@ -99,15 +103,17 @@ defmodule BaileysEx.Auth.KeyStore.Server do
   def handle_info(_message, state), do: {:noreply, state}
 
   @impl true
-  def handle_continue(:committer_stopped, state), do: {:stop, :committer_stopped, state}
+  def handle_continue(:committer_stopped, state),
+    do: {:stop, {:committer_stopped, state.place}, state}
 
   # Lets a commit that is being written end, and no other begin.
   @impl true
-  def terminate(_reason, %{committer: committer, tenure: tenure}) do
+  def terminate(reason, %{committer: committer, tenure: tenure} = state) do
     monitor = Process.monitor(committer)
     Process.exit(committer, :shutdown)
     await_end(monitor)
     Tenure.finish(tenure)
+    Tenure.stopped(tenure.backend, state.started_at, reason)
   end
 
   defp await_end(monitor) do

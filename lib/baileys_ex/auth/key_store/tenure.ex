@@ -85,5 +85,21 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
     ArgumentError -> :ok
   end
 
+  @doc "Tells that a store has started."
+  @spec started(Backend.t()) :: :ok
+  def started(backend), do: Telemetry.execute([:store, :started], %{}, of_store(backend))
+
+  @doc "Tells that it stops, and why."
+  @spec stopped(Backend.t(), started_at :: integer(), reason :: term()) :: :ok
+  def stopped(backend, started_at, reason) do
+    duration = System.monotonic_time() - started_at
+    metadata = Map.put(of_store(backend), :reason, Telemetry.reason(reason))
+    Telemetry.execute([:store, :stopped], %{duration: duration}, metadata)
+  end
+
+  defp of_store(backend) do
+    %{backend: backend.module, place: Backend.place_name(backend), pid: self()}
+  end
+
   defp metadata(backend, owner), do: %{backend: backend.module, owner: owner}
 end

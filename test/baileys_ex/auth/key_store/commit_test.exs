@@ -313,7 +313,7 @@ defmodule BaileysEx.Auth.KeyStore.CommitTest do
       {:links, links} = Process.info(ref.pid, :links)
       [committer] = links -- [self()]
       Process.exit(committer, :kill)
-      assert_receive {:EXIT, _pid, :committer_stopped}
+      assert_receive {:EXIT, _pid, {:committer_stopped, _place}}
       assert_raise OperationError, fn -> set(ref, "a", "1") end
     end
   end

@@ -66,6 +66,21 @@ defmodule BaileysEx.Auth.KeyStore.InfoTest do
     refute Path.join(tmp, "eve") in places.()
   end
 
+  test "a stop reason and the reports of a crash name the place", %{tmp: tmp} do
+    Process.flag(:trap_exit, true)
+    path = Path.join(tmp, "eve")
+
+    printed =
+      ExUnit.CaptureLog.capture_log(fn ->
+        {:ok, pid} = KeyStore.start_link(persistence_context: path)
+        {:links, links} = Process.info(pid, :links)
+        Process.exit(hd(links -- [self()]), :kill)
+        assert_receive {:EXIT, ^pid, {:committer_stopped, ^path}}
+      end)
+
+    assert printed =~ ~s(place: "#{path}")
+  end
+
   test "only a reference tells anything" do
     assert_raise ArgumentError, fn -> KeyStore.info(:none) end
   end

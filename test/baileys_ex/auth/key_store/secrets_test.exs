@@ -204,7 +204,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
         # As it would arrive from a committer that has crashed.
         send(ref.pid, {:EXIT, committer, {@secret, []}})
         pid = ref.pid
-        assert_receive {:EXIT, ^pid, :committer_stopped}
+        assert_receive {:EXIT, ^pid, {:committer_stopped, _place}}
       end)
 
     assert printed =~ "committer_stopped"
