@@ -7,6 +7,10 @@ defmodule BaileysEx.Auth.AccountsTest do
   alias BaileysEx.Auth.{Accounts, FilePersistence, KeyStore, NativeFilePersistence, State}
   alias BaileysEx.Auth.{CorruptFileError, PostgresPersistence}
 
+  alias BaileysEx.Auth.KeyStore.OperationError
+  alias BaileysEx.Auth.Postgres.Schema
+  alias BaileysEx.Test.{PostgresDriver, PostgresServer}
+
   setup :setup_temp_dir
 
   defp start(tmp, opts \\ []) do
@@ -140,6 +144,42 @@ defmodule BaileysEx.Auth.AccountsTest do
     :ok = save(bob.store, "2")
     assert {:ok, again} = Accounts.open(accounts, "ada")
     assert read(again.store) == "kept"
+  end
+
+  @tag :postgres
+  @tag :capture_log
+  test "accounts of one database open, are claimed and closed as directories are" do
+    directory = PostgresServer.start!()
+    driver = start_supervised!(%{id: :db, start: {PostgresDriver, :start_link, [directory]}})
+    context = [connection: {PostgresDriver, driver}]
+    :ok = Schema.migrate(context)
+    name = __MODULE__.Postgres
+    backend = [name: name, backend: PostgresPersistence, context: context]
+    start_supervised!({Accounts, backend})
+
+    {:ok, ada} = Accounts.open(name, "ada")
+    {:ok, bob} = Accounts.open(name, "bob")
+    :ok = ada.save_creds.(ada.state)
+    :ok = save(ada.store, "2")
+    :ok = save(bob.store, "3")
+    assert Accounts.list(name) == ["ada", "bob"]
+    assert {:ok, again} = Accounts.open(name, "ada", must_exist: true)
+    assert {again.store, again.state} == {ada.store, ada.state}
+    assert {:error, {:no_credentials, _}} = Accounts.open(name, "eve", must_exist: true)
+    assert {:error, {:invalid_account_name, _}} = Accounts.open(name, "../eve")
+    assert KeyStore.info(bob.store).place == "account bob in PostgreSQL"
+
+    # Taken by another machine: that one fails, its neighbour does not.
+    {:ok, owner} = PostgresPersistence.owner([account: "ada"] ++ context)
+    assert owner.id == KeyStore.info(ada.store).owner.id
+    :ok = PostgresPersistence.delete_auth_state([account: "ada"] ++ context)
+    error = assert_raise OperationError, fn -> save(ada.store, "4") end
+    assert error.place == "account ada in PostgreSQL"
+    :ok = save(bob.store, "4")
+    assert read(bob.store) == "4"
+
+    for account <- ["ada", "bob"], do: :ok = Accounts.close(name, account)
+    assert PostgresPersistence.owner([account: "bob"] ++ context) == {:ok, nil}
   end
 
   test "an error says which account it is about", %{tmp: tmp} do
