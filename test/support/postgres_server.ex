@@ -15,7 +15,10 @@ defmodule BaileysEx.Test.PostgresServer do
     end
   end
 
-  @doc "Starts it under the test's supervisor; the calling process gets its directory."
+  @doc """
+  Starts it under the test's supervisor; the calling process gets its directory. With `replica_of:` and the
+  directory of another one it is a standby of that.
+  """
   def start!(opts \\ []) do
     ExUnit.Callbacks.start_supervised!({__MODULE__, opts}) |> GenServer.call(:directory)
   end
@@ -40,23 +43,37 @@ defmodule BaileysEx.Test.PostgresServer do
     :ok
   end
 
+  @doc """
+  Starts it again with a file system of a few MiB mounted at the path that is given back, for its processes
+  alone. Raises where nobody may mount.
+  """
+  def start_again_beside_small_disk!(directory) do
+    small = Path.join(directory, "small")
+    File.mkdir_p!(small)
+    ctl!(directory, ["stop", "-m", "fast"])
+    start = script("pg_ctl", ["-D", data(directory), "-w", "-s", "start"])
+    as_user = if root?(), do: "runuser -u #{user()} -- ", else: ""
+    mount = "mount -t tmpfs -o size=4m none #{small}; chown #{user()} #{small}; cd /; "
+    {_out, 0} = System.cmd("unshare", ["-m", "sh", "-ec", mount <> as_user <> start])
+    small
+  end
+
   @doc "Where it listens."
   def port(directory), do: directory |> port_file() |> File.read!() |> String.to_integer()
 
   def start_link(opts), do: GenServer.start_link(__MODULE__, opts)
 
   def child_spec(opts) do
-    %{id: __MODULE__, start: {__MODULE__, :start_link, [opts]}, shutdown: 30_000}
+    %{id: {__MODULE__, opts}, start: {__MODULE__, :start_link, [opts]}, shutdown: 30_000}
   end
 
   @impl true
-  def init(_opts) do
+  def init(opts) do
     Process.flag(:trap_exit, true)
     directory = Path.join(System.tmp_dir!(), "pg-#{System.pid()}-#{:rand.uniform(1_000_000)}")
     File.mkdir_p!(directory)
     if root?(), do: {_out, 0} = System.cmd("chown", [user(), directory])
-    run!("initdb", ["-D", data(directory), "-U", "test", "-A", "trust", "-E", "UTF8", "-N"])
-
+    make_data!(directory, opts)
     port = free_port()
     File.write!(port_file(directory), "#{port}")
 
@@ -89,6 +106,15 @@ defmodule BaileysEx.Test.PostgresServer do
     File.rm_rf!(directory)
   end
 
+  defp make_data!(directory, replica_of: primary) do
+    from = ["-h", "127.0.0.1", "-p", "#{port(primary)}", "-U", "test"]
+    run!("pg_basebackup", ["-D", data(directory), "-R", "-c", "fast" | from])
+  end
+
+  defp make_data!(directory, _opts) do
+    run!("initdb", ["-D", data(directory), "-U", "test", "-A", "trust", "-E", "UTF8", "-N"])
+  end
+
   defp port_file(directory), do: Path.join(directory, "port")
 
   defp free_port do
@@ -108,13 +134,16 @@ defmodule BaileysEx.Test.PostgresServer do
 
   # A server that stays in the background must not hold the port's pipe.
   defp command(program, args) do
-    program = Path.join(bin(), program)
-    quoted = Enum.map_join([program | args], " ", &"'#{&1}'")
-    script = "#{quoted} >/dev/null 2>&1 </dev/null"
+    script = script(program, args)
 
     if root?(),
       do: System.cmd("runuser", ["-u", user(), "--", "sh", "-c", script], cd: "/"),
       else: System.cmd("sh", ["-c", script], cd: "/")
+  end
+
+  defp script(program, args) do
+    quoted = Enum.map_join([Path.join(bin(), program) | args], " ", &"'#{&1}'")
+    "#{quoted} >/dev/null 2>&1 </dev/null"
   end
 
   defp root?, do: match?({"0\n", 0}, System.cmd("id", ["-u"]))
