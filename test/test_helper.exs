@@ -11,5 +11,5 @@ ExUnit.start(
   exclude: [:long | if(without_server, do: [:postgres], else: [])],
   # Machines may be slow: only what would wait for ever is meant to end by a timeout.
   assert_receive_timeout: 10_000,
-  formatters: [ExUnit.CLIFormatter, BaileysEx.Test.FailuresAgain]
+  formatters: [BaileysEx.Test.FailuresAgain]
 )

@@ -25,6 +25,26 @@ defmodule BaileysEx.Hostile.WrongSourceTest do
     describe "#{inspect(backend)}:" do
       @describetag backend: backend, fixture: fixture
 
+      test "of two paths, an error of the operating system says which it is about", context do
+        %{backend: backend, fixture: fixture, tmp: tmp} = context
+        source = Fixtures.copy!(fixture, tmp)
+
+        {from, to} =
+          {{backend, source},
+           if(backend == FilePersistence, do: NativeFilePersistence, else: FilePersistence)}
+
+        file = Path.join(tmp, "file")
+        File.write!(file, "")
+        # A directory that nobody can make.
+        for {target, posix} <- [{"/proc/auth", :enoent}, {Path.join(file, "x"), :enotdir}] do
+          assert backend.snapshot(source, target) ==
+                   {:error, {:invalid_snapshot_target, target, posix}}
+
+          assert PersistenceMigration.migrate(from, {to, target}) ==
+                   {:error, {:invalid_migration_target, target, posix}}
+        end
+      end
+
       test "a path where nothing is", %{backend: backend, tmp: tmp} do
         missing = Path.join(tmp, "missing")
         copy = Path.join(tmp, "copy")

@@ -1,25 +1,35 @@
 defmodule BaileysEx.Test.FailuresAgain do
   @moduledoc false
-  # Names the tests that failed once more at the end, where one looks first in a long log.
+  # What `mix test` prints, and at its end the names of the tests that failed: in a long log one looks there
+  # first.
 
   use GenServer
 
-  @impl GenServer
-  def init(_opts), do: {:ok, []}
+  alias ExUnit.CLIFormatter
 
   @impl GenServer
-  def handle_cast({:test_finished, %ExUnit.Test{state: {:failed, _}} = test}, failed),
-    do: {:noreply, [test | failed]}
-
-  def handle_cast({:suite_finished, _times}, [_ | _] = failed) do
-    IO.puts("\nFailed:")
-
-    for test <- Enum.reverse(failed) do
-      IO.puts("  #{Path.relative_to_cwd(test.tags.file)}:#{test.tags.line} #{test.name}")
-    end
-
-    {:noreply, failed}
+  def init(opts) do
+    with {:ok, cli} <- CLIFormatter.init(opts), do: {:ok, {cli, []}}
   end
 
-  def handle_cast(_event, failed), do: {:noreply, failed}
+  @impl GenServer
+  def handle_cast(event, {cli, failed}) do
+    {:noreply, cli} = CLIFormatter.handle_cast(event, cli)
+    failed = failed ++ failed_by(event)
+    if match?({:suite_finished, _times}, event), do: name(failed)
+    {:noreply, {cli, failed}}
+  end
+
+  defp failed_by({:test_finished, %ExUnit.Test{state: {:failed, _}} = test}), do: [test]
+  defp failed_by(_event), do: []
+
+  defp name([]), do: :ok
+
+  defp name(failed) do
+    IO.puts("\nFailed:")
+
+    for %{tags: tags} = test <- failed do
+      IO.puts("  #{Path.relative_to_cwd(tags.file)}:#{tags.line} #{test.name}")
+    end
+  end
 end

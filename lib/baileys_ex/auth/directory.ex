@@ -119,9 +119,20 @@ defmodule BaileysEx.Auth.Directory do
     with {:ok, path} <- real(path), {:ok, real_target} <- real(target) do
       locks = [{module, path}, {module, real_target}]
       snapshot = fn -> Busy.wait(fn -> Native.store_snapshot(path, format, target) end) end
-      done(backend, path, Owner.run(locks, fn call -> call.(snapshot) end))
+
+      case Owner.run(locks, fn call -> call.(snapshot) end) do
+        {:error, {:target, posix}} ->
+          {:error, snapshot_target(NativeError.to_public({:io, posix}, module), target)}
+
+        result ->
+          done(backend, path, result)
+      end
     end
   end
+
+  # These two are about nothing else.
+  defp snapshot_target(posix, _target) when posix in [:einval, :enotempty], do: posix
+  defp snapshot_target(posix, target), do: {:invalid_snapshot_target, absolute(target), posix}
 
   @doc "Claims the directory for this VM; see `c:BaileysEx.Auth.Persistence.claim/2`."
   @spec claim(backend(), Path.t(), Auth.Owner.t()) :: :ok | {:error, term()}

@@ -129,6 +129,9 @@ defmodule BaileysEx.Auth.FilePersistence do
   Copies the directory, live, to `target`, which must not exist or be empty: one consistent state,
   usable at once. Files are copied, not linked: Node writes the files of such a directory in place,
   and would write into the copy too.
+
+  What the target is to blame for is `{:error, {:invalid_snapshot_target, path, posix}}`, but `:enotempty`
+  where it is not empty and `:einval` where it is the directory itself.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))

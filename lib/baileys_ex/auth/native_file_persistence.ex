@@ -150,6 +150,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   @doc """
   Copies the directory, live, to `target`, which must not exist or be empty: one consistent state,
   usable at once. Files are linked where the file system allows, since they are only ever replaced.
+
+  What the target is to blame for is `{:error, {:invalid_snapshot_target, path, posix}}`, but `:enotempty`
+  where it is not empty and `:einval` where it is the directory itself.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))

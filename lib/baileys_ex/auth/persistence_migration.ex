@@ -74,7 +74,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       with `overwrite?: true`
     * `{:error, {:recovery_required, module, path}}`: the target's new content was decided on, and an error
       came before it was all in place; see `recover/1` of the backend
-    * `{:error, {:invalid_migration_target, path, posix}}`: not a directory, or not accessible;
+    * `{:error, {:invalid_migration_target, path, posix}}`: not a directory, not accessible, or full
+      (`:enospc`); what the operating system says of the source is a plain `{:error, posix}`.
       `:einval` when source and target are the same or one holds the other
     * `{:error, {:not_an_auth_directory, path}}`: the source holds neither credentials nor keys
     * `{:error, {:no_credentials, place}}`: it holds keys only

@@ -15,7 +15,7 @@ use crate::stores::{distrust, format_of, store};
 use crate::{error, etf, json};
 
 mod atoms {
-    rustler::atoms! { closed, creds, key, old_key, unknown, own, leftover, foreign }
+    rustler::atoms! { closed, creds, key, old_key, unknown, own, leftover, foreign, target }
 }
 
 /// Recovers the directory where needed. Takes its lock.
@@ -103,12 +103,18 @@ fn store_changes<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'
 }
 
 /// A consistent copy. Takes the directory's lock.
+/// `{:error, {:target, posix}}` for what is not in the directory itself.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
     let result = store.open().and_then(|()| store.snapshot(target.as_ref()));
     distrust(target);
-    Ok(done(env, &store, result))
+    match &result {
+        Err(Error::Io { path: at, source }) if !at.starts_with(path) => {
+            Ok(env.error_tuple((atoms::target(), error::posix(source))))
+        }
+        _ => Ok(done(env, &store, result)),
+    }
 }
 
 /// `{:ok, {exists, epoch, commits, bytes, torn}} | {:error, reason}`. Only reads, and opens nothing.

@@ -93,16 +93,18 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:invalid_migration_target, path, posix}, command)
-      when posix in [:eacces, :eperm] do
+  def describe({code, path, posix}, command)
+      when code in [:invalid_migration_target, :invalid_snapshot_target] and
+             posix in [:eacces, :eperm] do
     describe({posix, [path]}, command)
   end
 
-  def describe({:invalid_migration_target, path, posix}, _command) do
+  def describe({code, path, posix}, command)
+      when code in [:invalid_migration_target, :invalid_snapshot_target] do
     failure(
-      :invalid_migration_target,
+      code,
       "#{path} cannot be written to: #{posix_text(posix)}",
-      "Give a directory that does not exist yet, in a place that this user can write to."
+      target_advice(posix, command)
     )
   end
 
@@ -263,13 +265,21 @@ defmodule BaileysEx.Auth.CLI.Failure do
         failure(posix, "#{path} #{why} (#{posix})", posix_advice(posix, command))
 
       nil ->
-        text = "#{about(posix, paths)}: #{posix_text(posix)}"
+        text = "#{about(posix, paths, command)}: #{posix_text(posix)}"
         failure(posix, text, posix_advice(posix, command))
     end
   end
 
+  def describe({:einval, [path, _same]}, "snapshot") do
+    failure(
+      :einval,
+      "#{Path.expand(path)} would be copied into itself",
+      "Give a target that does not exist yet. Nothing was changed."
+    )
+  end
+
   def describe({posix, [_ | _] = paths}, command) when is_atom(posix) do
-    text = "#{about(posix, paths)}: #{posix_text(posix)}"
+    text = "#{about(posix, paths, command)}: #{posix_text(posix)}"
     failure(posix, text, posix_advice(posix, command))
   end
 
@@ -344,11 +354,21 @@ defmodule BaileysEx.Auth.CLI.Failure do
   defp form(FilePersistence), do: "JSON"
   defp form(NativeFilePersistence), do: "native"
 
-  # What is in the way is the target. Else it may be either.
-  defp about(posix, [_source, target]) when posix in [:eexist, :enotempty],
+  # What is in the way is the target. An error about it alone has told so.
+  defp about(posix, [_source, target], _command) when posix in [:eexist, :enotempty],
     do: Path.expand(target)
 
-  defp about(_posix, paths), do: Enum.map_join(paths, " to ", &Path.expand/1)
+  defp about(_posix, [source, _target], command) when command in ["migrate", "snapshot"],
+    do: Path.expand(source)
+
+  defp about(_posix, paths, _command), do: Enum.map_join(paths, " and ", &Path.expand/1)
+
+  defp target_advice(posix, command)
+       when posix in [:enospc, :edquot, :emfile, :enfile, :erofs, :eio],
+       do: posix_advice(posix, command)
+
+  defp target_advice(_posix, _command),
+    do: "Give a directory that does not exist yet, in a place that this user can write to."
 
   defp posix_text(posix), do: "#{:file.format_error(posix)} (#{posix})"
 

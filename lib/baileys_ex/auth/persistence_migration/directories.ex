@@ -60,6 +60,8 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
 
       case outcome do
         {:ok, carried} -> {:ok, summary(carried, from, to, source, target)}
+        # Without its path it could be about either.
+        {:error, {:target, {:io, posix}}} -> {:error, invalid_target(target, posix)}
         {:error, reason} -> {:error, error(reason, source, source_module, target_module)}
       end
     end
@@ -74,6 +76,9 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
 
   @doc "The NIF's answer about one side, with the error that its callers know."
   @spec result(%{backend: module(), path: Path.t()}, term()) :: term()
+  def result(%{path: path}, {:error, {:target, {:io, posix}}}),
+    do: {:error, invalid_target(path, posix)}
+
   def result(%{backend: backend, path: path}, {:error, reason}) do
     {:error, error(reason, path, backend, backend)}
   end
@@ -163,9 +168,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
     {:target_already_contains_compat_json_data, path}
   end
 
-  def error({:invalid_target, path, posix}, _, module, _) do
-    {:invalid_migration_target, path, NativeError.to_public({:io, posix}, module)}
-  end
+  def error({:invalid_target, path, posix}, _, _, _), do: invalid_target(path, posix)
 
   def error({:overlap, path}, _, _, _), do: {:invalid_migration_target, path, :einval}
 
@@ -175,4 +178,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
 
   # :target_not_empty, :not_an_auth_directory, :no_credentials and :source_changed, with their path.
   def error(reason, _, _, _), do: reason
+
+  defp invalid_target(path, posix),
+    do: {:invalid_migration_target, path, NativeError.to_public({:io, posix}, nil)}
 end

@@ -282,6 +282,26 @@ defmodule BaileysEx.Auth.CLITest do
     assert %{"error" => %{"code" => "enotempty"}} = JSON.decode!(json)
   end
 
+  test "of two paths, the one that the operating system refuses is named", %{tmp: tmp} do
+    for {fixture, to} <- [native: "json", baileys: "native"] do
+      path = Fixtures.copy!(fixture, tmp)
+
+      # A directory that nobody can make, not even root.
+      for command <- [["snapshot"], ["migrate", "--to", to]] do
+        assert {1, "", error} = cli(command ++ [path, "/proc/auth"])
+        assert error =~ "error: /proc/auth cannot be written to: "
+        refute error =~ path
+      end
+
+      missing = Path.join(tmp, "missing")
+      assert {1, "", error} = cli(["snapshot", missing, Path.join(tmp, "copy")])
+      assert error =~ "error: #{missing}: no such file or directory"
+      refute error =~ "copy"
+      assert {1, "", error} = cli(["snapshot", path, path])
+      assert error =~ "#{path} would be copied into itself"
+    end
+  end
+
   # Exit code, standard output, standard error.
   defp cli(argv), do: Cli.run(argv)
 end
