@@ -115,6 +115,7 @@ defmodule BaileysEx.Auth.MixProject do
         BaileysEx.Auth.Inspection,
         BaileysEx.Auth.Inspection.PreKeys,
         BaileysEx.Auth.Repair,
+        BaileysEx.Auth.Restore,
         BaileysEx.Auth.Verification,
         BaileysEx.Auth.CLI,
         BaileysEx.Auth.Adoption,

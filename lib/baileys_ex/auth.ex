@@ -22,6 +22,7 @@ defmodule BaileysEx.Auth do
 
     * `BaileysEx.Auth.Inspection`, `BaileysEx.Auth.Verification`: what is there, and what of it is damaged
     * `BaileysEx.Auth.Repair`: what can be done about damage
+    * `BaileysEx.Auth.Restore`: puts a snapshot back
     * `BaileysEx.Auth.Telemetry`: the events that are emitted
     * `mix help --search baileys.auth`: the Mix tasks, which `BaileysEx.Auth.CLI` runs in a release
 

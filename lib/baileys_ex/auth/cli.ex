@@ -33,6 +33,7 @@ defmodule BaileysEx.Auth.CLI do
     "inspect" => BaileysEx.Auth.CLI.Commands.Inspect,
     "migrate" => BaileysEx.Auth.CLI.Commands.Migrate,
     "repair" => BaileysEx.Auth.CLI.Commands.Repair,
+    "restore" => BaileysEx.Auth.CLI.Commands.Restore,
     "verify" => BaileysEx.Auth.CLI.Commands.Verify,
     "snapshot" => BaileysEx.Auth.CLI.Commands.Snapshot
   }

@@ -117,6 +117,24 @@ fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> N
     }
 }
 
+/// `{:ok, kept_aside} | {:error, reason}`: gives the target what the directory holds, and keeps what it held.
+/// Takes both locks.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_restore<'a>(
+    env: Env<'a>,
+    path: &str,
+    format: Atom,
+    target: &str,
+    aside: &str,
+) -> NifResult<Term<'a>> {
+    let store = store(path, format_of(format)?);
+    let result = store
+        .open()
+        .and_then(|()| store.restore(target.as_ref(), aside.as_ref()));
+    distrust(target);
+    Ok(tagged(env, result))
+}
+
 /// `{:ok, {exists, epoch, commits, bytes, torn}} | {:error, reason}`. Only reads, and opens nothing.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_journal<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {

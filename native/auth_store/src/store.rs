@@ -195,6 +195,12 @@ impl<D: Disk> Store<D> {
         self.directory.snapshot(target, false)
     }
 
+    /// Gives `target` what this directory holds; see [`Directory::restore`].
+    pub fn restore(&self, target: &Path, aside: &Path) -> Result<bool> {
+        self.check_there()?;
+        self.directory.restore(target, aside)
+    }
+
     /// What opens and commits did besides, since the last call of this function.
     pub fn take_happened(&self) -> Happened {
         self.directory.take_happened()

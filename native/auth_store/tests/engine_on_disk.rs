@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use auth_store::Error;
 use auth_store::engine::{Change, Directory, Limits, Policy, RealDisk, Staging, sweep_staging};
@@ -524,6 +524,82 @@ fn a_snapshot_is_a_directory_of_its_own() {
         let beside: Vec<_> = fs::read_dir(copy.parent().unwrap()).unwrap().collect();
         assert_eq!(beside.len(), 1, "{beside:?}");
     }
+}
+
+#[test]
+fn a_restored_directory_stays_what_it_is_and_what_it_held_is_kept_whole() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let (backup, path) = (root.path().join("backup"), root.path().join("auth"));
+        let aside = root.path().join("kept/aside");
+        directory(&backup, policy)
+            .commit(&[put("a", b"1")])
+            .unwrap();
+        directory(&path, policy)
+            .commit(&[put("a", b"2"), put("b", b"2")])
+            .unwrap();
+        fs::create_dir_all(path.join("deep/er")).unwrap();
+        fs::write(path.join("deep/er/note"), vec![7; 200_000]).unwrap();
+        fs::write(path.join(".baileys_ex.owner"), "damaged").unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        let held = everything(&path);
+
+        let auth = directory(&backup, policy);
+        assert!(auth.restore(&path, &aside).unwrap());
+        assert_eq!(everything(&aside), held);
+        assert_eq!(files(&path), expected(&[("a", "1")]));
+        assert!(!path.join("deep").exists());
+        assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
+        let beside: Vec<_> = fs::read_dir(aside.parent().unwrap()).unwrap().collect();
+        assert_eq!(beside.len(), 1, "{beside:?}");
+        assert_eq!(served(&path, policy), expected(&[("a", "1")]));
+    }
+}
+
+#[test]
+fn a_restore_that_cannot_keep_what_is_there_changes_nothing() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let (backup, path) = (root.path().join("backup"), root.path().join("auth"));
+        let aside = root.path().join("aside");
+        let auth = directory(&backup, policy);
+        auth.commit(&[put("a", b"1")]).unwrap();
+        directory(&path, policy).commit(&[put("a", b"2")]).unwrap();
+        let held = everything(&path);
+
+        fs::create_dir(&aside).unwrap();
+        assert!(auth.restore(&path, &aside).is_err());
+        fs::remove_dir(&aside).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", path.join("link")).unwrap();
+        assert!(auth.restore(&path, &aside).is_err());
+        assert!(!aside.exists());
+        fs::remove_file(path.join("link")).unwrap();
+        assert_eq!(everything(&path), held);
+
+        // Nothing to keep.
+        let fresh = root.path().join("fresh");
+        assert!(!auth.restore(&fresh, &aside).unwrap());
+        assert_eq!(files(&fresh), expected(&[("a", "1")]));
+        assert!(!aside.exists());
+    }
+}
+
+/// What lies in a directory and those in it, but for its lock, by path.
+fn everything(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![path.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let entry = entry.unwrap().path();
+            if entry.is_dir() {
+                pending.push(entry);
+            } else if !entry.ends_with(".baileys_ex.lock") {
+                let name = entry.strip_prefix(path).unwrap().to_owned();
+                found.insert(name, fs::read(&entry).unwrap());
+            }
+        }
+    }
+    found
 }
 
 #[test]

@@ -83,6 +83,35 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
+  def describe({:target_not_empty, path}, "restore") do
+    failure(
+      :target_not_empty,
+      "#{path} is not empty, and holds no credentials and no keys",
+      "Check the path, or move what is there away. Nothing was changed."
+    )
+  end
+
+  def describe({:other_form, path, backend}, _command) do
+    failure(
+      :other_form,
+      "#{path} is a #{form(backend)} directory, and the snapshot is not",
+      "Migrate the snapshot (mix baileys.auth.migrate), and restore what that gives. " <>
+        "Nothing was changed."
+    )
+  end
+
+  def describe({:overlap, path, other}, _command) do
+    failure(
+      :overlap,
+      "#{path} and #{other} are the same directory, or one is inside the other",
+      "Move the snapshot elsewhere, or give another --aside. Nothing was changed."
+    )
+  end
+
+  def describe({:set_aside_exists, path}, _command),
+    do:
+      failure(:set_aside_exists, "#{path} is there", "Give another --aside. Nothing was changed.")
+
   def describe({:target_not_empty, path}, _command), do: occupied(path, "is not empty")
 
   def describe({:invalid_migration_target, path, :einval}, _command) do
@@ -339,6 +368,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     advice = files |> Enum.uniq_by(& &1.kind) |> Enum.map_join(" ", &CorruptFileError.advice/1)
 
     case command do
+      "restore" -> "Nothing was changed. " <> advice
       "migrate" -> "Nothing was migrated. " <> advice <> skip(files)
       "import" -> "Nothing was imported. " <> advice <> skip(files)
       _other -> advice

@@ -61,7 +61,7 @@ pub(super) fn read_version<D: Disk>(disk: &D, path: &Path) -> Result<Option<(Vec
     Ok(Some((bytes, metadata)))
 }
 
-fn irregular<D: Disk>(disk: &D, path: &Path) -> Option<Error> {
+pub(super) fn irregular<D: Disk>(disk: &D, path: &Path) -> Option<Error> {
     let kind = disk.metadata(path).ok()?.kind;
     (kind != Kind::File).then(|| not_a_file(path, kind))
 }

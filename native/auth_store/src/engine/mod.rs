@@ -3,6 +3,7 @@
 //! The engine deals in file names and bytes; families, ids and formats are above it. Its design,
 //! the layout of its journal and what it assumes of the medium are in `README.md` beside.
 
+mod aside;
 mod case;
 mod checkpoint;
 mod claim;

@@ -20,6 +20,16 @@ impl<D: Disk> Directory<D> {
     /// the plain policy they are copied, because Node writes the files of such a directory in
     /// place, and would write into the copy.
     pub fn snapshot(&self, target: &Path, replace: bool) -> Result<()> {
+        self.copy_whole(target, replace, None).map(|_kept| ())
+    }
+
+    /// As [`snapshot`](Self::snapshot) that replaces, but what `target` holds is kept in `aside` before, whole
+    /// and as it is. `aside` must not exist. `false` where there was nothing to keep.
+    pub fn restore(&self, target: &Path, aside: &Path) -> Result<bool> {
+        self.copy_whole(target, true, Some(aside))
+    }
+
+    fn copy_whole(&self, target: &Path, replace: bool, aside: Option<&Path>) -> Result<bool> {
         if lock::identity(&self.disk, target)?.is_some_and(|of_target| {
             lock::identity(&self.disk, &self.path).is_ok_and(|of_this| of_this == Some(of_target))
         }) {
@@ -32,7 +42,12 @@ impl<D: Disk> Directory<D> {
             let mut staging = Staging::with_limits(self.disk.clone(), target, self.limits)?;
             staging.refuse_occupied(replace)?;
             self.copy_into(&mut staging)?;
-            Ok(staging.publish(replace)?)
+            let kept = match aside {
+                Some(aside) => staging.keep_aside(aside)?,
+                None => false,
+            };
+            staging.publish(replace)?;
+            Ok(kept)
         })
     }
 

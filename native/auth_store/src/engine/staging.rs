@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::aside;
 use super::case::Spellings;
 use super::directories::{make_directories, remove_tree, sync_name};
 use super::disk::{Disk, Kind, SyncPoint};
@@ -181,6 +182,17 @@ impl<D: Disk> Staging<D> {
         }
         let occupied = io::ErrorKind::DirectoryNotEmpty.into();
         Err(Error::io(&self.target, occupied))
+    }
+
+    /// Keeps what the target holds in `aside`, which must not exist, whole and durable. `false` where it holds
+    /// nothing. The lock keeps it from changing until it is replaced.
+    pub fn keep_aside(&self, aside: &Path) -> Result<bool> {
+        if matches!(self.place, Place::Beside(_)) || is_bare(&self.disk, &self.target)? {
+            return Ok(false);
+        }
+        let unfinished = beside(aside, self.disk.random().at(aside)?)?;
+        aside::keep(&self.disk, &self.target, aside, &unfinished)?;
+        Ok(true)
     }
 
     /// Gives the target its new content. Whoever remembers what it held is told by its turn.

@@ -7,7 +7,7 @@ defmodule BaileysEx.Auth.CLITest do
   alias BaileysEx.Auth.{Fixtures, NativeFilePersistence}
   alias BaileysEx.Test.{Cli, JSON}
 
-  @commands ~w(inspect migrate verify snapshot repair import export delete)
+  @commands ~w(inspect migrate verify snapshot restore repair import export delete)
 
   setup :setup_temp_dir
 
@@ -46,7 +46,7 @@ defmodule BaileysEx.Auth.CLITest do
 
       test "#{command} of a missing directory is a problem, and makes none", %{tmp: tmp} do
         missing = Path.join(tmp, "missing")
-        with_target = ["migrate", "snapshot", "import", "export"]
+        with_target = ["migrate", "snapshot", "restore", "import", "export"]
         target = if unquote(command) in with_target, do: [missing <> "-2"], else: []
         assert {1, "", error} = cli([unquote(command), missing | target])
         assert error =~ "error: "
@@ -62,7 +62,7 @@ defmodule BaileysEx.Auth.CLITest do
 
     test "that does not exist is wrong usage" do
       assert {2, "", error} = cli(["frobnicate"])
-      assert error =~ "inspect, migrate, repair, snapshot, verify"
+      assert error =~ "inspect, migrate, repair, restore, snapshot, verify"
       assert {2, "", _} = cli([])
       assert {0, help, ""} = cli(["--help"])
       assert help =~ "Commands:"
@@ -300,6 +300,36 @@ defmodule BaileysEx.Auth.CLITest do
       assert {1, "", error} = cli(["snapshot", path, path])
       assert error =~ "#{path} would be copied into itself"
     end
+  end
+
+  test "restore puts a snapshot back, and says where what was there lies", %{tmp: tmp} do
+    path = Fixtures.copy!(:native, tmp)
+    backup = Path.join(tmp, "backup")
+    {0, _shown, ""} = cli(["snapshot", path, backup])
+    File.rm!(Path.join(path, "creds.etf"))
+
+    assert {0, shown, ""} = cli(["restore", backup, path])
+    assert shown =~ "#{path} is what #{backup} holds"
+    [aside] = Regex.run(~r/what it held lies in (.*)\n/, shown, capture: :all_but_first)
+    refute File.exists?(Path.join(aside, "creds.etf"))
+    assert File.exists?(Path.join(aside, "session-15559990002.0.etf"))
+    assert {0, _shown, ""} = cli(["verify", path])
+
+    aside = Path.join(tmp, "aside")
+    assert {0, json, ""} = cli(["restore", backup, path, "--aside", aside, "--json"])
+    assert %{"set_aside" => ^aside, "backend" => "native"} = JSON.decode!(json)
+    assert {1, "", error} = cli(["restore", backup, path, "--aside", aside])
+    assert error =~ "Give another --aside"
+
+    json = Fixtures.copy!(:baileys, tmp)
+    assert {1, "", error} = cli(["restore", json, path])
+    assert error =~ "#{path} is a native directory"
+    assert {1, "", error} = cli(["restore", path, path])
+    assert error =~ "are the same directory"
+    File.write!(Path.join(backup, "creds.etf"), "")
+    assert {1, "", error} = cli(["restore", backup, path])
+    assert error =~ "creds.etf"
+    assert error =~ "Nothing was changed."
   end
 
   # Exit code, standard output, standard error.

@@ -1,0 +1,67 @@
+defmodule BaileysEx.Auth.CLI.Commands.Restore do
+  @moduledoc false
+
+  @behaviour BaileysEx.Auth.CLI.Command
+
+  alias BaileysEx.Auth.CLI.{Backends, Terminal}
+  alias BaileysEx.Auth.Restore
+
+  @impl true
+  def usage do
+    """
+    Puts SNAPSHOT back in the place of the auth directory PATH. What PATH holds,
+    damaged or not, is kept aside, whole. Stop what uses PATH first: it loses it.
+
+        mix baileys.auth.restore SNAPSHOT PATH [--aside DIR]
+                                 [--backend native|json] [--json]
+
+    The account goes back in time: messages that arrived since the snapshot cannot
+    be read again. Restore when the directory is lost or damaged beyond
+    `mix baileys.auth.repair`.
+
+    ## Options
+
+      * `--aside DIR` - where what PATH holds is kept, a path where nothing is; by
+        default `.NAME.set-aside-TIME` beside PATH. It takes as much room as PATH
+      * `--backend native|json` - the form of SNAPSHOT, where it holds both kinds
+      * `--json` - one JSON document on standard output, for scripts
+      * `--help` - this text
+
+    ## Exit codes
+
+      * 0 - PATH holds what SNAPSHOT does, durably
+      * 1 - it could not be restored, and PATH is as it was
+      * 2 - wrong usage
+      * 130, 143 - ended by Ctrl-C or by SIGTERM
+
+    SNAPSHOT is verified first, and stays. A kill or a crash leaves PATH as it was
+    or complete: whoever opens it next finishes what is left to do. PATH keeps
+    owner, group and mode, and may be a mount point or not exist.
+    """
+  end
+
+  @impl true
+  def switches, do: [aside: :string, backend: :string]
+
+  @impl true
+  def run([snapshot, path], options, terminal) do
+    with {:ok, backend} <- Backends.of(snapshot, options),
+         options = [backend: backend] ++ Keyword.take(options, [:aside]),
+         {:ok, restored} <- Restore.run(snapshot, path, options) do
+      {:ok, %{restored | backend: Backends.name(backend)}, text(restored, terminal)}
+    end
+  end
+
+  def run(_arguments, _options, _terminal), do: {:usage, "expects SNAPSHOT and PATH"}
+
+  defp text(restored, terminal) do
+    [
+      Terminal.paint(terminal, [:green, "ok"]),
+      "  #{Terminal.safe(restored.path)} is what #{Terminal.safe(restored.snapshot)} holds\n",
+      if(aside = restored.set_aside,
+        do: "what it held lies in #{Terminal.safe(aside)}\n",
+        else: ""
+      )
+    ]
+  end
+end

@@ -1,0 +1,152 @@
+defmodule BaileysEx.Auth.Restore do
+  @moduledoc """
+  Puts a snapshot back in the place of an auth directory. `mix baileys.auth.restore` does it.
+
+      {:ok, %{set_aside: aside}} =
+        BaileysEx.Auth.Restore.run("/backup/monday/ada", "/var/lib/my_app/auth/ada")
+
+  The snapshot is verified first. What the directory holds, damaged or not, is copied aside, whole, with its
+  journal; then it gets the snapshot's content, all at once. After any failure or crash the directory is as it
+  was, or is complete when it is next opened. It stays the directory that it is, with its owner, group and mode,
+  and may be a mount point. Stop what uses it first: whoever has it loses it
+  (`BaileysEx.Auth.NotOwnerError`).
+
+  A restored account is back in time: messages that arrived since the snapshot cannot be read again.
+
+  ## Options
+
+    * `:backend`: the form of the snapshot, by default as `BaileysEx.Auth.Inspection.detect/1` says
+    * `:aside`: where what the directory holds goes, a path where nothing is; by default
+      `.NAME.set-aside-TIME` beside it, a name that `--all` and `BaileysEx.Auth.Accounts` pass over
+
+  ## Errors
+
+    * those of `verify/2` of the backend for the snapshot: what is damaged is not put back
+    * `{:error, {:no_credentials, snapshot}}`
+    * `{:error, {:other_form, path, module}}`: the directory is of the other backend, the application's
+    * `{:error, {:target_not_empty, path}}`: the directory is not empty, and no auth directory
+    * `{:error, {:overlap, path, other}}`: one of the directories holds another
+    * `{:error, {:set_aside_exists, aside}}`: something is there already
+    * `{:error, %BaileysEx.Auth.CorruptFileError{}}` for a link in the directory, which cannot be kept
+    * `{:error, {:recovery_required, module, path}}`: the new content was decided on, and an error came before
+      it was all in place; see `recover/1` of the backend
+    * those of the operating system, such as `{:error, :enospc}`
+  """
+
+  alias BaileysEx.Auth.Directory.{Busy, Owner}
+
+  alias BaileysEx.Auth.{
+    Directory,
+    FilePersistence,
+    Inspection,
+    Native,
+    NativeError,
+    NativeFilePersistence,
+    Options
+  }
+
+  @type option() :: {:backend, module()} | {:aside, Path.t()}
+
+  @typedoc "`:set_aside` is where what the directory held is now; `nil` where it held nothing."
+  @type t() :: %{
+          backend: module(),
+          snapshot: Path.t(),
+          path: Path.t(),
+          set_aside: Path.t() | nil
+        }
+
+  @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
+
+  @doc "Does it."
+  @spec run(snapshot :: Path.t(), Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
+  def run(snapshot, path, opts \\ []) do
+    Options.check!(opts, [:backend, :aside])
+    path = Path.expand(path)
+    aside = opts |> Keyword.get_lazy(:aside, fn -> beside(path) end) |> Path.expand()
+
+    with {:ok, module} <- backend(snapshot, opts),
+         {:ok, snapshot} <- Directory.real(snapshot),
+         {:ok, real} <- Directory.real(path),
+         {:ok, real_aside} <- Directory.real(aside),
+         :ok <- apart(real, snapshot),
+         :ok <- apart(real_aside, snapshot),
+         :ok <- apart(real_aside, real),
+         :ok <- free(aside),
+         :ok <- replaceable(path, module),
+         {:ok, _report} <- module.verify(snapshot),
+         {:ok, kept?} <- restore(module, snapshot, real, real_aside) do
+      set_aside = if kept?, do: aside
+      {:ok, %{backend: module, snapshot: snapshot, path: path, set_aside: set_aside}}
+    end
+  end
+
+  defp backend(snapshot, opts) do
+    case Keyword.fetch(opts, :backend) do
+      {:ok, module} when is_map_key(@formats, module) ->
+        {:ok, module}
+
+      {:ok, _other} ->
+        modules = @formats |> Map.keys() |> Enum.map_join(" or ", &inspect/1)
+        raise ArgumentError, "expected :backend to be #{modules}"
+
+      :error ->
+        Inspection.detect(snapshot)
+    end
+  end
+
+  # Hidden, so that nobody takes it for one more account.
+  defp beside(path) do
+    time = DateTime.utc_now() |> DateTime.truncate(:millisecond) |> DateTime.to_iso8601(:basic)
+    Path.join(Path.dirname(path), ".#{Path.basename(path)}.set-aside-#{time}")
+  end
+
+  defp apart(path, other) do
+    if holds?(path, other) or holds?(other, path),
+      do: {:error, {:overlap, path, other}},
+      else: :ok
+  end
+
+  defp holds?(path, other), do: List.starts_with?(Path.split(other), Path.split(path))
+
+  defp free(aside) do
+    case File.lstat(aside) do
+      {:error, :enoent} -> :ok
+      {:ok, _there} -> {:error, {:set_aside_exists, aside}}
+      {:error, posix} -> {:error, posix}
+    end
+  end
+
+  # Of an account, or empty: the content of another directory is not replaced by a mistaken path.
+  defp replaceable(path, module) do
+    case Inspection.detect(path) do
+      {:ok, ^module} -> :ok
+      {:ok, other} -> {:error, {:other_form, path, other}}
+      {:error, :enoent} -> :ok
+      {:error, {:ambiguous_auth_directory, _path}} -> :ok
+      {:error, {:not_an_auth_directory, _path}} -> empty(path)
+      {:error, posix} -> {:error, posix}
+    end
+  end
+
+  # What this library and the file system have in one that never held anything.
+  @bare [".baileys_ex.lock", ".baileys_ex.owner", "lost+found"]
+
+  defp empty(path) do
+    case File.ls(path) do
+      {:ok, names} -> if names -- @bare == [], do: :ok, else: {:error, {:target_not_empty, path}}
+      {:error, posix} -> {:error, posix}
+    end
+  end
+
+  defp restore(module, snapshot, path, aside) do
+    format = Map.fetch!(@formats, module)
+    # Of both forms: the directory may hold the other one's files, too.
+    locks = for place <- [snapshot, path], backend <- Map.keys(@formats), do: {backend, place}
+    work = fn -> Native.store_restore(snapshot, format, path, aside) end
+
+    case Owner.run(locks, fn call -> call.(fn -> Busy.wait(work) end) end) do
+      {:ok, kept?} -> {:ok, kept?}
+      {:error, reason} -> {:error, NativeError.to_public(reason, module)}
+    end
+  end
+end

@@ -1,0 +1,93 @@
+//! What a directory holds, kept elsewhere before it gets a new content.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::directories::{make_directories, remove_tree};
+use super::disk::{Disk, Kind, SyncPoint};
+use super::effects;
+use super::failure::At;
+use super::files::{found, irregular};
+use super::names::{self, parent};
+use super::temp::write_all;
+use crate::error::{Error, Result};
+
+const CHUNK: usize = 64 * 1024;
+
+/// Copies everything in `directory`, damaged or not, to `aside`, which must not exist: by way of `unfinished`
+/// beside it, so that it is whole where it is there. Durable when it returns. Copied, not linked: who has a
+/// file open may go on writing in it.
+pub(super) fn keep<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    aside: &Path,
+    unfinished: &Path,
+) -> Result<()> {
+    if found(disk.metadata(aside)).at(aside)?.is_some() {
+        return Err(Error::io(aside, io::ErrorKind::AlreadyExists.into()));
+    }
+    make_directories(disk, parent(aside)).map_err(|failure| failure.error)?;
+    let kept = copy_tree(disk, directory, unfinished)
+        .and_then(|()| effects::rename(disk, unfinished, aside).at(aside));
+    if kept.is_err() {
+        remove_tree(disk, unfinished);
+        return kept;
+    }
+    let parent = parent(aside);
+    disk.sync_directory(parent, SyncPoint::Published).at(parent)
+}
+
+fn copy_tree<D: Disk>(disk: &D, directory: &Path, target: &Path) -> Result<()> {
+    let mut pending = vec![(directory.to_owned(), target.to_owned())];
+    let mut made: Vec<PathBuf> = Vec::new();
+    while let Some((from, to)) = pending.pop() {
+        disk.create_directory(&to).at(&to)?;
+        for (name, kind) in listed(disk, &from)? {
+            let (from, to) = (from.join(&name), to.join(&name));
+            match kind {
+                Kind::Directory => pending.push((from, to)),
+                _ => copy(disk, &from, &to)?,
+            }
+        }
+        made.push(to);
+    }
+    // Last: one is made in another after that one's files.
+    for path in &made {
+        disk.sync_directory(path, SyncPoint::StagedNames).at(path)?;
+    }
+    Ok(())
+}
+
+/// What is the directory's own: neither its lock, nor unfinished files, nor what the file system has there.
+fn listed<D: Disk>(disk: &D, directory: &Path) -> Result<Vec<(OsString, Kind)>> {
+    let mut entries = Vec::new();
+    disk.entries(directory, &mut |name, kind| {
+        let stays =
+            name == names::LOCK || names::is_own_temp(name) || names::is_of_file_system(name, kind);
+        if !stays {
+            entries.push((name.to_owned(), kind));
+        }
+    })
+    .at(directory)?;
+    Ok(entries)
+}
+
+fn copy<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<()> {
+    let source = disk
+        .open_read(from)
+        .map_err(|error| irregular(disk, from).unwrap_or_else(|| Error::io(from, error)))?;
+    let target = disk.create(to).at(to)?;
+    let mut chunk = vec![0; CHUNK];
+    let mut offset = 0;
+    loop {
+        let read = disk.read_at(&source, &mut chunk, offset).at(from)?;
+        if read == 0 {
+            break;
+        }
+        let bytes = chunk.get(..read).unwrap_or_default();
+        write_all(disk, &target, bytes, offset).at(to)?;
+        offset += read as u64;
+    }
+    disk.sync_file(&target, SyncPoint::StagedFiles).at(to)
+}
