@@ -1,5 +1,5 @@
 defmodule Mix.Tasks.Baileys.Auth.Migrate do
-  @shortdoc "Moves an auth directory between JSON and the native form"
+  @shortdoc "Moves an account between JSON, the native form and PostgreSQL"
 
   @moduledoc BaileysEx.Auth.CLI.usage("migrate")
 

@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.All do
   # `--all`: a command on every account directly under a directory. It goes on after a failure, and lists
   # the failures at the end.
 
-  alias BaileysEx.Auth.CLI.{Command, Failure, Layout, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{Command, Failure, Layout, Place, Progress, Terminal}
   alias BaileysEx.Auth.{Inspection, SideBySide}
 
   @type account() :: %{name: String.t(), path: Path.t()}
@@ -13,7 +13,7 @@ defmodule BaileysEx.Auth.CLI.All do
           Command.outcome()
   def or_one(options, all, one) do
     case {options[:all], options[:backend]} do
-      {true, nil} -> all.()
+      {true, nil} -> with(:ok <- Place.directory_only(options), do: all.())
       {true, _backend} -> {:usage, "--backend is for one directory, not for --all"}
       _one -> one.()
     end

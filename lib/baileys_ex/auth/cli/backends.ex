@@ -2,12 +2,18 @@ defmodule BaileysEx.Auth.CLI.Backends do
   @moduledoc false
   # The backends by the names that people type and read.
 
-  alias BaileysEx.Auth.{BaileysJSON, FilePersistence, Inspection, NativeFilePersistence}
+  alias BaileysEx.Auth.{
+    BaileysJSON,
+    FilePersistence,
+    Inspection,
+    NativeFilePersistence,
+    PostgresPersistence
+  }
 
   @modules %{"native" => NativeFilePersistence, "json" => FilePersistence}
-  # Rows and documents can be read, and are no place.
+  # Rows and documents can be read, and are no place; an account is none of the file system.
   @names Map.new(@modules, fn {name, module} -> {module, name} end)
-         |> Map.put(BaileysJSON, "json")
+         |> Map.merge(%{BaileysJSON => "json", PostgresPersistence => "postgres"})
 
   @spec name(module()) :: String.t()
   def name(module), do: Map.fetch!(@names, module)

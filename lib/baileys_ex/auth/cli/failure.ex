@@ -2,12 +2,14 @@ defmodule BaileysEx.Auth.CLI.Failure do
   @moduledoc false
   # Errors of the library for people: a code for scripts, what happened, and what to do next.
 
-  alias BaileysEx.Auth.CLI.Access
+  alias BaileysEx.Auth.CLI.{Access, Damage}
 
   alias BaileysEx.Auth.{
     CorruptFileError,
+    DamagedAccountError,
     DamagedDirectoryError,
     DamagedRowsError,
+    DatabaseError,
     FilePersistence,
     Inspection,
     NativeFilePersistence
@@ -15,6 +17,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
 
   # What also takes all directories under one.
   @take_all ["inspect", "verify", "snapshot", "migrate"]
+  @checkout "Give the directory of a checkout of baileys_ex."
 
   @type t() :: %{
           required(:code) => String.t(),
@@ -33,21 +36,11 @@ defmodule BaileysEx.Auth.CLI.Failure do
     occupied(path, "holds a JSON auth directory already")
   end
 
-  def describe({:not_a_mix_project, path}, _command) do
-    failure(
-      :not_a_mix_project,
-      "#{path} has no mix.exs",
-      "Give the directory of a checkout of baileys_ex."
-    )
-  end
+  def describe({:not_a_mix_project = code, path}, _command),
+    do: failure(code, "#{path} has no mix.exs", @checkout)
 
-  def describe({:this_library, path}, _command) do
-    failure(
-      :this_library,
-      "#{path} is baileys_ex_auth itself",
-      "Give the directory of a checkout of baileys_ex."
-    )
-  end
+  def describe({:this_library = code, path}, _command),
+    do: failure(code, "#{path} is baileys_ex_auth itself", @checkout)
 
   def describe({:unreadable_source, path, problem}, _command) do
     failure(
@@ -215,13 +208,48 @@ defmodule BaileysEx.Auth.CLI.Failure do
       Exception.message(%DamagedDirectoryError{path: path, files: files}),
       damage_advice(files, command)
     )
-    |> Map.put(:files, files(files))
+    |> Map.put(:files, Damage.files(files))
+  end
+
+  def describe(%DamagedAccountError{rows: rows} = error, command) do
+    skip = if command == "migrate", do: " --skip-corrupt leaves out keys that cannot be read."
+
+    :damaged_account
+    |> failure(
+      Exception.message(error),
+      "Restore the rows from a backup of the database.#{skip}"
+    )
+    |> Map.put(:files, Damage.files(rows))
+  end
+
+  def describe(%DatabaseError{} = error, _command) do
+    failure(
+      :database,
+      Exception.message(error),
+      "See to that, and run it again: what was done is left, and nothing is done by half."
+    )
+  end
+
+  def describe({:no_repository, repo}, _command) do
+    failure(
+      :no_repository,
+      "#{inspect(repo)} is no Ecto repository of this application",
+      "Check the name that --repo was given."
+    )
+  end
+
+  def describe({:repository_not_started, repo}, _command) do
+    failure(
+      :repository_not_started,
+      "#{inspect(repo)} could not be started",
+      "Check its configuration, and what environment this runs in."
+    )
   end
 
   def describe(%DamagedRowsError{rows: rows} = error, command) do
     :damaged_rows
     |> failure(Exception.message(error), damage_advice(rows, command))
-    |> Map.put(:files, files(rows))
+    |> Map.put(:files, Damage.files(rows))
   end
 
   def describe({:prefix_needed, source, prefixes}, _command) do
@@ -244,7 +272,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
   def describe(%CorruptFileError{} = error, command) do
     :corrupt_file
     |> failure(Exception.message(error), damage_advice([error], command))
-    |> Map.put(:files, files([error]))
+    |> Map.put(:files, Damage.files([error]))
   end
 
   def describe({:unsupported_persistence_version, backend, version}, _command) do
@@ -318,18 +346,6 @@ defmodule BaileysEx.Auth.CLI.Failure do
 
   # Errors never hold a value of a file, whatever their shape.
   def describe(reason, _command), do: failure(:error, inspect(reason), "Nothing was changed.")
-
-  @doc "Damaged files as data."
-  @spec files([CorruptFileError.t()]) :: [map()]
-  def files(files) do
-    for %CorruptFileError{} = file <- files, do: Map.take(file, [:path, :member, :problem, :kind])
-  end
-
-  @doc "A damaged file in a line."
-  @spec file(CorruptFileError.t()) :: String.t()
-  def file(%CorruptFileError{path: path, member: member, problem: problem}) do
-    [Path.basename(path), member, problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")
-  end
 
   defp parent(path, names, command) do
     failure(

@@ -2,7 +2,7 @@ defmodule BaileysEx.Auth.CLI.Migrated do
   @moduledoc false
   # What a migration or an import has to say when it is over.
 
-  alias BaileysEx.Auth.CLI.{Backends, Command, Failure, Layout, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{Backends, Command, Damage, Layout, Progress, Terminal}
   alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}
 
   @doc "What migrations and imports are asked for alike, as functions take it."
@@ -16,30 +16,34 @@ defmodule BaileysEx.Auth.CLI.Migrated do
     ]
   end
 
-  @doc "Runs it, verifies what was written where `--verify` asks for that, and reports."
+  @doc """
+  Runs it, verifies what was written where `--verify` asks for that, and reports. `context` is the target's
+  where that is no path.
+  """
   @spec report(
           String.t(),
           keyword(),
           Terminal.t(),
-          (() -> {:ok, PersistenceMigration.summary()} | {:error, term()})
+          (() -> {:ok, PersistenceMigration.summary()} | {:error, term()}),
+          context :: term() | nil
         ) :: Command.outcome()
-  def report(done, options, terminal, migrate) do
+  def report(done, options, terminal, migrate, context \\ nil) do
     started = System.monotonic_time(:millisecond)
 
     with {:ok, summary} <- migrate.(),
          elapsed = System.monotonic_time(:millisecond) - started,
-         :ok <- verify(summary, options, terminal) do
+         :ok <- verify(summary, context, options, terminal) do
       verified? = Keyword.get(options, :verify, false)
       text = text(summary, {done, verified?, elapsed}, terminal)
       {:ok, document(summary, verified?, elapsed), text}
     end
   end
 
-  defp verify(summary, options, terminal) do
+  defp verify(summary, context, options, terminal) do
     if options[:verify] do
       verify = fn on_progress ->
         options = [credentials: :optional, on_progress: on_progress]
-        summary.target_backend.verify(summary.target_path, options)
+        summary.target_backend.verify(context || summary.target_path, options)
       end
 
       with {:ok, report} <- Progress.run(terminal, "verifying", verify) do
@@ -61,7 +65,7 @@ defmodule BaileysEx.Auth.CLI.Migrated do
       summary
       | source_backend: Backends.name(summary.source_backend),
         target_backend: Backends.name(summary.target_backend),
-        skipped: Failure.files(summary.skipped)
+        skipped: Damage.files(summary.skipped)
     }
     |> Map.merge(%{verified?: verified?, milliseconds: elapsed})
   end
@@ -87,7 +91,7 @@ defmodule BaileysEx.Auth.CLI.Migrated do
       Layout.list(
         terminal,
         "left out, cannot be read",
-        Enum.map(summary.skipped, &Failure.file/1)
+        Enum.map(summary.skipped, &Damage.file/1)
       ),
       Layout.list(
         terminal,

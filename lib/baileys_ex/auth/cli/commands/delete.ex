@@ -3,8 +3,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Failure, Terminal}
-  alias BaileysEx.Auth.Inspection
+  alias BaileysEx.Auth.CLI.{Backends, Failure, Place, Terminal}
+  alias BaileysEx.Auth.{DatabaseError, Inspection, PostgresPersistence, State}
 
   @impl true
   def usage do
@@ -14,6 +14,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
     using the directory loses it.
 
         mix baileys.auth.delete PATH [--yes] [--backend native|json] [--json]
+        mix baileys.auth.delete postgres:ACCOUNT --repo MyApp.Repo [--schema NAME]
+                                [--yes] [--json]
 
     It cannot be undone: make a snapshot first where you are not sure. The
     directory itself stays, with files in it that are not of the account.
@@ -22,6 +24,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
 
       * `--yes` - do not ask; needed where nobody can answer, and with `--json`
       * `--backend native|json` - which form, where the directory holds both kinds
+      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
+        started, with two connections
+      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
@@ -34,17 +39,22 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
   end
 
   @impl true
-  def switches, do: [yes: :boolean, backend: :string]
+  def switches, do: [yes: :boolean, backend: :string] ++ Place.switches()
 
   @impl true
   def run([path], options, terminal) do
-    with {:ok, backend} <- Backends.of(path, options),
-         path = Path.expand(path),
-         {:ok, keys} <- backend.list_keys(path),
-         :ok <- agreed(path, backend, keys, options, terminal),
-         :ok <- backend.delete_auth_state(path) do
-      document = %{path: path, backend: Backends.name(backend), deleted_keys: count(keys)}
-      {:ok, document, [Terminal.paint(terminal, [:green, "ok"]), "  ", done(path), "\n"]}
+    with {:ok, place} <- Place.of(path, options),
+         {:ok, keys} <- place.backend.list_keys(place.context),
+         :ok <- there(place, keys),
+         :ok <- agreed(place, keys, options, terminal),
+         :ok <- place.backend.delete_auth_state(place.context) do
+      document = %{
+        path: place.name,
+        backend: Backends.name(place.backend),
+        deleted_keys: count(keys)
+      }
+
+      {:ok, document, [Terminal.paint(terminal, [:green, "ok"]), "  ", done(place), "\n"]}
     end
   end
 
@@ -52,33 +62,61 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
 
   defp count(keys), do: keys |> Map.values() |> Enum.map(&length/1) |> Enum.sum()
 
-  defp done(path), do: "the account in #{Terminal.safe(path)} is deleted"
+  # A name that is misspelt has nothing to delete, and would look as if it had.
+  defp there(%{backend: PostgresPersistence} = place, keys) when keys == %{} do
+    with {:error, {:no_credentials, _account}} <-
+           PostgresPersistence.load_credentials(place.context, must_exist: true) do
+      {:error, {:not_an_auth_directory, place.name}}
+    else
+      # What cannot be read is there.
+      {:error, %DatabaseError{}} = error -> error
+      _there -> :ok
+    end
+  end
 
-  defp agreed(path, backend, keys, options, terminal) do
+  defp there(_place, _keys), do: :ok
+
+  defp done(%{backend: PostgresPersistence, name: name}),
+    do: "#{Terminal.safe(name)} is deleted"
+
+  defp done(place), do: "the account in #{Terminal.safe(place.name)} is deleted"
+
+  defp agreed(place, keys, options, terminal) do
     cond do
       options[:yes] -> :ok
       options[:json] -> {:usage, "--json needs --yes"}
       not terminal.interactive? -> {:usage, "--yes is needed where nobody can be asked"}
-      true -> ask(path, backend, keys)
+      true -> ask(place, keys)
     end
   end
 
-  defp ask(path, backend, keys) do
+  defp ask(place, keys) do
     whose =
-      case Inspection.inspect_directory(path, backend: backend) do
-        {:ok, %{account: %{id: id}}} when is_binary(id) -> "the account #{id}"
-        {:ok, _report} -> "an account that is not known"
+      case identity(place) do
+        {:ok, id} when is_binary(id) -> "the account #{id}"
+        {:ok, _none} -> "an account that is not known"
         {:error, reason} -> "what cannot be read (#{Failure.describe(reason, "inspect").message})"
       end
 
-    question = "#{path} holds #{whose}, with #{count(keys)} keys.\nDelete all of it? Type yes: "
+    question =
+      "#{place.name} holds #{whose}, with #{count(keys)} keys.\nDelete all of it? Type yes: "
 
     case IO.gets(Terminal.safe(question)) do
       answer when is_binary(answer) ->
-        if String.trim(answer) == "yes", do: :ok, else: {:error, {:not_agreed, path}}
+        if String.trim(answer) == "yes", do: :ok, else: {:error, {:not_agreed, place.name}}
 
       _nobody ->
-        {:error, {:not_agreed, path}}
+        {:error, {:not_agreed, place.name}}
     end
+  end
+
+  defp identity(%{backend: PostgresPersistence, context: context}) do
+    with {:ok, state} <- PostgresPersistence.load_credentials(context),
+         do: {:ok, State.me_id(state)}
+  end
+
+  defp identity(place) do
+    with {:ok, report} <- Inspection.inspect_directory(place.context, backend: place.backend),
+         do: {:ok, report.account && report.account.id}
   end
 end

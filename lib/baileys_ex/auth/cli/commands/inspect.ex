@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{All, Backends, Failure, Layout, Overview, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Damage, Layout, Overview, Progress, Terminal}
   alias BaileysEx.Auth.Inspection
 
   @impl true
@@ -83,7 +83,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     %{
       report
       | backend: Backends.name(report.backend),
-        damaged: Failure.files(report.damaged),
+        damaged: Damage.files(report.damaged),
         permissions: permissions,
         owner: report.owner && Map.from_struct(report.owner)
     }
@@ -96,7 +96,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
       Layout.facts(facts(report, terminal)),
       "\n",
       Layout.table(terminal, ["family", "files", "bytes"], rows(report.families)),
-      Layout.list(terminal, "damaged", Enum.map(report.damaged, &Failure.file/1)),
+      Layout.list(terminal, "damaged", Enum.map(report.damaged, &Damage.file/1)),
       Layout.list(terminal, "of no known family, left alone", report.unknown),
       Layout.list(terminal, "leftovers and copies, not read", report.leftovers),
       Layout.list(terminal, "not of this directory", report.foreign),

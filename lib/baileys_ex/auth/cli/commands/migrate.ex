@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{All, Choice, Migrated, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Choice, Migrated, Place, Progress, Terminal}
 
   alias BaileysEx.Auth.{
     FilePersistence,
@@ -15,16 +15,21 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
   @impl true
   def usage do
     """
-    Moves a whole auth directory from one form to the other: SOURCE is only read,
-    and TARGET is complete or as it was. Stop the program that uses SOURCE first
-    (Node.js, too): messages that it receives meanwhile would advance sessions that
-    the copy does not see.
+    Moves a whole auth directory from one form to the other, into an account of
+    PostgreSQL (postgres:ACCOUNT) or out of one. SOURCE is only read, and TARGET is
+    complete or as it was. Stop the program that uses SOURCE first (Node.js, too):
+    messages that it receives meanwhile would advance sessions that the copy does
+    not see.
 
         mix baileys.auth.migrate SOURCE TARGET [--to native|json] [--overwrite]
                                  [--skip-corrupt] [--without-credentials]
                                  [--allow-changes] [--carry-unknown]
                                  [--sender-keys array|buffer]
                                  [--device-names current|old] [--verify] [--json]
+        mix baileys.auth.migrate SOURCE postgres:ACCOUNT --repo MyApp.Repo
+                                 [--schema NAME] [options as above]
+        mix baileys.auth.migrate postgres:ACCOUNT TARGET --repo MyApp.Repo
+                                 [--schema NAME] [options as above]
         mix baileys.auth.migrate --all ROOT TARGET [options as above]
 
     ## Options
@@ -34,6 +39,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
         are done are left: run it again until all are
       * `--to native|json` - the form of TARGET: `native` (the default) takes the
         JSON directory of Baileys or baileys_ex, `json` takes a native one
+      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
+        started, with two connections
+      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
       * `--overwrite` - replace a TARGET that is not empty
       * `--skip-corrupt` - leave out keys that cannot be read; credentials must be
         readable
@@ -80,7 +88,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
       sender_keys: :string,
       device_names: :string,
       verify: :boolean
-    ]
+    ] ++ Place.switches()
   end
 
   @impl true
@@ -89,10 +97,22 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
          {:ok, sender_keys} <- Choice.of(options, :sender_keys, [:array, :buffer]),
          {:ok, device_names} <- Choice.of(options, :device_names, [:current, :old]) do
       options = sender_keys ++ device_names ++ options
+      accounts? = Place.account?(source) or Place.account?(target)
 
-      if options[:all],
-        do: all(function, source, target, options, terminal),
-        else: migrate(function, source, target, options, terminal)
+      cond do
+        options[:all] && accounts? ->
+          {:usage, "--all is for directories"}
+
+        accounts? ->
+          between(source, target, options, terminal)
+
+        true ->
+          with :ok <- Place.directory_only(options) do
+            if options[:all],
+              do: all(function, source, target, options, terminal),
+              else: migrate(function, source, target, options, terminal)
+          end
+      end
     end
   end
 
@@ -127,24 +147,60 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
     end)
   end
 
+  # One of them is an account.
+  defp between(source, target, options, terminal) do
+    with {:ok, to} <- target(target, options),
+         {:ok, from} <- source(source, options) do
+      migrate = fn ->
+        carry(
+          [{from.backend, from.context}, {to.backend, to.context}],
+          :migrate,
+          options,
+          terminal
+        )
+      end
+
+      Migrated.report("migrated", options, terminal, migrate, to.context)
+    end
+  end
+
+  defp source(source, options) do
+    if Place.account?(source), do: Place.of(source, options), else: Place.of(source, [])
+  end
+
+  defp target(target, options) do
+    cond do
+      not Place.account?(target) and options[:to] == "json" ->
+        {:ok, Place.directory(FilePersistence, target)}
+
+      not Place.account?(target) ->
+        {:ok, Place.directory(NativeFilePersistence, target)}
+
+      options[:to] ->
+        {:usage, "--to is for a TARGET that is a directory"}
+
+      true ->
+        Place.of(target, options)
+    end
+  end
+
   defp migrate(function, source, target, options, terminal) do
     Migrated.report("migrated", options, terminal, fn ->
-      carry(function, source, target, options, terminal)
+      carry([source, target], function, options, terminal)
     end)
   end
 
-  defp carry(function, source, target, options, terminal) do
+  defp carry(places, function, options, terminal) do
     Progress.run(terminal, "migrating", fn on_progress ->
-      apply(PersistenceMigration, function, [
-        source,
-        target,
+      opts =
         [
           on_change: if(options[:allow_changes], do: :ignore, else: :error),
           on_progress: on_progress
         ] ++
           Migrated.options(options) ++
           for(name <- [:sender_keys, :device_names], options[name], do: {name, options[name]})
-      ])
+
+      apply(PersistenceMigration, function, places ++ [opts])
     end)
   end
 end

@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Failure, Layout, Terminal}
+  alias BaileysEx.Auth.CLI.{Backends, Damage, Layout, Terminal}
   alias BaileysEx.Auth.Repair
 
   @impl true
@@ -68,7 +68,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
       path: plan.path,
       backend: Backends.name(plan.backend),
       steps: steps,
-      left: Failure.files(plan.left),
+      left: Damage.files(plan.left),
       hopeless?: plan.hopeless?,
       applied?: plan.set_aside != nil,
       set_aside: plan.set_aside

@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{All, Backends, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Place, Terminal}
   alias BaileysEx.Auth.Inspection
 
   @impl true
@@ -15,6 +15,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
     elsewhere for a backup that outlives the disk.
 
         mix baileys.auth.snapshot PATH TARGET [--backend native|json] [--json]
+        mix baileys.auth.snapshot postgres:ACCOUNT TARGET --repo MyApp.Repo
+                                  [--schema NAME] [--json]
         mix baileys.auth.snapshot --all ROOT TARGET [--json]
 
     ## Options
@@ -24,6 +26,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
         are there already are left: run it again until all are, and give each
         backup a TARGET of its own
       * `--backend native|json` - which form, where the directory holds both kinds
+      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
+        started, with two connections
+      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
@@ -33,13 +38,14 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
       * 1 - it could not be made, and the target is as it was
       * 2 - wrong usage
 
-    The directory may be in use: its lock keeps the owner from writing meanwhile. A
+    An account of PostgreSQL becomes a native directory, as it is at one moment. A
+    directory may be in use: its lock keeps the owner from writing meanwhile. A
     running application calls `snapshot/2` of its backend.
     """
   end
 
   @impl true
-  def switches, do: [all: :boolean, backend: :string]
+  def switches, do: [all: :boolean, backend: :string] ++ Place.switches()
 
   @impl true
   def run([path, target], options, terminal) do
@@ -60,12 +66,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
   end
 
   defp one(path, target, options, terminal) do
-    with {:ok, backend} <- Backends.of(path, options),
-         :ok <- backend.snapshot(path, target) do
-      path = Path.expand(path)
+    with {:ok, place} <- Place.of(path, options),
+         :ok <- place.backend.snapshot(place.context, target) do
       target = Path.expand(target)
-      document = %{path: path, target: target, backend: Backends.name(backend)}
-      {:ok, document, text(path, target, terminal)}
+      document = %{path: place.name, target: target, backend: Backends.name(place.backend)}
+      {:ok, document, text(place.name, target, terminal)}
     end
   end
 

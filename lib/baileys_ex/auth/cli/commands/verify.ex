@@ -3,15 +3,18 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{All, Backends, Layout, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Layout, Place, Progress, Terminal}
 
   @impl true
   def usage do
     """
-    Reads every file of an auth directory and reports all that cannot be read.
+    Reads every file of an auth directory, or every row of an account in PostgreSQL,
+    and reports all that cannot be read.
 
         mix baileys.auth.verify PATH [--backend native|json] [--without-credentials]
                                 [--json]
+        mix baileys.auth.verify postgres:ACCOUNT --repo MyApp.Repo [--schema NAME]
+                                [--without-credentials] [--json]
         mix baileys.auth.verify --all ROOT [--without-credentials] [--json]
 
     ## Options
@@ -19,6 +22,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
       * `--all` - every auth directory directly under ROOT, several at a time
       * `--backend native|json` - which files to read, where the directory holds
         both kinds
+      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
+        started, with two connections
+      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
       * `--without-credentials` - keys without credentials are no problem
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -35,7 +41,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
   end
 
   @impl true
-  def switches, do: [all: :boolean, backend: :string, without_credentials: :boolean]
+  def switches,
+    do: [all: :boolean, backend: :string, without_credentials: :boolean] ++ Place.switches()
 
   @impl true
   def run([path], options, terminal) do
@@ -51,23 +58,22 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
   end
 
   defp one(path, options, terminal) do
-    with {:ok, backend} <- Backends.of(path, options),
-         {:ok, report} <- verify(backend, path, options, terminal) do
-      path = Path.expand(path)
-      {:ok, document(report, backend, path), text(report, path, terminal)}
+    with {:ok, place} <- Place.of(path, options),
+         {:ok, report} <- verify(place, options, terminal) do
+      {:ok, document(report, place), text(report, place.name, terminal)}
     end
   end
 
-  defp verify(backend, path, options, terminal) do
+  defp verify(place, options, terminal) do
     credentials = if options[:without_credentials], do: :optional, else: :required
 
     Progress.run(terminal, "verifying", fn on_progress ->
-      backend.verify(path, credentials: credentials, on_progress: on_progress)
+      place.backend.verify(place.context, credentials: credentials, on_progress: on_progress)
     end)
   end
 
-  defp document(report, backend, path) do
-    Map.merge(report, %{path: path, backend: Backends.name(backend)})
+  defp document(report, place) do
+    Map.merge(report, %{path: place.name, backend: Backends.name(place.backend)})
   end
 
   defp text(report, path, terminal) do

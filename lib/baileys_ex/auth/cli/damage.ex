@@ -1,0 +1,28 @@
+defmodule BaileysEx.Auth.CLI.Damage do
+  @moduledoc false
+  # Files and rows that cannot be read, for people and for scripts.
+
+  alias BaileysEx.Auth.{CorruptFileError, CorruptRowError}
+
+  @doc "Damaged files and rows as data."
+  @spec files([CorruptFileError.t() | CorruptRowError.t()]) :: [map()]
+  def files(files), do: Enum.map(files, &data/1)
+
+  defp data(%CorruptFileError{} = file), do: Map.take(file, [:path, :member, :problem, :kind])
+
+  defp data(%CorruptRowError{} = row),
+    do: %{path: row_name(row), member: row.member, problem: row.problem, kind: :row}
+
+  @doc "One of them in a line."
+  @spec file(CorruptFileError.t() | CorruptRowError.t()) :: String.t()
+  def file(%CorruptRowError{member: member, problem: problem} = row) do
+    [row_name(row), member, problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")
+  end
+
+  def file(%CorruptFileError{path: path, member: member, problem: problem}) do
+    [Path.basename(path), member, problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")
+  end
+
+  defp row_name(%CorruptRowError{type: nil}), do: "creds"
+  defp row_name(%CorruptRowError{type: type, id: id}), do: "#{type}-#{id}"
+end

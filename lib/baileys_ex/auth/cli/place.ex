@@ -1,0 +1,99 @@
+defmodule BaileysEx.Auth.CLI.Place do
+  @moduledoc false
+  # What an argument of a command names: an auth directory by its path, or `postgres:ACCOUNT`, an account
+  # in the database of the Ecto repository that `--repo` names.
+
+  alias BaileysEx.Auth.CLI.Backends
+  alias BaileysEx.Auth.PostgresPersistence
+
+  @type t() :: %{backend: module(), context: Path.t() | keyword(), name: String.t()}
+  @type refusal() :: {:error, term()} | {:usage, String.t()}
+
+  @doc "The options that go with an account."
+  @spec switches() :: keyword()
+  def switches, do: [repo: :string, schema: :string]
+
+  @spec account?(String.t()) :: boolean()
+  def account?(argument), do: String.starts_with?(argument, "postgres:")
+
+  @doc "The place; of a directory, the form that `--backend` or else its files tell."
+  @spec of(String.t(), keyword()) :: {:ok, t()} | refusal()
+  def of("postgres:" <> account, options) do
+    if options[:backend],
+      do: {:usage, "--backend is for a directory"},
+      else: account(account, options)
+  end
+
+  def of(path, options) do
+    with :ok <- directory_only(options),
+         {:ok, backend} <- Backends.of(path, options) do
+      {:ok, directory(backend, path)}
+    end
+  end
+
+  @doc "A directory that need not be there yet."
+  @spec directory(module(), Path.t()) :: t()
+  def directory(backend, path) do
+    path = Path.expand(path)
+    %{backend: backend, context: path, name: path}
+  end
+
+  @spec directory_only(keyword()) :: :ok | {:usage, String.t()}
+  def directory_only(options) do
+    if options[:repo] || options[:schema],
+      do: {:usage, "--repo and --schema go with postgres:ACCOUNT"},
+      else: :ok
+  end
+
+  defp account("", _options), do: {:usage, "postgres: needs the name of the account behind it"}
+
+  defp account(account, options) do
+    with {:ok, repo} <- repo(options[:repo]),
+         :ok <- started(repo) do
+      context = [repo: repo, account: account] ++ schema(options[:schema])
+
+      {:ok,
+       %{
+         backend: PostgresPersistence,
+         context: context,
+         name: PostgresPersistence.place_name(context)
+       }}
+    end
+  rescue
+    # It shows no value.
+    error in ArgumentError -> {:usage, Exception.message(error)}
+  end
+
+  defp schema(nil), do: []
+  defp schema(name), do: [prefix: name]
+
+  defp repo(nil), do: {:usage, "postgres:ACCOUNT needs --repo, such as --repo MyApp.Repo"}
+
+  defp repo(name) do
+    if name =~ ~r/\A[A-Z]\w*(\.[A-Z]\w*)*\z/,
+      do: {:ok, Module.concat([name])},
+      else: {:usage, "--repo is the name of a module, such as MyApp.Repo"}
+  end
+
+  # Without the rest of the application, whose accounts would run twice.
+  defp started(repo) do
+    if Code.ensure_loaded?(repo) and function_exported?(repo, :__adapter__, 0),
+      do: start(repo),
+      else: {:error, {:no_repository, repo}}
+  end
+
+  defp start(repo) do
+    _loaded = Application.ensure_all_started(:ecto_sql)
+
+    with {:ok, _apps} <- repo.__adapter__().ensure_all_started(repo.config(), :temporary),
+         {:ok, _pid} <- repo.start_link(pool_size: 2) do
+      :ok
+    else
+      {:error, {:already_started, _pid}} -> :ok
+      # Its reason can hold the password of the database.
+      {:error, _reason} -> {:error, {:repository_not_started, repo}}
+    end
+  rescue
+    _error -> {:error, {:repository_not_started, repo}}
+  end
+end

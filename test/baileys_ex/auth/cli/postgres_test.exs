@@ -1,0 +1,164 @@
+defmodule BaileysEx.Auth.CLI.PostgresTest do
+  # Commands on accounts in PostgreSQL, by the repository that `--repo` names.
+  use ExUnit.Case, async: false
+
+  import BaileysEx.Auth.TempDir
+
+  alias BaileysEx.Auth.{Fixtures, NativeFilePersistence, PostgresPersistence}
+  alias BaileysEx.Auth.Postgres.Schema
+  alias BaileysEx.Test.{Cli, JSON, PostgresRows, PostgresServer, Repository}
+
+  @moduletag :postgres
+  @moduletag :capture_log
+  @repo ["--repo", "BaileysEx.Test.Repository"]
+
+  setup_all do
+    directory = PostgresServer.start!()
+    Repository.connect(directory)
+    {:ok, _driver} = Repository.start_link(pool_size: 2)
+    :ok = Schema.migrate(repo: Repository)
+    :ok
+  end
+
+  setup :setup_temp_dir
+
+  setup %{tmp: tmp} do
+    name = "ada #{System.unique_integer([:positive])}"
+
+    {:ok,
+     json: Fixtures.copy!(:baileys, tmp),
+     name: name,
+     account: [repo: Repository, account: name],
+     argument: "postgres:#{name}",
+     shown: "account #{name} in PostgreSQL"}
+  end
+
+  defp cli(argv), do: Cli.run(argv ++ @repo)
+
+  defp rows(account) do
+    PostgresRows.of(account ++ [connection: {__MODULE__, nil}])
+  end
+
+  # For `PostgresRows`.
+  def query(nil, sql, params) do
+    with {:ok, %{rows: rows}} <- Repository.query(sql, params, log: false, cache_statement: ""),
+         do: {:ok, rows}
+  end
+
+  test "a directory is migrated to an account and back, verified", context do
+    %{json: json, argument: argument, shown: shown, account: account, tmp: tmp} = context
+    native = Path.join(tmp, "native")
+
+    assert {0, text, ""} = cli(["migrate", json, argument, "--verify"])
+    assert text =~ "and verified"
+    assert text =~ "#{shown} (postgres,"
+    assert text =~ ~r/^  total +98$/m
+
+    assert {1, "", error} = cli(["migrate", json, argument])
+    assert error =~ shown
+    assert error =~ "--overwrite"
+
+    assert {0, document, ""} = cli(["migrate", argument, native, "--verify", "--json"])
+
+    assert %{"source_backend" => "postgres", "target_backend" => "native", "verified" => true} =
+             JSON.decode!(document)
+
+    assert Fixtures.load_all!(NativeFilePersistence, native) ==
+             Fixtures.load_all!(PostgresPersistence, account)
+
+    back = Path.join(tmp, "back")
+    assert {0, _, ""} = cli(["migrate", argument, back, "--to", "json"])
+    assert {0, _, ""} = Cli.run(["verify", back])
+  end
+
+  test "verify reports all rows that cannot be read, and migrate leaves them out", context do
+    %{json: json, argument: argument, name: name, tmp: tmp} = context
+    {0, _, ""} = cli(["migrate", json, argument])
+    assert {0, text, ""} = cli(["verify", argument])
+    assert text =~ "credentials and 98 keys can be read"
+
+    sql = """
+    UPDATE baileys_auth_keys SET value = '\\x8368'
+    WHERE account = $1::text AND type = 'pre-key' AND id IN ('20', '21')
+    """
+
+    {:ok, _} = query(nil, sql, [name])
+    assert {1, "", error} = cli(["verify", argument])
+    for id <- ["20", "21"], do: assert(error =~ ~s(pre-key "#{id}"))
+    assert error =~ "backup of the database"
+    target = Path.join(tmp, "target")
+
+    assert {1, document, ""} = cli(["migrate", argument, target, "--json"])
+
+    assert %{"error" => %{"code" => "damaged_account", "files" => [_, %{"path" => path}]}} =
+             JSON.decode!(document)
+
+    assert path =~ "pre-key-2"
+    refute File.exists?(target)
+    assert {0, text, ""} = cli(["migrate", argument, target, "--skip-corrupt"])
+    assert text =~ "left out, cannot be read (2)\n  pre-key-20: "
+  end
+
+  test "snapshot copies it to a native directory", context do
+    %{json: json, argument: argument, account: account, tmp: tmp} = context
+    {0, _, ""} = cli(["migrate", json, argument])
+    copy = Path.join(tmp, "copy")
+    assert {0, text, ""} = cli(["snapshot", argument, copy])
+    assert text =~ copy
+
+    assert Fixtures.load_all!(NativeFilePersistence, copy) ==
+             Fixtures.load_all!(PostgresPersistence, account)
+
+    assert {1, "", error} = cli(["snapshot", argument, copy])
+    assert error =~ copy
+  end
+
+  test "delete takes all of it, and none where the name is misspelt", context do
+    %{json: json, argument: argument, account: account, shown: shown} = context
+    {0, _, ""} = cli(["migrate", json, argument])
+    before = rows(account)
+    assert {2, "", error} = cli(["delete", argument])
+    assert error =~ "--yes"
+    assert {1, "", error} = cli(["delete", argument <> "m", "--yes"])
+    assert error =~ "#{shown |> String.replace(" in", "m in")} holds no credentials and no keys"
+    assert rows(account) == before
+
+    assert {0, text, ""} = cli(["delete", argument, "--yes"])
+    assert text =~ "#{shown} is deleted"
+    assert {[[nil]], []} = rows(account)
+  end
+
+  test "what cannot work is refused with what is missing, and shows no password", context do
+    %{json: json, argument: argument} = context
+
+    for {argv, message} <- [
+          {["verify", argument], "--repo MyApp.Repo"},
+          {["verify", argument, "--repo", "x"], "name of a module"},
+          {["verify", "postgres:"] ++ @repo, "name of the account"},
+          {["verify", json] ++ @repo, "go with postgres:ACCOUNT"},
+          {["verify", "--all", json] ++ @repo, "go with postgres:ACCOUNT"},
+          {["verify", argument, "--backend", "json"] ++ @repo, "for a directory"},
+          {["verify", argument, "--schema", "a b"] ++ @repo, ":prefix"},
+          {["migrate", json, argument, "--to", "json"] ++ @repo, "--to is for a TARGET"},
+          {["migrate", "--all", json, argument] ++ @repo, "--all is for directories"}
+        ] do
+      assert {2, "", error} = Cli.run(argv)
+      assert error =~ message
+    end
+
+    assert {1, "", error} = Cli.run(["verify", argument, "--repo", "No.Such.Repo"])
+    assert error =~ "No.Such.Repo is no Ecto repository"
+
+    assert {1, document, ""} = cli(["verify", argument, "--schema", "elsewhere", "--json"])
+    assert %{"error" => %{"code" => "database", "message" => text}} = JSON.decode!(document)
+    assert text =~ "tables are missing"
+
+    # Its own reason holds the password.
+    directory = Repository.config()[:directory]
+    Repository.connect(nil)
+    assert {1, "", error} = cli(["verify", argument])
+    Repository.connect(directory)
+    assert error =~ "could not be started"
+    refute error =~ "hunter2"
+  end
+end
