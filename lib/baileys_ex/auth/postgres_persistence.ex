@@ -100,7 +100,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     account = Account.new!(context)
 
     Watched.load(__MODULE__, account, "creds", fn ->
-      case Account.query(account, Statements.creds(account.prefix), [account.name]) do
+      case Claim.read(account, Statements.creds(account.prefix), [account.name]) do
         {:ok, [[bytes]]} when is_binary(bytes) -> Value.credentials(account, bytes)
         {:ok, _none} -> AuthState.fresh(account.name, must_exist?)
         error -> error
@@ -147,7 +147,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
     with :ok <- Key.check(keys) do
       Watched.load(__MODULE__, account, to_string(type), fn ->
-        with {:ok, rows} <- Account.query(account, Statements.values(account.prefix), params),
+        with {:ok, rows} <- Claim.read(account, Statements.values(account.prefix), params),
              do: Value.all(account, to_string(type), rows)
       end)
     end
@@ -194,7 +194,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def list_keys(context) do
     account = Account.new!(context)
 
-    with {:ok, rows} <- Account.query(account, Statements.keys(account.prefix), [account.name]) do
+    with {:ok, rows} <- Claim.read(account, Statements.keys(account.prefix), [account.name]) do
       {:ok, Enum.group_by(rows, fn [type, _id] -> Keys.type(type) end, fn [_type, id] -> id end)}
     end
   end

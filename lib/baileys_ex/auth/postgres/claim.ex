@@ -4,7 +4,8 @@ defmodule BaileysEx.Auth.Postgres.Claim do
   #
   # A write whose answer was lost with its connection may not have happened yet: the server can still be
   # waiting in it, and would put the old value over a newer one. So the next write first raises the
-  # number that every write under the claim carries (`owner_fence`).
+  # number that every write under the claim carries (`owner_fence`), and the next read too: what it
+  # reads would be older than what is there when something made from it is written.
 
   alias BaileysEx.Auth.{Claims, DatabaseError, NotOwnerError, Owner}
   alias BaileysEx.Auth.Postgres.{Account, Statements}
@@ -115,6 +116,12 @@ defmodule BaileysEx.Auth.Postgres.Claim do
     error = %NotOwnerError{place: Account.place(account), owner: owner}
     Claims.lost(place(account), error)
     {:error, error}
+  end
+
+  @doc "Runs a read: nothing that was sent under the claim before can be written after it."
+  @spec read(Account.t(), String.t(), [term()]) :: {:ok, [[term()]]} | {:error, term()}
+  def read(account, sql, params) do
+    with {:ok, _claim} <- certain(account), do: Account.query(account, sql, params)
   end
 
   defp certain(account) do
