@@ -4,8 +4,9 @@ defmodule BaileysEx.Test.PostgresWorkload do
   says what was answered.
   """
 
-  alias BaileysEx.Auth.{KeyStore, PostgresPersistence}
-  alias BaileysEx.Test.PostgresDriver
+  alias BaileysEx.Auth.{DatabaseError, KeyStore, NotOwnerError, PostgresPersistence}
+  alias BaileysEx.Auth.KeyStore.OperationError
+  alias BaileysEx.Test.{LaxConnection, PostgresDriver}
 
   @ids ~w(a b c)
 
@@ -51,32 +52,87 @@ defmodule BaileysEx.Test.PostgresWorkload do
     count_on(keys, number + 1)
   end
 
-  defp start_store(directory, account) do
+  @doc """
+  Takes the account so many times from whoever has it, and commits until it has lost it or had enough.
+  Each value says which it follows, as it was read: `two.3.17<one.2.5` is the 17th of the third turn of
+  `two`. `conditions` is for
+  `BaileysEx.Test.LaxConnection`.
+  """
+  @spec take_turns(String.t(), String.t(), String.t(), String.t(), String.t()) :: :ok
+  def take_turns(directory, account, name, turns, conditions) do
+    for turn <- 1..String.to_integer(turns) do
+      keys = start_store(directory, account, conditions, max_commit_retries: Enum.random([1, 20]))
+      own(keys, "#{name}.#{turn}", 1, :rand.uniform(40))
+      GenServer.stop(keys.pid)
+    end
+
+    IO.puts("done")
+  end
+
+  defp own(_keys, _turn, number, last) when number > last, do: :ok
+
+  defp own(keys, turn, number, last) do
+    KeyStore.transaction(keys, "a", fn tx ->
+      %{"a" => before} = KeyStore.get(tx, :"lid-mapping", ["a"])
+      value = "#{turn}.#{number}<#{before |> String.split("<") |> hd()}"
+      KeyStore.set(tx, %{"lid-mapping": Map.new(@ids, &{&1, value})})
+    end)
+
+    IO.puts("ok #{turn}.#{number}")
+    own(keys, turn, number + 1, last)
+  rescue
+    error in OperationError ->
+      case error.reason do
+        %NotOwnerError{} -> IO.puts("lost")
+        # It may have happened.
+        %DatabaseError{} -> own(keys, turn, number + 1, last)
+      end
+  end
+
+  defp start_store(directory, account, conditions \\ "all", options \\ []) do
     {:ok, _} = Application.ensure_all_started(:baileys_ex_auth)
     # The driver's processes end noisily when the server does.
     :ok = :logger.set_primary_config(:level, :none)
     {:ok, driver} = PostgresDriver.start_link(directory)
-    start_store_over(connection: {PostgresDriver, driver}, account: account)
+    connection = {LaxConnection, {conditions, driver}}
+    start_store_over([connection: connection, account: account], options)
   end
 
   # The server may be starting.
-  defp start_store_over(context) do
-    options = [
-      persistence_module: PostgresPersistence,
-      persistence_context: context,
-      max_commit_retries: 1_000,
-      delay_between_tries_ms: 20
-    ]
-
+  defp start_store_over(context, options) do
     Process.flag(:trap_exit, true)
+    always = [persistence_module: PostgresPersistence, persistence_context: context]
+    patience = [max_commit_retries: 1_000, delay_between_tries_ms: 20]
 
-    case KeyStore.start_link(options) do
+    case KeyStore.start_link(always ++ Keyword.merge(patience, options)) do
       {:ok, store} ->
         KeyStore.wrap(store)
 
       {:error, _reason} ->
         Process.sleep(20)
-        start_store_over(context)
+        start_store_over(context, options)
     end
+  end
+end
+
+defmodule BaileysEx.Test.LaxConnection do
+  @moduledoc """
+  `PostgresDriver`, which leaves the owner's conditions out of the statements where it is told
+  `"no_owner"`, to see that it would be noticed.
+  """
+
+  @behaviour BaileysEx.Auth.Postgres.Connection
+
+  alias BaileysEx.Test.PostgresDriver
+
+  @conditions "owner_id = $2::text AND owner_fence = $3::bigint"
+
+  @impl true
+  def query({"all", driver}, sql, params), do: PostgresDriver.query(driver, sql, params)
+
+  # The server still has to know the parameters.
+  def query({"no_owner", driver}, sql, params) do
+    sql = String.replace(sql, @conditions, "$2::text IS NOT NULL AND $3::bigint IS NOT NULL")
+    PostgresDriver.query(driver, sql, params)
   end
 end

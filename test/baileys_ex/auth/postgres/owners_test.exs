@@ -1,0 +1,135 @@
+defmodule BaileysEx.Auth.PostgresOwnersTest do
+  # Three processes of the operating system take an account from each other at random, through a proxy
+  # that cuts connections before a statement, between it and its answer, and before it arrives late. What
+  # the server has written is noted by a trigger, in its order.
+  use ExUnit.Case, async: true
+
+  import BaileysEx.Auth.TempDir
+
+  alias BaileysEx.Auth.PostgresPersistence
+  alias BaileysEx.Auth.Postgres.Schema
+  alias BaileysEx.Test.{CuttingProxy, PostgresDriver, PostgresServer, PostgresWorkload, Vm}
+
+  @moduletag :postgres
+  @moduletag :capture_log
+  @moduletag timeout: :infinity
+
+  @account "ada"
+  @first "nobody.0.0<"
+
+  setup :setup_temp_dir
+
+  setup do
+    directory = PostgresServer.start!()
+    {:ok, driver} = PostgresDriver.start_link(directory)
+    context = [connection: {PostgresDriver, driver}, account: @account]
+    :ok = Schema.migrate(Keyword.take(context, [:connection]))
+    note_history(context)
+    values = Map.new(~w(a b c), &{&1, @first})
+    :ok = PostgresPersistence.commit_keys(context, %{"lid-mapping": values})
+    {:ok, context: context, proxy: CuttingProxy.start!(PostgresServer.port(directory))}
+  end
+
+  for {tag, turns} <- [default: 5, long: 60] do
+    @tag tag
+    test "the history is one that a single owner at a time could have made (#{turns} turns each)",
+         context do
+      acknowledged = take_turns(context, unquote(turns), "all")
+      assert wrong(history(context.context), acknowledged) == nil
+      cuts = CuttingProxy.cuts(context.proxy)
+      assert Enum.all?(cuts, fn {_kind, count} -> count > 0 end), inspect(cuts)
+    end
+  end
+
+  test "without the owner's condition in the statements the history is another one", context do
+    assert Enum.find_value(1..10, fn round ->
+             acknowledged = take_turns(context, 4, "no_owner", round)
+             wrong(history(context.context), acknowledged)
+           end)
+  end
+
+  # What all of them were told was written.
+  defp take_turns(%{tmp: tmp, proxy: proxy}, turns, conditions, round \\ 1) do
+    # As the directory of a server.
+    File.write!(Path.join(tmp, "port"), "#{proxy.port}")
+
+    for(name <- ~w(one two three), do: "#{name}#{round}")
+    |> Enum.map(&Vm.call(PostgresWorkload, :take_turns, [tmp, @account, &1, turns, conditions]))
+    |> Enum.map(&Vm.start/1)
+    |> Enum.flat_map(fn vm ->
+      lines = until_done(vm)
+      for "ok " <> own <- lines, do: own
+    end)
+  end
+
+  defp until_done(vm) do
+    receive do
+      {^vm, {:data, {:eol, "done"}}} ->
+        []
+
+      {^vm, {:data, {:eol, line}}} ->
+        assert line =~ ~r/^(lost|ok \w+\.\d+\.\d+)$/
+        [line | until_done(vm)]
+
+      {^vm, {:exit_status, status}} ->
+        flunk("the VM ended with status #{status}")
+    after
+      60_000 -> flunk("the VM is silent")
+    end
+  end
+
+  defp note_history(context) do
+    for sql <- [
+          "CREATE TABLE history (number bigserial, id text, value bytea)",
+          """
+          CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN INSERT INTO history (id, value) VALUES (NEW.id, NEW.value); RETURN NULL; END
+          $$
+          """,
+          """
+          CREATE TRIGGER note AFTER INSERT OR UPDATE ON baileys_auth_keys
+          FOR EACH ROW EXECUTE FUNCTION note()
+          """
+        ],
+        do: query(context, sql)
+  end
+
+  # The values of each id, in the order in which its row was locked. A repeated commit is one.
+  defp history(context) do
+    for id <- ~w(a b c) do
+      context
+      |> query("SELECT value FROM history WHERE id = '#{id}' ORDER BY number")
+      |> Enum.map(fn [bytes] -> :erlang.binary_to_term(bytes) end)
+      |> Enum.dedup()
+    end
+  end
+
+  defp query(context, sql) do
+    {module, driver} = context[:connection]
+    {:ok, rows} = module.query(driver, sql, [])
+    rows
+  end
+
+  # What no single owner at a time could have done, or `nil`.
+  defp wrong([history, history, history], acknowledged) do
+    values = Enum.map(history, &(&1 |> String.split("<") |> List.to_tuple()))
+    owns = Enum.map(values, &elem(&1, 0))
+
+    turns = owns |> Enum.map(&String.replace(&1, ~r/\.\d+$/, "")) |> Enum.dedup()
+
+    cond do
+      pair = not_following(values) -> "not made from what was there: #{inspect(pair)}"
+      turns != Enum.uniq(turns) -> "a turn went on after the next: #{inspect(turns)}"
+      (missing = acknowledged -- owns) != [] -> "acknowledged, and not there: #{inspect(missing)}"
+      true -> nil
+    end
+  end
+
+  defp wrong(_histories, _acknowledged), do: "torn: the keys have other histories"
+
+  defp not_following(values) do
+    values
+    |> Enum.zip(tl(values))
+    |> Enum.find(fn {{before, _}, {_own, follows}} -> follows != before end)
+  end
+end
