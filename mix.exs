@@ -114,6 +114,7 @@ defmodule BaileysEx.Auth.MixProject do
       Operating: [
         BaileysEx.Auth.Inspection,
         BaileysEx.Auth.Inspection.PreKeys,
+        BaileysEx.Auth.Inspection.Growth,
         BaileysEx.Auth.Repair,
         BaileysEx.Auth.Restore,
         BaileysEx.Auth.Verification,

@@ -22,7 +22,7 @@ defmodule BaileysEx.Auth.Inspection do
     Verification
   }
 
-  alias BaileysEx.Auth.Inspection.{Census, PreKeys}
+  alias BaileysEx.Auth.Inspection.{Census, Growth, PreKeys}
 
   @typedoc """
   Who wrote the files of a directory.
@@ -61,6 +61,8 @@ defmodule BaileysEx.Auth.Inspection do
     * `:oldest_change` and `:newest_change`: when credentials or keys were last written, to the second
     * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are
       present and count what was uploaded
+    * `:ages`: keys by type and by when they were last written, see `BaileysEx.Auth.Inspection.Growth`;
+      `:growing` the types of which there are more than `:warn_above`
     * `:damaged`: files that cannot be read
     * `:unknown`: names with a key's extension and no known family, perhaps somebody else's; they are
       left where they are
@@ -89,6 +91,8 @@ defmodule BaileysEx.Auth.Inspection do
           oldest_change: DateTime.t() | nil,
           newest_change: DateTime.t() | nil,
           pre_keys: PreKeys.t() | nil,
+          ages: %{optional(atom() | String.t()) => Growth.ages()},
+          growing: [Growth.warning()],
           damaged: [CorruptFileError.t()],
           unknown: [String.t()],
           leftovers: [String.t()],
@@ -99,7 +103,11 @@ defmodule BaileysEx.Auth.Inspection do
           owner: Owner.t() | nil
         }
 
-  @type option() :: {:backend, module()} | Verification.option()
+  @type option() ::
+          {:backend, module()} | {:warn_above, non_neg_integer()} | Verification.option()
+
+  # More than Baileys ever has waiting, and than most accounts have contacts.
+  @warn_above 5_000
 
   @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
 
@@ -108,7 +116,8 @@ defmodule BaileysEx.Auth.Inspection do
   the directory may be using it. Names, sizes and times are those of the files; what they hold, and
   who is `:damaged`, is told with the journal, whose commits a crash may have left out of the files.
 
-  Options: `:backend`, by default as `detect/1` says; `:on_progress` as for `verify/2`.
+  Options: `:backend`, by default as `detect/1` says; `:warn_above`, how many keys of one type are
+  expected at most, by default 5,000; `:on_progress` as for `verify/2`.
 
   Errors: those of `detect/1`, and of the backend when its manifest or journal forbids to read the
   directory. Damaged files are no error here, but in the report. Raises `ArgumentError` for a
@@ -116,7 +125,7 @@ defmodule BaileysEx.Auth.Inspection do
   """
   @spec inspect_directory(Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
   def inspect_directory(path, opts \\ []) do
-    Options.check!(opts, [:backend, :on_progress])
+    Options.check!(opts, [:backend, :warn_above, :on_progress])
     path = Path.expand(path)
 
     with {:ok, names} <- Census.names(path),
@@ -128,6 +137,7 @@ defmodule BaileysEx.Auth.Inspection do
          {:ok, owner} <- module.owner(path),
          {:ok, survey} <- Verification.survey({module, format}, path, opts) do
       {credentials, state} = credentials(path, format)
+      ages = ages(census.times)
 
       {:ok,
        %{
@@ -144,6 +154,8 @@ defmodule BaileysEx.Auth.Inspection do
          oldest_change: census.oldest,
          newest_change: census.newest,
          pre_keys: state && PreKeys.count(state, census.pre_keys),
+         ages: ages,
+         growing: Growth.warnings(ages, Keyword.get(opts, :warn_above, @warn_above)),
          damaged: survey.damaged,
          unknown: census.unknown,
          leftovers: census.leftovers,
@@ -252,6 +264,14 @@ defmodule BaileysEx.Auth.Inspection do
   defp disk_use(path, module) do
     with {:error, reason} <- Native.directory_disk_use(path),
          do: {:error, NativeError.to_public(reason, module)}
+  end
+
+  defp ages(times) do
+    now = System.os_time(:second)
+
+    for {type, times} <- times, type not in [:creds, :unknown], into: %{} do
+      {type, Growth.ages(times, now)}
+    end
   end
 
   defp dialect(:etf, _dialects), do: :native

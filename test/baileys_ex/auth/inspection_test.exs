@@ -13,6 +13,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     State
   }
 
+  doctest BaileysEx.Auth.Inspection.Growth
   doctest BaileysEx.Auth.Inspection.PreKeys
 
   setup :setup_temp_dir
@@ -36,8 +37,25 @@ defmodule BaileysEx.Auth.InspectionTest do
              }
 
       assert report.damaged == []
-      assert report.pre_keys == %{stored: 39, unused: 39, not_uploaded: 0, used: 1}
+      assert report.pre_keys == %{made: 40, stored: 39, unused: 39, not_uploaded: 0, used: 1}
     end
+  end
+
+  test "tells sessions by their last use, and types with more keys than expected", %{tmp: tmp} do
+    path = Fixtures.copy!(:native, tmp)
+    {:ok, keys} = NativeFilePersistence.list_keys(path)
+    [rests | _used] = Path.wildcard(Path.join(path, "session-*"))
+    now = System.os_time(:second)
+    for file <- Path.wildcard(Path.join(path, "*.etf")), do: File.touch!(file, now - 60)
+    File.touch!(rests, now - 40 * 86_400)
+
+    {:ok, report} = Inspection.inspect_directory(path, warn_above: length(keys[:"pre-key"]) - 1)
+    used = length(keys.session) - 1
+    assert report.ages.session == %{day: used, week: 0, month: 0, older: 1}
+    refute Map.has_key?(report.ages, :creds)
+    assert %{type: :"pre-key", keys: 39, older: 0} in report.growing
+    refute Enum.any?(report.growing, &(&1.type == :session))
+    assert {:ok, %{growing: []}} = Inspection.inspect_directory(path)
   end
 
   test "counts files and bytes as they are on disk", %{tmp: tmp} do

@@ -15,6 +15,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
           },
           oldest: DateTime.t() | nil,
           newest: DateTime.t() | nil,
+          times: %{optional(:creds | atom() | String.t()) => [integer()]},
           pre_keys: [String.t()],
           unknown: [String.t()],
           leftovers: [String.t()],
@@ -47,6 +48,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
         families: %{},
         oldest: nil,
         newest: nil,
+        times: %{},
         pre_keys: [],
         unknown: [],
         leftovers: [],
@@ -113,6 +115,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
     %{
       census
       | families: Map.update(census.families, family, one, more),
+        times: Map.update(census.times, family, [mtime], &[mtime | &1]),
         oldest: min(census.oldest || mtime, mtime),
         newest: max(census.newest || mtime, mtime)
     }

@@ -77,7 +77,13 @@ defmodule BaileysEx.Auth.CLITest do
       assert shown =~ ~r/dialect +Baileys\n/
       assert shown =~ ~r/account +15551230001:7@s.whatsapp.net  Zoë 🦊\n/
       assert shown =~ ~r/registered +yes\n/
-      assert shown =~ ~r/pre-keys +39 unused, 0 not uploaded yet, 1 used\n/
+      assert shown =~ ~r/pre-keys +39 unused, 0 not uploaded yet, 1 used, 40 made\n/
+      assert shown =~ ~r/^  last written within +a day +a week +30 days +before$/m
+      refute shown =~ "many keys"
+      assert {0, shown, ""} = cli(["inspect", path, "--warn-above", "41"])
+      assert shown =~ "lid-mapping: 42, 0 of them"
+      refute shown =~ "pre-key: 39, "
+      assert {2, "", _} = cli(["inspect", path, "--warn-above", "few"])
       assert shown =~ ~r/damaged +none\n/
       assert shown =~ ~r/^  lid-mapping +42 +507$/m
       assert shown =~ ~r/^  total +99 +20,337$/m

@@ -14,7 +14,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     damaged, unknown or too widely readable. No key material is shown.
 
         mix baileys.auth.inspect PATH [--backend native|json]
-                                 [--without-credentials] [--json]
+                                 [--without-credentials] [--warn-above N] [--json]
         mix baileys.auth.inspect --all ROOT [--sort COLUMN] [--without-credentials]
                                  [--json]
 
@@ -27,6 +27,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
       * `--backend native|json` - which files to look at, where the directory holds
         both kinds
       * `--without-credentials` - keys without credentials are no problem
+      * `--warn-above N` - for one directory, name the types with more than N keys;
+        by default 5000. It does not change the exit code
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
@@ -43,7 +45,13 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
   @impl true
   def switches,
-    do: [all: :boolean, sort: :string, backend: :string, without_credentials: :boolean]
+    do: [
+      all: :boolean,
+      sort: :string,
+      backend: :string,
+      without_credentials: :boolean,
+      warn_above: :string
+    ]
 
   @impl true
   def run([path], options, terminal) do
@@ -61,7 +69,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
   defp one(path, options, terminal) do
     with {:ok, backend} <- Backends.of(path, options),
-         {:ok, report} <- look(path, backend, terminal) do
+         {:ok, above} <- above(options),
+         {:ok, report} <- look(path, [backend: backend] ++ above, terminal) do
       missing? =
         report.credentials == :absent and not Keyword.get(options, :without_credentials, false)
 
@@ -70,9 +79,17 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     end
   end
 
-  defp look(path, backend, terminal) do
+  defp above(options) do
+    case options[:warn_above] && Integer.parse(options[:warn_above]) do
+      nil -> {:ok, []}
+      {above, ""} when above >= 0 -> {:ok, [warn_above: above]}
+      _none -> {:usage, "--warn-above is a number of keys"}
+    end
+  end
+
+  defp look(path, options, terminal) do
     Progress.run(terminal, "reading", fn on_progress ->
-      Inspection.inspect_directory(path, backend: backend, on_progress: on_progress)
+      Inspection.inspect_directory(path, [on_progress: on_progress] ++ options)
     end)
   end
 
@@ -96,6 +113,12 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
       Layout.facts(facts(report, terminal)),
       "\n",
       Layout.table(terminal, ["family", "files", "bytes"], rows(report.families)),
+      ages(report.ages, terminal),
+      Layout.list(
+        terminal,
+        "many keys of one type (see the guide, Growth)",
+        Enum.map(report.growing, &growing/1)
+      ),
       Layout.list(terminal, "damaged", Enum.map(report.damaged, &Damage.file/1)),
       Layout.list(terminal, "of no known family, left alone", report.unknown),
       Layout.list(terminal, "leftovers and copies, not read", report.leftovers),
@@ -156,8 +179,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   defp pre_keys(nil), do: "the credentials do not say how many were uploaded"
 
   defp pre_keys(count) do
+    made = if count.made, do: ", #{Layout.number(count.made)} made", else: ""
+
     "#{Layout.number(count.unused)} unused, #{Layout.number(count.not_uploaded)} not uploaded yet, " <>
-      "#{Layout.number(count.used)} used"
+      "#{Layout.number(count.used)} used#{made}"
   end
 
   defp journal(%{exists?: false}), do: "none"
@@ -178,6 +203,23 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
     sum = fn field -> families |> Enum.map(fn {_, of} -> of[field] end) |> Enum.sum() end
     Enum.sort(rows) ++ [["total", Layout.number(sum.(:files)), Layout.number(sum.(:bytes))]]
+  end
+
+  defp ages(ages, _terminal) when ages == %{}, do: []
+
+  defp ages(ages, terminal) do
+    rows =
+      for {type, of} <- Enum.sort_by(ages, fn {type, _of} -> to_string(type) end) do
+        counts = Enum.map([of.day, of.week, of.month, of.older], &Layout.number/1)
+        [Terminal.safe(to_string(type)) | counts]
+      end
+
+    header = ["last written within", "a day", "a week", "30 days", "before"]
+    ["\n", Layout.table(terminal, header, rows)]
+  end
+
+  defp growing(%{type: type, keys: keys, older: older}) do
+    "#{type}: #{Layout.number(keys)}, #{Layout.number(older)} of them not written for 30 days"
   end
 
   defp permission(%{name: name, mode: mode}), do: "#{octal(mode)} #{name}"
