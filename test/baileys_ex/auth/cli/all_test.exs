@@ -5,67 +5,16 @@ defmodule BaileysEx.Auth.CLI.AllTest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Auth.{FilePersistence, Fixtures, NativeFilePersistence, State}
+  alias BaileysEx.Auth.{FilePersistence, Fixtures, NativeFilePersistence}
   alias BaileysEx.Auth.CLI.Terminal
-  alias BaileysEx.Test.{Cli, JSON}
-
-  @accounts 500
-  @problems 10
+  alias BaileysEx.Test.{Cli, JSON, ManyAccounts}
 
   setup :setup_temp_dir
 
   # Nothing here changes an account.
   setup_all do
     {:ok, tmp: tmp} = setup_temp_dir(%{})
-    root = Path.join(tmp, "accounts")
-    File.mkdir_p!(root)
-
-    json = Fixtures.copy!(:baileys, tmp)
-    native = Path.join(tmp, "template")
-    :ok = NativeFilePersistence.save_credentials(native, State.new())
-    keys = Map.new(1..4, &{"#{&1}", "#{&1}"})
-    :ok = NativeFilePersistence.commit_keys(native, %{"lid-mapping": keys})
-    :ok = NativeFilePersistence.checkpoint(native)
-
-    sound = for n <- 1..(@accounts - @problems), do: "account-#{n}"
-    script = ~s(for name in "$@"; do cp -r "$0" "$name"; done)
-    {"", 0} = System.cmd("sh", ["-c", script, native | Enum.map(sound, &Path.join(root, &1))])
-
-    problems =
-      for {name, {form, spoil}} <- problems() do
-        path = Path.join(root, name)
-        File.cp_r!(if(form == :json, do: json, else: native), path)
-        spoil.(path)
-        name
-      end
-
-    # What is no account.
-    File.mkdir_p!(Path.join(root, "empty"))
-    File.mkdir_p!(Path.join(root, ".hidden"))
-    File.write!(Path.join(root, "notes.txt"), "")
-    {:ok, root: root, sound: sound, problems: Enum.sort(problems)}
-  end
-
-  defp problems do
-    at = &Path.join/2
-
-    %{
-      "bad-creds-etf" => {:native, &File.write!(at.(&1, "creds.etf"), "")},
-      "bad-creds-json" => {:json, &File.write!(at.(&1, "creds.json"), "{")},
-      "bad-key" => {:native, &File.write!(at.(&1, "lid-mapping-1.etf"), <<0::800>>)},
-      "cut-key" => {:json, &File.write!(at.(&1, "pre-key-5.json"), ~s({"private":))},
-      "dir-as-key" => {:native, &File.mkdir!(at.(&1, "lid-mapping-77.etf"))},
-      "link-as-key" => {:json, &File.ln_s!("/etc/hostname", at.(&1, "pre-key-77.json"))},
-      "no-creds" => {:native, &File.rm!(at.(&1, "creds.etf"))},
-      "of-both-kinds" => {:json, &File.write!(at.(&1, "creds.etf"), "")},
-      "from-the-future" =>
-        {:json,
-         &File.write!(
-           at.(&1, ".baileys_ex_file_persistence.json"),
-           ~s({"backend":"file_persistence","version":99})
-         )},
-      "bad-journal" => {:native, &File.write!(at.(&1, ".baileys_ex.journal"), <<7::4096>>)}
-    }
+    {:ok, ManyAccounts.make!(tmp)}
   end
 
   defp cli(argv, columns \\ 80), do: Cli.run(argv, %{Terminal.plain() | columns: columns})
@@ -75,7 +24,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
       assert {1, text, ""} = cli(["inspect", "--all", context.root], columns)
       lines = String.split(text, "\n")
       {table, ["" | rest]} = Enum.split_while(lines, &(&1 != ""))
-      assert length(table) == @accounts + 1
+      assert length(table) == length(context.sound ++ context.problems) + 1
       for line <- table, do: assert(String.length(line) <= columns, line)
       assert hd(table) =~ ~r/name .*paired .*keys .*disk .*damaged/
       names = for "  " <> row <- tl(table), do: row |> String.split() |> hd()
