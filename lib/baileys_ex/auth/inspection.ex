@@ -1,6 +1,7 @@
 defmodule BaileysEx.Auth.Inspection do
   @moduledoc """
-  What an auth directory holds, for people who operate it. `mix baileys.auth.inspect` shows it.
+  What an auth directory or an account in PostgreSQL holds, for people who operate it.
+  `mix baileys.auth.inspect` shows it.
 
       {:ok, report} = BaileysEx.Auth.Inspection.inspect_directory("auth_native")
       report.account
@@ -11,6 +12,7 @@ defmodule BaileysEx.Auth.Inspection do
 
   alias BaileysEx.Auth.{
     CorruptFileError,
+    CorruptRowError,
     FilePersistence,
     Native,
     NativeError,
@@ -23,6 +25,7 @@ defmodule BaileysEx.Auth.Inspection do
   }
 
   alias BaileysEx.Auth.Inspection.{Census, Growth, PreKeys}
+  alias BaileysEx.Auth.Postgres.{Account, Claim, Survey, Value}
 
   @typedoc """
   Who wrote the files of a directory.
@@ -165,6 +168,80 @@ defmodule BaileysEx.Auth.Inspection do
          journal: journal,
          owner: owner
        }}
+    end
+  end
+
+  @typedoc """
+  A report on an account in PostgreSQL, whose members are as those of `t:report/0`; `:place` is what
+  messages call it, and `:families` has keys and bytes by type, without the credentials.
+  """
+  @type account_report() :: %{
+          place: String.t(),
+          credentials: :present | :absent | :damaged,
+          account: %{id: String.t() | nil, name: String.t() | nil, lid: String.t() | nil} | nil,
+          registered?: boolean() | nil,
+          paired?: boolean() | nil,
+          families: %{
+            optional(atom() | String.t()) => %{keys: pos_integer(), bytes: non_neg_integer()}
+          },
+          pre_keys: PreKeys.t() | nil,
+          damaged: [CorruptRowError.t()],
+          owner: Owner.t() | nil
+        }
+
+  @doc """
+  Reports on an account in PostgreSQL. The context is that of `BaileysEx.Auth.PostgresPersistence`. Every row
+  is read, by several statements, and nothing is written: whoever owns the account may be using it.
+
+      {:ok, report} = BaileysEx.Auth.Inspection.inspect_account(repo: MyApp.Repo, account: "ada")
+      report.families[:session]
+      #=> %{keys: 2, bytes: 5821}
+
+  `:on_progress` is given `%{done: keys, total: keys}`. Errors: `{:error, {:not_an_auth_directory, place}}`
+  where there are neither credentials nor keys, and a `BaileysEx.Auth.DatabaseError`. Rows that cannot be
+  read are no error here, but in the report.
+  """
+  @spec inspect_account(keyword(), on_progress: (map() -> term())) ::
+          {:ok, account_report()} | {:error, term()}
+  def inspect_account(context, opts \\ []) do
+    Options.check!(opts, [:on_progress])
+    account = Account.new!(context)
+    place = Account.place(account)
+
+    with {:ok, survey} <- Survey.take(account, Keyword.get(opts, :on_progress, fn _ -> :ok end)),
+         :ok <- anything(survey, place),
+         {:ok, owner} <- Claim.owner(account) do
+      {credentials, state} = saved_credentials(account, survey.creds)
+
+      {:ok,
+       %{
+         place: place,
+         credentials: credentials,
+         account: state && account(state),
+         registered?: state && state.registered == true,
+         paired?: state && State.paired?(state),
+         families:
+           Map.new(survey.families, fn {family, keys} ->
+             {family, %{keys: keys, bytes: survey.sizes[family]}}
+           end),
+         pre_keys: state && PreKeys.count(state, survey.pre_keys),
+         damaged: survey.damaged,
+         owner: owner
+       }}
+    end
+  end
+
+  defp anything(%{creds: nil, families: none}, place) when none == %{},
+    do: {:error, {:not_an_auth_directory, place}}
+
+  defp anything(_survey, _place), do: :ok
+
+  defp saved_credentials(_account, nil), do: {:absent, nil}
+
+  defp saved_credentials(account, bytes) do
+    case Value.credentials(account, bytes) do
+      {:ok, state} -> {:present, state}
+      {:error, _damaged} -> {:damaged, nil}
     end
   end
 

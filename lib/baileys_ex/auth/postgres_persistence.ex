@@ -64,7 +64,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   }
 
   alias BaileysEx.Auth.PersistenceMigration.{AccountSource, DirectoryTarget, Rows}
-  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Value, Watched}
+  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Survey, Value, Watched}
 
   @typedoc "The options of an account, see the top of this page."
   @type context() :: keyword()
@@ -284,7 +284,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
     account = Account.new!(context)
 
-    case Value.verify(account, on_progress) do
+    case Survey.verify(account, on_progress) do
       {:ok, %{credentials?: false, families: keys}} when required? and keys != %{} ->
         {:error, {:no_credentials, Account.place(account)}}
 

@@ -4,7 +4,6 @@ defmodule BaileysEx.Auth.Postgres.Value do
 
   alias BaileysEx.Auth.{
     CorruptRowError,
-    DamagedAccountError,
     Keys,
     Native,
     NativeError,
@@ -12,9 +11,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
     TermCheck
   }
 
-  alias BaileysEx.Auth.Postgres.{Account, Statements}
-
-  @page 500
+  alias BaileysEx.Auth.Postgres.Account
 
   @doc "A state's bytes, which could be loaded again."
   @spec encode_credentials(State.t()) :: {:ok, binary()} | {:error, term()}
@@ -100,54 +97,6 @@ defmodule BaileysEx.Auth.Postgres.Value do
     _ in [ArgumentError, SystemLimitError] -> {:error, "is not a term that this VM can hold"}
   end
 
-  @doc "As `BaileysEx.Auth.PostgresPersistence.verify/2`."
-  @spec verify(Account.t(), (map() -> term())) :: {:ok, map()} | {:error, term()}
-  def verify(account, on_progress) do
-    with {:ok, creds} <- Account.query(account, Statements.creds(account.prefix), [account.name]),
-         {:ok, [[total]]} <-
-           Account.query(account, Statements.count(account.prefix), [account.name]),
-         rows = for([bytes] <- creds, bytes != nil, do: {"creds", nil, bytes}),
-         survey = look(account, rows, %{families: %{}, bytes_read: 0, damaged: []}),
-         {:ok, survey} <- pages(account, {"", ""}, {0, survey}, {total, on_progress}) do
-      case survey.damaged do
-        [] ->
-          report = %{credentials?: rows != [], unknown: [], ignored: []}
-          {:ok, survey |> Map.delete(:damaged) |> Map.merge(report)}
-
-        damaged ->
-          {:error,
-           %DamagedAccountError{place: Account.place(account), rows: Enum.reverse(damaged)}}
-      end
-    end
-  end
-
-  defp pages(account, {type, id}, {done, survey}, {total, on_progress} = progress) do
-    params = [account.name, type, id, @page]
-
-    case Account.query(account, Statements.page(account.prefix), params) do
-      {:ok, []} ->
-        {:ok, survey}
-
-      {:ok, rows} ->
-        done = done + length(rows)
-        on_progress.(%{done: done, total: max(done, total)})
-        [type, id, _bytes] = List.last(rows)
-        survey = look(account, Enum.map(rows, &List.to_tuple/1), survey)
-        pages(account, {type, id}, {done, survey}, progress)
-
-      error ->
-        error
-    end
-  end
-
-  defp look(account, rows, survey) do
-    %{
-      families: Map.merge(survey.families, families(rows), fn _type, a, b -> a + b end),
-      bytes_read: survey.bytes_read + bytes(rows),
-      damaged: Enum.reverse(damaged(account, rows)) ++ survey.damaged
-    }
-  end
-
   @doc "Of rows `{type, id, bytes}`, those that cannot be read, in order."
   @spec damaged(Account.t(), [tuple()]) :: [CorruptRowError.t()]
   def damaged(account, rows) do
@@ -199,11 +148,20 @@ defmodule BaileysEx.Auth.Postgres.Value do
   def families(rows) do
     for({type, id, _bytes} <- rows, id != nil, do: type)
     |> Enum.frequencies()
-    |> Map.new(fn
-      {"", count} -> {:unknown, count}
-      {type, count} -> {Keys.type(type), count}
-    end)
+    |> Map.new(fn {type, count} -> {family(type), count} end)
   end
+
+  @doc "The bytes of each type; credentials are none."
+  @spec sizes([tuple()]) :: %{optional(atom() | String.t()) => non_neg_integer()}
+  def sizes(rows) do
+    rows
+    |> Enum.filter(fn {_type, id, _bytes} -> id != nil end)
+    |> Enum.group_by(&elem(&1, 0))
+    |> Map.new(fn {type, of_type} -> {family(type), bytes(of_type)} end)
+  end
+
+  defp family(""), do: :unknown
+  defp family(type), do: Keys.type(type)
 
   @spec bytes([tuple()]) :: non_neg_integer()
   def bytes(rows), do: Enum.reduce(rows, 0, fn {_, _, bytes}, sum -> sum + byte_size(bytes) end)

@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Auth.{Fixtures, NativeFilePersistence, PostgresPersistence}
+  alias BaileysEx.Auth.{Fixtures, Inspection, NativeFilePersistence, PostgresPersistence}
   alias BaileysEx.Auth.Postgres.Schema
   alias BaileysEx.Test.{Cli, JSON, PostgresRows, PostgresServer, Repository}
 
@@ -97,6 +97,49 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     refute File.exists?(target)
     assert {0, text, ""} = cli(["migrate", argument, target, "--skip-corrupt"])
     assert text =~ "left out, cannot be read (2)\n  pre-key-20: "
+  end
+
+  test "inspect shows what it holds, who has it and what is damaged, and no key", context do
+    %{json: json, argument: argument, account: account, name: name, shown: shown} = context
+    {0, _, ""} = cli(["migrate", json, argument])
+    owner = BaileysEx.Auth.Owner.new()
+    :ok = PostgresPersistence.claim(account, owner)
+
+    {:ok, of_directory} = Inspection.inspect_directory(json)
+    assert {:ok, report} = Inspection.inspect_account(account)
+
+    for member <- [:credentials, :account, :registered?, :paired?, :pre_keys] do
+      assert report[member] == of_directory[member]
+    end
+
+    {[[creds]], rows} = rows(account)
+    bytes = rows |> Enum.map(fn [_type, _id, value] -> byte_size(value) end) |> Enum.sum()
+    assert report.families |> Map.values() |> Enum.map(& &1.bytes) |> Enum.sum() == bytes
+    assert report.families[:"lid-mapping"].keys == 42
+    assert report.owner.id == owner.id
+
+    assert {0, text, ""} = cli(["inspect", argument])
+    assert text =~ shown
+    assert text =~ ~r/^  total +98 /m
+    assert text =~ to_string(report.owner)
+
+    sql = "UPDATE baileys_auth_keys SET value = '\\x8368' WHERE account = $1::text AND id = '20'"
+    {:ok, _} = query(nil, sql, [name])
+    assert {1, text, ""} = cli(["inspect", argument])
+    assert text =~ "1 row"
+    assert text =~ "damaged (1)\n  pre-key-20: "
+    assert {1, document, ""} = cli(["inspect", argument, "--json"])
+
+    assert %{"backend" => "postgres", "damaged" => [%{"path" => "pre-key-20"}]} =
+             JSON.decode!(document)
+
+    {:ok, state} = PostgresPersistence.load_credentials(account)
+    secret = state.noise_key.private
+    for shown <- [text, document], do: refute(shown =~ Base.encode64(secret))
+    assert creds =~ secret
+
+    assert {1, "", error} = cli(["inspect", argument <> "m"])
+    assert error =~ "holds no credentials and no keys"
   end
 
   test "snapshot copies it to a native directory", context do

@@ -3,18 +3,21 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{All, Backends, Damage, Layout, Overview, Progress, Terminal}
-  alias BaileysEx.Auth.Inspection
+  alias BaileysEx.Auth.CLI.{All, Backends, Damage, Layout, Overview, Place, Progress, Terminal}
+  alias BaileysEx.Auth.{Inspection, PostgresPersistence}
 
   @impl true
   def usage do
     """
     Shows what an auth directory holds: backend and dialect, account, keys and bytes
     by family, oldest and newest change, pre-keys left, journal, and what is
-    damaged, unknown or too widely readable. No key material is shown.
+    damaged, unknown or too widely readable; of an account in PostgreSQL, those of
+    them that it has. No key material is shown.
 
         mix baileys.auth.inspect PATH [--backend native|json]
                                  [--without-credentials] [--warn-above N] [--json]
+        mix baileys.auth.inspect postgres:ACCOUNT --repo MyApp.Repo
+                                 [--schema NAME] [--without-credentials] [--json]
         mix baileys.auth.inspect --all ROOT [--sort COLUMN] [--without-credentials]
                                  [--json]
 
@@ -26,6 +29,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
         default the name
       * `--backend native|json` - which files to look at, where the directory holds
         both kinds
+      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
+        started, with two connections
+      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
       * `--without-credentials` - keys without credentials are no problem
       * `--warn-above N` - for one directory, name the types with more than N keys;
         by default 5000. It does not change the exit code
@@ -45,13 +51,14 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
   @impl true
   def switches,
-    do: [
-      all: :boolean,
-      sort: :string,
-      backend: :string,
-      without_credentials: :boolean,
-      warn_above: :string
-    ]
+    do:
+      [
+        all: :boolean,
+        sort: :string,
+        backend: :string,
+        without_credentials: :boolean,
+        warn_above: :string
+      ] ++ Place.switches()
 
   @impl true
   def run([path], options, terminal) do
@@ -68,9 +75,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
 
   defp one(path, options, terminal) do
-    with {:ok, backend} <- Backends.of(path, options),
-         {:ok, above} <- above(options),
-         {:ok, report} <- look(path, [backend: backend] ++ above, terminal) do
+    with {:ok, place} <- Place.of(path, options),
+         {:ok, above} <- above(place, options),
+         {:ok, report} <- look(place, above, terminal) do
       missing? =
         report.credentials == :absent and not Keyword.get(options, :without_credentials, false)
 
@@ -79,7 +86,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     end
   end
 
-  defp above(options) do
+  defp above(%{backend: PostgresPersistence}, options) do
+    if options[:warn_above], do: {:usage, "--warn-above is for a directory"}, else: {:ok, []}
+  end
+
+  defp above(_directory, options) do
     case options[:warn_above] && Integer.parse(options[:warn_above]) do
       nil -> {:ok, []}
       {above, ""} when above >= 0 -> {:ok, [warn_above: above]}
@@ -87,10 +98,30 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     end
   end
 
-  defp look(path, options, terminal) do
+  defp look(%{backend: PostgresPersistence, context: context}, _above, terminal) do
     Progress.run(terminal, "reading", fn on_progress ->
-      Inspection.inspect_directory(path, [on_progress: on_progress] ++ options)
+      Inspection.inspect_account(context, on_progress: on_progress)
     end)
+  end
+
+  defp look(place, above, terminal) do
+    opts = [backend: place.backend] ++ above
+
+    Progress.run(terminal, "reading", fn on_progress ->
+      Inspection.inspect_directory(place.context, [on_progress: on_progress] ++ opts)
+    end)
+  end
+
+  # Of an account in the database.
+  defp document(%{place: place} = report) do
+    report
+    |> Map.delete(:place)
+    |> Map.merge(%{
+      path: place,
+      backend: Backends.name(PostgresPersistence),
+      damaged: Damage.files(report.damaged),
+      owner: report.owner && Map.from_struct(report.owner)
+    })
   end
 
   defp document(report) do
@@ -106,13 +137,32 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     }
   end
 
+  defp text(%{place: place} = report, terminal) do
+    [
+      Terminal.paint(terminal, [:bright, Terminal.safe(place)]),
+      "\n",
+      Layout.facts(
+        [{"backend", Backends.name(PostgresPersistence)}] ++
+          identity(report) ++
+          [
+            {"pre-keys", pre_keys_of(report)},
+            {"owner", report.owner && Terminal.safe(to_string(report.owner))},
+            {"damaged", damaged(length(report.damaged), "row", terminal)}
+          ]
+      ),
+      "\n",
+      Layout.table(terminal, ["family", "keys", "bytes"], rows(report.families, :keys)),
+      Layout.list(terminal, "damaged", Enum.map(report.damaged, &Damage.file/1))
+    ]
+  end
+
   defp text(report, terminal) do
     [
       Terminal.paint(terminal, [:bright, Terminal.safe(report.path)]),
       "\n",
       Layout.facts(facts(report, terminal)),
       "\n",
-      Layout.table(terminal, ["family", "files", "bytes"], rows(report.families)),
+      Layout.table(terminal, ["family", "files", "bytes"], rows(report.families, :files)),
       ages(report.ages, terminal),
       Layout.list(
         terminal,
@@ -139,21 +189,31 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   defp facts(report, terminal) do
     [
       {"backend", Backends.name(report.backend)},
-      {"dialect", dialect(report.dialect)},
+      {"dialect", dialect(report.dialect)}
+    ] ++
+      identity(report) ++
+      [
+        {"on disk", Layout.size(report.disk_bytes)},
+        {"oldest change", report.oldest_change && DateTime.to_string(report.oldest_change)},
+        {"newest change", report.newest_change && DateTime.to_string(report.newest_change)},
+        {"pre-keys", pre_keys_of(report)},
+        {"journal", journal(report.journal)},
+        {"owner", report.owner && Terminal.safe(to_string(report.owner))},
+        {"damaged", damaged(length(report.damaged), "file", terminal)}
+      ]
+  end
+
+  defp identity(report) do
+    [
       {"account", account(report)},
       {"lid", report.account && report.account.lid && Terminal.safe(report.account.lid)},
       {"paired", yes_or_no(report.paired?)},
-      {"registered", yes_or_no(report.registered?)},
-      {"on disk", Layout.size(report.disk_bytes)},
-      {"oldest change", report.oldest_change && DateTime.to_string(report.oldest_change)},
-      {"newest change", report.newest_change && DateTime.to_string(report.newest_change)},
-      {"pre-keys", report.credentials == :present && pre_keys(report.pre_keys)},
-      {"journal", journal(report.journal)},
-      {"owner", report.owner && Terminal.safe(to_string(report.owner))},
-      {"damaged", damaged(length(report.damaged), terminal)}
+      {"registered", yes_or_no(report.registered?)}
     ]
-    |> Enum.map(fn {name, value} -> {name, value || nil} end)
   end
+
+  defp pre_keys_of(%{credentials: :present, pre_keys: count}), do: pre_keys(count)
+  defp pre_keys_of(_report), do: nil
 
   defp yes_or_no(nil), do: nil
   defp yes_or_no(true), do: "yes"
@@ -192,17 +252,19 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     "#{Layout.count(commits, "commit")} since the last checkpoint, #{Layout.size(bytes)}#{torn}"
   end
 
-  defp damaged(0, terminal), do: Terminal.paint(terminal, [:green, "none"])
-  defp damaged(count, terminal), do: Terminal.paint(terminal, [:red, Layout.count(count, "file")])
+  defp damaged(0, _what, terminal), do: Terminal.paint(terminal, [:green, "none"])
 
-  defp rows(families) do
+  defp damaged(count, what, terminal),
+    do: Terminal.paint(terminal, [:red, Layout.count(count, what)])
+
+  defp rows(families, counted) do
     rows =
-      for {family, %{files: files, bytes: bytes}} <- families do
-        [Terminal.safe(to_string(family)), Layout.number(files), Layout.number(bytes)]
+      for {family, %{bytes: bytes} = of} <- families do
+        [Terminal.safe(to_string(family)), Layout.number(of[counted]), Layout.number(bytes)]
       end
 
     sum = fn field -> families |> Enum.map(fn {_, of} -> of[field] end) |> Enum.sum() end
-    Enum.sort(rows) ++ [["total", Layout.number(sum.(:files)), Layout.number(sum.(:bytes))]]
+    Enum.sort(rows) ++ [["total", Layout.number(sum.(counted)), Layout.number(sum.(:bytes))]]
   end
 
   defp ages(ages, _terminal) when ages == %{}, do: []

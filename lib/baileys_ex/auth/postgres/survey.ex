@@ -1,0 +1,90 @@
+defmodule BaileysEx.Auth.Postgres.Survey do
+  @moduledoc false
+  # Every row of an account, read in pages: what is there, and what of it cannot be read.
+
+  alias BaileysEx.Auth.{CorruptRowError, DamagedAccountError, Verification}
+  alias BaileysEx.Auth.Postgres.{Account, Statements, Value}
+
+  @page 500
+
+  @typedoc "`:creds` are the bytes of the credentials; `:sizes` the bytes by type, without them."
+  @type t() :: %{
+          creds: binary() | nil,
+          families: %{optional(atom() | String.t()) => pos_integer()},
+          sizes: %{optional(atom() | String.t()) => non_neg_integer()},
+          pre_keys: [String.t()],
+          damaged: [CorruptRowError.t()]
+        }
+
+  @doc "As `BaileysEx.Auth.PostgresPersistence.verify/2`."
+  @spec verify(Account.t(), (map() -> term())) ::
+          {:ok, Verification.report()} | {:error, Exception.t()}
+  def verify(account, on_progress) do
+    case take(account, on_progress) do
+      {:ok, %{damaged: []} = survey} ->
+        {:ok,
+         %{
+           credentials?: survey.creds != nil,
+           families: survey.families,
+           bytes_read: byte_size(survey.creds || "") + Enum.sum(Map.values(survey.sizes)),
+           unknown: [],
+           ignored: []
+         }}
+
+      {:ok, survey} ->
+        {:error, %DamagedAccountError{place: Account.place(account), rows: survey.damaged}}
+
+      error ->
+        error
+    end
+  end
+
+  @doc "`on_progress` is given `%{done: keys, total: keys}` after each page."
+  @spec take(Account.t(), (map() -> term())) :: {:ok, t()} | {:error, Exception.t()}
+  def take(account, on_progress) do
+    with {:ok, creds} <- Account.query(account, Statements.creds(account.prefix), [account.name]),
+         {:ok, [[total]]} <-
+           Account.query(account, Statements.count(account.prefix), [account.name]),
+         bytes = with([[bytes]] <- creds, do: bytes, else: (_none -> nil)),
+         survey = begin(account, bytes),
+         {:ok, survey} <- pages(account, {"", ""}, {0, survey}, {total, on_progress}) do
+      {:ok, %{survey | damaged: survey.damaged |> Enum.reverse() |> Enum.concat()}}
+    end
+  end
+
+  defp begin(account, creds) do
+    damaged = if creds, do: Value.damaged(account, [{"creds", nil, creds}]), else: []
+    %{creds: creds, families: %{}, sizes: %{}, pre_keys: [], damaged: [damaged]}
+  end
+
+  defp pages(account, {type, id}, {done, survey}, {total, on_progress} = progress) do
+    params = [account.name, type, id, @page]
+
+    case Account.query(account, Statements.page(account.prefix), params) do
+      {:ok, []} ->
+        {:ok, survey}
+
+      {:ok, rows} ->
+        done = done + length(rows)
+        on_progress.(%{done: done, total: max(done, total)})
+        [type, id, _bytes] = List.last(rows)
+        survey = look(account, Enum.map(rows, &List.to_tuple/1), survey)
+        pages(account, {type, id}, {done, survey}, progress)
+
+      error ->
+        error
+    end
+  end
+
+  defp look(account, rows, survey) do
+    %{
+      survey
+      | families: add(survey.families, Value.families(rows)),
+        sizes: add(survey.sizes, Value.sizes(rows)),
+        pre_keys: for({"pre-key", id, _bytes} <- rows, do: id) ++ survey.pre_keys,
+        damaged: [Value.damaged(account, rows) | survey.damaged]
+    }
+  end
+
+  defp add(some, more), do: Map.merge(some, more, fn _type, a, b -> a + b end)
+end
