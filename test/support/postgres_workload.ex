@@ -16,7 +16,7 @@ defmodule BaileysEx.Test.PostgresWorkload do
   """
   @spec count_up(String.t(), String.t()) :: no_return()
   def count_up(directory, account) do
-    keys = start_store(directory, account)
+    keys = directory |> start(account) |> start_store()
     found = keys |> KeyStore.get(:session, @ids) |> number()
     IO.puts("found #{found}")
     count_on(keys, found + 1)
@@ -60,8 +60,10 @@ defmodule BaileysEx.Test.PostgresWorkload do
   """
   @spec take_turns(String.t(), String.t(), String.t(), String.t(), String.t()) :: :ok
   def take_turns(directory, account, name, turns, conditions) do
+    context = start(directory, account, conditions)
+
     for turn <- 1..String.to_integer(turns) do
-      keys = start_store(directory, account, conditions, max_commit_retries: Enum.random([1, 20]))
+      keys = start_store(context, max_commit_retries: Enum.random([1, 20]))
       own(keys, "#{name}.#{turn}", 1, :rand.uniform(40))
       GenServer.stop(keys.pid)
     end
@@ -89,17 +91,16 @@ defmodule BaileysEx.Test.PostgresWorkload do
       end
   end
 
-  defp start_store(directory, account, conditions \\ "all", options \\ []) do
+  defp start(directory, account, conditions \\ "all") do
     {:ok, _} = Application.ensure_all_started(:baileys_ex_auth)
     # The driver's processes end noisily when the server does.
     :ok = :logger.set_primary_config(:level, :none)
     {:ok, driver} = PostgresDriver.start_link(directory)
-    connection = {LaxConnection, {conditions, driver}}
-    start_store_over([connection: connection, account: account], options)
+    [connection: {LaxConnection, {conditions, driver}}, account: account]
   end
 
   # The server may be starting.
-  defp start_store_over(context, options) do
+  defp start_store(context, options \\ []) do
     Process.flag(:trap_exit, true)
     always = [persistence_module: PostgresPersistence, persistence_context: context]
     patience = [max_commit_retries: 1_000, delay_between_tries_ms: 20]
@@ -110,7 +111,7 @@ defmodule BaileysEx.Test.PostgresWorkload do
 
       {:error, _reason} ->
         Process.sleep(20)
-        start_store_over(context, options)
+        start_store(context, options)
     end
   end
 end
