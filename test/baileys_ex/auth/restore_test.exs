@@ -8,6 +8,10 @@ defmodule BaileysEx.Auth.RestoreTest do
   alias BaileysEx.Auth.KeyStore.OperationError
   alias BaileysEx.Auth.{Inspection, KeyStore, NativeFilePersistence, NotOwnerError, Restore}
 
+  alias BaileysEx.Test.Vm
+
+  @moduletag timeout: 300_000
+
   setup :setup_temp_dir
 
   setup %{tmp: tmp} do
@@ -98,6 +102,58 @@ defmodule BaileysEx.Auth.RestoreTest do
 
     assert {:error, :not_found} = NativeFilePersistence.load_keys(path, :"lid-mapping", "late")
     assert {:error, :not_found} = NativeFilePersistence.load_keys(path, :"lid-mapping", "by")
+  end
+
+  @kills 24
+
+  test "killed at any moment, the directory is as it was or restored, and nothing is lost",
+       context do
+    path = account(:native, NativeFilePersistence, context)
+    restored = Fixtures.load_all!(NativeFilePersistence, context.backup)
+    old = Fixtures.load_all!(NativeFilePersistence, path)
+    template = Path.join(context.tmp, "template")
+    :ok = NativeFilePersistence.snapshot(path, template)
+
+    for n <- 1..@kills do
+      path = Path.join(context.root, "killed-#{n}")
+      File.cp_r!(template, path)
+      aside = Path.join(context.tmp, "aside-#{n}")
+      killed_while_it_restores(context.backup, path, aside, n)
+
+      # Whole where it is there at all.
+      kept? = File.exists?(aside)
+      if kept?, do: assert(Fixtures.load_all!(NativeFilePersistence, aside) == old)
+
+      case Fixtures.load_all!(NativeFilePersistence, path) do
+        ^old -> :ok
+        ^restored -> assert kept?
+      end
+
+      # And it can be done again.
+      assert {:ok, %{set_aside: <<_, _::binary>>}} = Restore.run(context.backup, path)
+      assert Fixtures.load_all!(NativeFilePersistence, path) == restored
+    end
+  end
+
+  # Later with every round.
+  defp killed_while_it_restores(backup, path, aside, round) do
+    [backup, path, aside] = for word <- [backup, path, aside], do: "<<\"#{word}\">>"
+
+    vm =
+      Vm.start(
+        "'Elixir.Application':ensure_all_started(baileys_ex_auth), io:format(\"go~n\"), " <>
+          "'#{Restore}':run(#{backup}, #{path}, [{aside, #{aside}}])"
+      )
+
+    receive do
+      {^vm, {:data, {:eol, "go"}}} -> :ok
+    after
+      60_000 -> flunk("the VM did not start")
+    end
+
+    Process.sleep(round * 4)
+    Vm.kill(vm)
+    assert_receive {^vm, {:exit_status, _status}}, 60_000
   end
 
   describe "nothing is changed, and nothing set aside, where" do
