@@ -49,7 +49,10 @@ defmodule BaileysEx.Hostile.ContainersTest do
         refute told =~ "can be deleted"
       end
 
-      {_output, error, 1} = as_somebody(["snapshot", path, Path.join(tmp, "copy")])
+      copy = Path.join(tmp, "copy")
+      File.mkdir!(copy)
+      give(copy, @somebody)
+      {_output, error, 1} = as_somebody(["snapshot", path, copy])
       assert error =~ "creds.json cannot be read: owned by root, this is uid #{@somebody}"
     end
 

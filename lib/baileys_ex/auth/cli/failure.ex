@@ -2,7 +2,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
   @moduledoc false
   # Errors of the library for people: a code for scripts, what happened, and what to do next.
 
-  alias BaileysEx.Auth.CLI.{Access, Damage}
+  alias BaileysEx.Auth.CLI.{Damage, SystemError}
 
   alias BaileysEx.Auth.{
     CorruptFileError,
@@ -71,7 +71,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
   def describe({:file, path, posix}, _command) do
     failure(
       :file,
-      "#{path} cannot be changed: #{posix_text(posix)}",
+      "#{path} cannot be changed: #{SystemError.text(posix)}",
       "The files before it were changed: git tells which. Run it again with --force."
     )
   end
@@ -116,19 +116,8 @@ defmodule BaileysEx.Auth.CLI.Failure do
   end
 
   def describe({code, path, posix}, command)
-      when code in [:invalid_migration_target, :invalid_snapshot_target] and
-             posix in [:eacces, :eperm] do
-    describe({posix, [path]}, command)
-  end
-
-  def describe({code, path, posix}, command)
-      when code in [:invalid_migration_target, :invalid_snapshot_target] do
-    failure(
-      code,
-      "#{path} cannot be written to: #{posix_text(posix)}",
-      target_advice(posix, command)
-    )
-  end
+      when code in [:invalid_migration_target, :invalid_snapshot_target],
+      do: SystemError.of_target(code, path, posix, command)
 
   def describe({:not_agreed, path}, _command),
     do: failure(:not_agreed, "#{path} was left as it is", "Only the answer yes deletes it.")
@@ -264,7 +253,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
   def describe({:import_spool, directory, posix}, _command) do
     failure(
       :import_spool,
-      "the rows cannot be kept in #{directory} on their way: #{posix_text(posix)}",
+      "the rows cannot be kept in #{directory} on their way: #{SystemError.text(posix)}",
       "Make room there, or see to its permissions. Nothing was changed."
     )
   end
@@ -316,29 +305,8 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({posix, [_ | _] = paths}, command) when posix in [:eacces, :eperm] do
-    case Access.blame(paths) do
-      {path, why} ->
-        failure(posix, "#{path} #{why} (#{posix})", posix_advice(posix, command))
-
-      nil ->
-        text = "#{about(posix, paths, command)}: #{posix_text(posix)}"
-        failure(posix, text, posix_advice(posix, command))
-    end
-  end
-
-  def describe({:einval, [path, _same]}, "snapshot") do
-    failure(
-      :einval,
-      "#{Path.expand(path)} would be copied into itself",
-      "Give a target that does not exist yet. Nothing was changed."
-    )
-  end
-
-  def describe({posix, [_ | _] = paths}, command) when is_atom(posix) do
-    text = "#{about(posix, paths, command)}: #{posix_text(posix)}"
-    failure(posix, text, posix_advice(posix, command))
-  end
+  def describe({posix, [_ | _] = paths}, command) when is_atom(posix),
+    do: SystemError.describe(posix, paths, command)
 
   def describe(error, _command) when is_exception(error) do
     failure(:invalid, Exception.message(error), "Nothing was changed.")
@@ -399,47 +367,4 @@ defmodule BaileysEx.Auth.CLI.Failure do
 
   defp form(FilePersistence), do: "JSON"
   defp form(NativeFilePersistence), do: "native"
-
-  # What is in the way is the target. An error about it alone has told so.
-  defp about(posix, [_source, target], _command) when posix in [:eexist, :enotempty],
-    do: Path.expand(target)
-
-  defp about(_posix, [source, _target], command) when command in ["migrate", "snapshot"],
-    do: Path.expand(source)
-
-  defp about(_posix, paths, _command), do: Enum.map_join(paths, " and ", &Path.expand/1)
-
-  defp target_advice(posix, command)
-       when posix in [:enospc, :edquot, :emfile, :enfile, :erofs, :eio],
-       do: posix_advice(posix, command)
-
-  defp target_advice(_posix, _command),
-    do: "Give a directory that does not exist yet, in a place that this user can write to."
-
-  defp posix_text(posix), do: "#{:file.format_error(posix)} (#{posix})"
-
-  defp posix_advice(:enoent, _command), do: "Check the path."
-  defp posix_advice(:enotdir, _command), do: "Give the directory, not a file in it."
-
-  defp posix_advice(posix, _command) when posix in [:eacces, :eperm] do
-    "Run this as the user who owns it, or give it to this user (chown). Nothing was changed."
-  end
-
-  defp posix_advice(posix, _command) when posix in [:enospc, :edquot] do
-    "Make room on the disk and try again. Nothing was changed."
-  end
-
-  defp posix_advice(:erofs, _command), do: "The file system is read-only."
-
-  defp posix_advice(:eexist, "export"), do: "Give another FILE, or --overwrite to replace it."
-
-  defp posix_advice(posix, "snapshot") when posix in [:eexist, :enotempty] do
-    "Give a target that does not exist yet, or an empty directory."
-  end
-
-  defp posix_advice(posix, _command) when posix in [:emfile, :enfile] do
-    "Raise the limit of open files (ulimit -n) and try again."
-  end
-
-  defp posix_advice(_posix, _command), do: "See to the cause and try again. Nothing was changed."
 end

@@ -1,0 +1,84 @@
+defmodule BaileysEx.Auth.CLI.SystemError do
+  @moduledoc false
+  # What the operating system refuses, with the path that it is about and advice.
+
+  alias BaileysEx.Auth.CLI.Access
+
+  @type t() :: %{code: String.t(), message: String.t(), advice: String.t()}
+
+  @doc "Of a command that was given these paths."
+  @spec describe(atom(), [Path.t(), ...], command :: String.t()) :: t()
+  def describe(:einval, [path, _same], "snapshot") do
+    failure(
+      :einval,
+      "#{Path.expand(path)} would be copied into itself",
+      "Give a target that does not exist yet. Nothing was changed."
+    )
+  end
+
+  def describe(posix, paths, command) do
+    case if(posix in [:eacces, :eperm], do: Access.blame(paths)) do
+      {path, why} ->
+        failure(posix, "#{path} #{why} (#{posix})", advice(posix, command))
+
+      nil ->
+        failure(posix, "#{about(posix, paths, command)}: #{text(posix)}", advice(posix, command))
+    end
+  end
+
+  @doc "Of a target, in an error that says so."
+  @spec of_target(atom(), Path.t(), atom(), command :: String.t()) :: t()
+  def of_target(_code, path, posix, command) when posix in [:eacces, :eperm],
+    do: describe(posix, [path], command)
+
+  def of_target(code, path, posix, command) do
+    failure(code, "#{path} cannot be written to: #{text(posix)}", target_advice(posix, command))
+  end
+
+  @doc "What the operating system calls it."
+  @spec text(atom()) :: String.t()
+  def text(posix), do: "#{:file.format_error(posix)} (#{posix})"
+
+  defp failure(code, message, advice),
+    do: %{code: Atom.to_string(code), message: message, advice: advice}
+
+  # What is in the way is the target. An error about it alone has told so.
+  defp about(posix, [_source, target], _command) when posix in [:eexist, :enotempty],
+    do: Path.expand(target)
+
+  defp about(_posix, [source, _target], command) when command in ["migrate", "snapshot"],
+    do: Path.expand(source)
+
+  defp about(_posix, paths, _command), do: Enum.map_join(paths, " and ", &Path.expand/1)
+
+  defp target_advice(posix, command)
+       when posix in [:enospc, :edquot, :emfile, :enfile, :erofs, :eio],
+       do: advice(posix, command)
+
+  defp target_advice(_posix, _command),
+    do: "Give a directory that does not exist yet, in a place that this user can write to."
+
+  defp advice(:enoent, _command), do: "Check the path."
+  defp advice(:enotdir, _command), do: "Give the directory, not a file in it."
+
+  defp advice(posix, _command) when posix in [:eacces, :eperm] do
+    "Run this as the user who owns it, or give it to this user (chown). Nothing was changed."
+  end
+
+  defp advice(posix, _command) when posix in [:enospc, :edquot] do
+    "Make room on the disk and try again. Nothing was changed."
+  end
+
+  defp advice(:erofs, _command), do: "The file system is read-only."
+  defp advice(:eexist, "export"), do: "Give another FILE, or --overwrite to replace it."
+
+  defp advice(posix, "snapshot") when posix in [:eexist, :enotempty] do
+    "Give a target that does not exist yet, or an empty directory."
+  end
+
+  defp advice(posix, _command) when posix in [:emfile, :enfile] do
+    "Raise the limit of open files (ulimit -n) and try again."
+  end
+
+  defp advice(_posix, _command), do: "See to the cause and try again. Nothing was changed."
+end
