@@ -6,6 +6,7 @@ defmodule BaileysEx.Test.StoreDriver do
 
   import ExUnit.Assertions
 
+  alias BaileysEx.Test.Quiet
   alias BaileysEx.Auth.KeyStore.OperationError
   alias BaileysEx.Signal.Store
   alias BaileysEx.Test.{Stores, Values}
@@ -241,7 +242,7 @@ defmodule BaileysEx.Test.StoreDriver do
 
     pid =
       spawn(fn ->
-        Logger.disable(self())
+        Quiet.log()
         transaction(store, lock, driver)
       end)
 

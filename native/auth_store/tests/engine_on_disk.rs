@@ -766,8 +766,14 @@ fn a_journal_longer_than_any_is_refused_unread() {
         .unwrap();
     let journal = path.join(".baileys_ex.journal");
     let file = fs::File::options().write(true).open(&journal).unwrap();
-    file.set_len(1 << 40).unwrap();
     let fresh = || directory(&path, Policy::Journaled);
+    // A record of 512 MiB behind the last place where one begins.
+    let longest = 516 << 20;
+    file.set_len(longest).unwrap();
+    fresh().peek().unwrap();
+    file.set_len(longest + 1).unwrap();
+    fresh().peek().unwrap_err();
+    file.set_len(1 << 40).unwrap();
     for result in [fresh().open(), fresh().peek()] {
         let message = result.unwrap_err().to_string();
         assert!(

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Signal.StorePropertyTest do
   use ExUnit.Case, async: true
 
-  alias BaileysEx.Test.{Backends, Property, StoreDriver, Stores}
+  alias BaileysEx.Test.{Backends, Property, Quiet, StoreDriver, Stores}
 
   @moduletag timeout: 300_000
 
@@ -26,7 +26,7 @@ defmodule BaileysEx.Signal.StorePropertyTest do
       failed = :counters.new(1, [])
 
       # Thousands of warnings about injected failures, at which the logger begins to drop those of others.
-      Logger.disable(self())
+      Quiet.log()
 
       Property.for_seeds(seeds(), fn seed ->
         table = Backends.Table.new()

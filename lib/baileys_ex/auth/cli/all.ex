@@ -103,7 +103,8 @@ defmodule BaileysEx.Auth.CLI.All do
   end
 
   @doc "What is wrong with an account, in a line."
-  @spec problem(term(), account(), String.t()) :: String.t()
+  @spec problem(term(), %{:path => Path.t(), optional(atom()) => term()}, String.t()) ::
+          String.t()
   def problem(posix, account, command) when is_atom(posix),
     do: problem({posix, [account.path]}, account, command)
 

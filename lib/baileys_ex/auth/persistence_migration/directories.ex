@@ -75,7 +75,8 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
   end
 
   @doc "The NIF's answer about one side, with the error that its callers know."
-  @spec result(%{backend: module(), path: Path.t()}, term()) :: term()
+  @spec result(%{:backend => module(), :path => Path.t(), optional(atom()) => term()}, term()) ::
+          term()
   def result(%{path: path}, {:error, {:target, {:io, posix}}}),
     do: {:error, invalid_target(path, posix)}
 

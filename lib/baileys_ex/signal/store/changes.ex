@@ -29,10 +29,7 @@ defmodule BaileysEx.Signal.Store.Changes do
     )
   end
 
-  # The message leaves the argument out: it may hold keys.
-  def from_data_set!(_data) do
-    raise ArgumentError, "expected a map of changes, %{type => %{id => value | nil}}"
-  end
+  def from_data_set!(_data), do: no_data_set!()
 
   defp ids!(type, of_type) when is_atom(type) and is_map(of_type) and not is_struct(of_type) do
     of_type
@@ -42,7 +39,13 @@ defmodule BaileysEx.Signal.Store.Changes do
     raise ArgumentError, "expected the changes of #{inspect(type)} as %{id => value | nil}"
   end
 
-  defp ids!(_type, _of_type), do: from_data_set!(nil)
+  defp ids!(_type, _of_type), do: no_data_set!()
+
+  # The message leaves the argument out: it may hold keys.
+  @spec no_data_set!() :: no_return()
+  defp no_data_set! do
+    raise ArgumentError, "expected a map of changes, %{type => %{id => value | nil}}"
+  end
 
   @doc "The entries by type, as a backend's `commit_keys` takes them."
   @spec to_data_set(entries()) :: Store.data_set()

@@ -39,6 +39,7 @@ defmodule BaileysEx.Signal.Store.Running do
   Ends the clauses of a store's functions that take a reference from `wrap/1`. What they were given
   instead may come with keys, and a `FunctionClauseError` has all arguments in its stack trace.
   """
+  @spec no_reference!(module()) :: no_return()
   @spec no_reference!(module(), String.t()) :: no_return()
   def no_reference!(module, others \\ "") do
     raise ArgumentError, "expected a reference from wrap/1 of #{inspect(module)}#{others}"
