@@ -38,7 +38,7 @@ defmodule BaileysEx.Auth.Accounts do
     * `:context`, for PostgreSQL: the backend's context without its `:account`, such as
       `[repo: MyApp.Repo]`
     * `:max_commit_retries`, `:delay_between_tries_ms` and `:max_cached_entries`: for every store, see
-      `t:BaileysEx.Auth.KeyStore.option/0`
+      `BaileysEx.Auth.KeyStore.start_link/1`
   """
   @type option() ::
           {:name, atom()}

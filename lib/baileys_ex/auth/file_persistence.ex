@@ -55,8 +55,15 @@ defmodule BaileysEx.Auth.FilePersistence do
         }
 
   @doc """
-  Loads the credentials, and gives what a connection needs to keep its auth state in `path`. Options as
-  for `load_credentials/2`.
+  Loads the credentials, and gives what a connection needs to keep its auth state in `path`:
+
+      {:ok, auth} = FilePersistence.use_multi_file_auth_state("auth", must_exist: true)
+      auth.state         # a BaileysEx.Auth.State
+      auth.connect_opts  # the store of Signal keys, for the connection
+      :ok = auth.save_creds.(auth.state)
+
+  `:must_exist` (`false` by default) refuses a directory without credentials, see `load_credentials/2`,
+  whose errors are those of this function.
   """
   @spec use_multi_file_auth_state(Path.t(), [Persistence.load_option()]) ::
           {:ok, multi_file_auth_state()} | {:error, term()}
@@ -82,7 +89,15 @@ defmodule BaileysEx.Auth.FilePersistence do
          do: AuthState.fresh(Path.expand(path), must_exist?)
   end
 
-  @doc "Saves the credentials, durably."
+  @doc """
+  Saves the credentials, a `BaileysEx.Auth.State`, durably: after `:ok` they survive a crash.
+
+      {:ok, %{state: state}} = FilePersistence.use_multi_file_auth_state("auth")
+      :ok = FilePersistence.save_credentials("auth", state)
+
+  A state that lacks what an identity needs is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names
+  the member, and nothing is written.
+  """
   @impl true
   @spec save_credentials(Path.t(), State.t()) :: :ok | {:error, term()}
   def save_credentials(path, %State{} = state) do
@@ -112,7 +127,15 @@ defmodule BaileysEx.Auth.FilePersistence do
   @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
   def load_keys(path, type, id), do: load(path, Keys.key(type, id))
 
-  @doc "Saves a key, durably; `nil` deletes it."
+  @doc """
+  Saves the value of one key, durably; `nil` deletes it. The value has the shape of its family, see
+  `load_keys/3`; what holds keys in another shape, or is no JSON, is
+  `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
+
+      :ok = FilePersistence.save_keys("auth", :"device-list", "15550000000", ["0", "3"])
+
+  Several keys that belong together are saved by one `commit_keys/2`.
+  """
   @impl true
   @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
   def save_keys(path, type, id, data) do
@@ -120,7 +143,11 @@ defmodule BaileysEx.Auth.FilePersistence do
     commit(path, [{family, id, change(data)}])
   end
 
-  @doc "Deletes a key, durably; a key that is not there is `:ok`."
+  @doc """
+  Deletes a key, durably. `:ok` too where it is not there, and where its file cannot be read.
+
+      :ok = FilePersistence.delete_keys("auth", :session, "15550000000.0")
+  """
   @impl true
   @spec delete_keys(Path.t(), atom(), term()) :: :ok | {:error, term()}
   def delete_keys(path, type, id), do: save_keys(path, type, id, nil)

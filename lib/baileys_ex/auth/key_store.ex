@@ -89,18 +89,7 @@ defmodule BaileysEx.Auth.KeyStore do
     :max_cached_entries
   ]
 
-  @typedoc """
-  Options of `start_link/1`.
-
-    * `:persistence_module`, a `BaileysEx.Auth.Persistence`; `BaileysEx.Auth.NativeFilePersistence`
-      by default
-    * `:persistence_context`, the first argument of its context-aware callbacks, which are used if
-      this is given: for the built-in backends the path of the directory
-    * `:name`, as for a `GenServer`
-    * `:max_commit_retries`, how often a commit is tried in all; 10 by default
-    * `:delay_between_tries_ms`, 3000 by default
-    * `:max_cached_entries`, unlimited by default
-  """
+  @typedoc "Options of `start_link/1`."
   @type option() ::
           {:persistence_module, module()}
           | {:persistence_context, term()}
@@ -110,7 +99,16 @@ defmodule BaileysEx.Auth.KeyStore do
           | {:max_cached_entries, pos_integer() | :infinity}
 
   @doc """
-  Starts a store, linked to the caller.
+  Starts a store, linked to the caller. Options:
+
+    * `:persistence_module`, a `BaileysEx.Auth.Persistence`; `BaileysEx.Auth.NativeFilePersistence`
+      by default
+    * `:persistence_context`, the first argument of its context-aware callbacks, which are used if
+      this is given: for the backends of files the path of the directory
+    * `:name`, as for a `GenServer`
+    * `:max_commit_retries`, how often a commit is tried in all; 10 by default
+    * `:delay_between_tries_ms`, in milliseconds; 3000 by default
+    * `:max_cached_entries`, unlimited by default
 
   First the backend settles what an interrupted commit left behind (`c:BaileysEx.Auth.Persistence.recover/1`);
   if it cannot, nothing is started and the answer is `{:error, error}` with a

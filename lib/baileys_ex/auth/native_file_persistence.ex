@@ -55,8 +55,15 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   }
 
   @doc """
-  Loads the credentials, and gives what a connection needs to keep its auth state in `path`. Options as
-  for `load_credentials/2`.
+  Loads the credentials, and gives what a connection needs to keep its auth state in `path`:
+
+      {:ok, auth} = NativeFilePersistence.use_native_file_auth_state("auth", must_exist: true)
+      auth.state         # a BaileysEx.Auth.State
+      auth.connect_opts  # the store of Signal keys, for the connection
+      :ok = auth.save_creds.(auth.state)
+
+  `:must_exist` (`false` by default) refuses a directory without credentials, see `load_credentials/2`,
+  whose errors are those of this function.
   """
   @spec use_native_file_auth_state(Path.t(), [Persistence.load_option()]) ::
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
@@ -85,7 +92,15 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     end
   end
 
-  @doc "Saves the credentials, durably."
+  @doc """
+  Saves the credentials, a `BaileysEx.Auth.State`, durably: after `:ok` they survive a crash.
+
+      {:ok, %{state: state}} = NativeFilePersistence.use_native_file_auth_state("auth")
+      :ok = NativeFilePersistence.save_credentials("auth", state)
+
+  A state that lacks what an identity needs is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names
+  the member, and nothing is written.
+  """
   @impl true
   @spec save_credentials(Path.t(), State.t()) :: :ok | {:error, term()}
   def save_credentials(path, %State{} = state) do
@@ -125,7 +140,14 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
   def load_keys(path, type, id), do: load(path, Keys.key(type, id))
 
-  @doc "Saves a key, durably; `nil` deletes it. Any plain term can be saved."
+  @doc """
+  Saves the value of one key, durably; `nil` deletes it. The value is any plain term: a function, pid or reference in it is
+  `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
+
+      :ok = NativeFilePersistence.save_keys("auth", :"device-list", "15550000000", ["0", "3"])
+
+  Several keys that belong together are saved by one `commit_keys/2`.
+  """
   @impl true
   @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
   def save_keys(path, type, id, data) do
@@ -133,7 +155,11 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     commit(path, [{family, id, change(data)}])
   end
 
-  @doc "Deletes a key, durably; a key that is not there is `:ok`."
+  @doc """
+  Deletes a key, durably. `:ok` too where it is not there, and where its file cannot be read.
+
+      :ok = NativeFilePersistence.delete_keys("auth", :session, "15550000000.0")
+  """
   @impl true
   @spec delete_keys(Path.t(), atom(), term()) :: :ok | {:error, term()}
   def delete_keys(path, type, id), do: save_keys(path, type, id, nil)

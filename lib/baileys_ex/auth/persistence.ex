@@ -61,19 +61,28 @@ defmodule BaileysEx.Auth.Persistence do
   @doc "The credentials of the context-free backend, see `c:load_credentials/1`."
   @callback load_credentials() :: {:ok, State.t()} | {:error, term()}
 
-  @doc "The saved credentials, or a fresh identity where nothing was ever saved."
+  @doc """
+  The saved credentials, or a fresh `State.new()`, which is not written, where nothing was ever saved. What
+  is there and cannot be read is an error, never a fresh identity.
+  """
   @callback load_credentials(context :: term()) :: {:ok, State.t()} | {:error, term()}
 
   @doc "Saves the credentials of the context-free backend, see `c:save_credentials/2`."
   @callback save_credentials(State.t()) :: :ok | {:error, term()}
 
-  @doc "Saves the credentials; `:ok` promises that they survive a crash."
+  @doc "Saves the credentials, whole or not at all; `:ok` promises that they survive a crash."
   @callback save_credentials(context :: term(), State.t()) :: :ok | {:error, term()}
 
   @doc "One key of the context-free backend, see `c:load_keys/3`."
   @callback load_keys(type :: atom(), id :: term()) :: {:ok, term()} | {:error, term()}
 
-  @doc "One key; `{:error, :not_found}` only where it was never saved or was deleted."
+  @doc """
+  One key, equal to the term that was saved. `type` is a family as Baileys names it (`:session`,
+  `:"pre-key"`); an id is used as `to_string/1` gives it, so that `7` and `"7"` are one key.
+
+  `{:error, :not_found}` only where it was never saved or was deleted: for a session, the store takes that as
+  leave to make a new one. What cannot be read is another error.
+  """
   @callback load_keys(context :: term(), type :: atom(), id :: term()) ::
               {:ok, term()} | {:error, term()}
 
@@ -92,7 +101,10 @@ defmodule BaileysEx.Auth.Persistence do
   @doc "Saves one key of the context-free backend, see `c:save_keys/4`."
   @callback save_keys(type :: atom(), id :: term(), data :: term()) :: :ok | {:error, term()}
 
-  @doc "Saves one key; `:ok` promises that it survives a crash."
+  @doc """
+  Saves one key, whole or not at all; `nil` deletes it. `:ok` promises that it survives a crash. After an
+  error it has the old value or the new one.
+  """
   @callback save_keys(context :: term(), type :: atom(), id :: term(), data :: term()) ::
               :ok | {:error, term()}
 
@@ -106,13 +118,20 @@ defmodule BaileysEx.Auth.Persistence do
   @doc "The keys of the context-free backend, see `c:list_keys/1`."
   @callback list_keys() :: {:ok, key_list()} | {:error, term()}
 
-  @doc "Every key that is saved, by type."
+  @doc """
+  The ids of every key that is saved, by type, as strings: `%{session: ["15550000001.0"], "pre-key": ["7"]}`.
+  The credentials are no key.
+  """
   @callback list_keys(context :: term()) :: {:ok, key_list()} | {:error, term()}
 
   @doc "Changes several keys of the context-free backend, see `c:commit_keys/2`."
   @callback commit_keys(changes()) :: :ok | {:error, term()}
 
-  @doc "Saves and deletes several keys, all or none of them."
+  @doc """
+  Saves and deletes (`nil`) several keys, all or none of them, whatever happens in between:
+  `%{session: %{"15550000001.0" => record}, "pre-key": %{"7" => nil}}`. A backend without this callback is
+  given the keys one by one, which a crash can tear apart.
+  """
   @callback commit_keys(context :: term(), changes()) :: :ok | {:error, term()}
 
   @doc "Settles the context-free backend, see `c:recover/1`."

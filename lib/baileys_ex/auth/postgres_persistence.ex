@@ -108,7 +108,10 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end)
   end
 
-  @doc "Saves the credentials."
+  @doc """
+  Saves the credentials, a `BaileysEx.Auth.State`. A state that lacks what an identity needs is
+  `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names the member, and nothing is written.
+  """
   @impl true
   @spec save_credentials(context(), State.t()) :: :ok | {:error, term()}
   def save_credentials(context, %State{} = state) do
@@ -122,7 +125,14 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
   def save_credentials(_context, _other), do: AuthState.no_state()
 
-  @doc "One key."
+  @doc """
+  The value of one key, as it was saved; for the families and their shapes see
+  `BaileysEx.Auth.NativeFilePersistence.load_keys/3`.
+
+  A key that was never saved, or was deleted, is `{:error, :not_found}`; bytes that are none of this library
+  are `{:error, %BaileysEx.Auth.CorruptRowError{}}`; what the database refuses is
+  `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  """
   @impl true
   @spec load_keys(context(), atom(), term()) :: {:ok, term()} | {:error, term()}
   def load_keys(context, type, id) do
@@ -153,7 +163,12 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end
   end
 
-  @doc "Saves one key; `nil` deletes it. Any plain term can be saved."
+  @doc """
+  Saves the value of one key; `nil` deletes it. The value is any plain term: a function, pid or reference in
+  it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
+
+      :ok = PostgresPersistence.save_keys(context, :"device-list", "15550000000", ["0", "3"])
+  """
   @impl true
   @spec save_keys(context(), atom(), term(), term()) :: :ok | {:error, term()}
   def save_keys(context, type, id, data), do: commit_keys(context, %{type => %{id => data}})
@@ -163,7 +178,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @spec delete_keys(context(), atom(), term()) :: :ok | {:error, term()}
   def delete_keys(context, type, id), do: commit_keys(context, %{type => %{id => nil}})
 
-  @doc "Saves and deletes (`nil`) several keys by one statement, all or none of them."
+  @doc """
+  Saves and deletes (`nil`) several keys by one statement, all or none of them:
+
+      commit_keys(context, %{session: %{"15550000001.0" => record}, "pre-key": %{"7" => nil}})
+
+  `{:error, %BaileysEx.Auth.NotOwnerError{}}` where this VM had claimed the account and lost it.
+  """
   @impl true
   @spec commit_keys(context(), Persistence.changes()) :: :ok | {:error, term()}
   def commit_keys(context, changes), do: commit(context, changes, :counted)

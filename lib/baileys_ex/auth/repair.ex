@@ -99,7 +99,10 @@ defmodule BaileysEx.Auth.Repair do
     end
   end
 
-  @doc "Does it."
+  @doc """
+  Does what `plan/2` says, with the same options; what is taken away is set aside, in a directory that the
+  answer names.
+  """
   @spec run(Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def run(path, opts \\ []) do
     with {:ok, module, path} <- directory(path, opts) do

@@ -57,7 +57,12 @@ defmodule BaileysEx.Auth.Restore do
 
   @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
 
-  @doc "Does it."
+  @doc """
+  Restores `path` from `snapshot`; options and errors are above. `:set_aside` of the answer is where the old
+  content is, `nil` where there was none.
+
+      {:ok, %{set_aside: nil}} = BaileysEx.Auth.Restore.run("/backup/ada", "/var/lib/my_app/auth/new")
+  """
   @spec run(snapshot :: Path.t(), Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def run(snapshot, path, opts \\ []) do
     Options.check!(opts, [:backend, :aside])
