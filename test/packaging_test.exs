@@ -21,7 +21,7 @@ defmodule BaileysEx.Auth.PackagingTest do
     for file <- files,
         do:
           assert(
-            Path.extname(file) in ~w(.ex .exs .rs .toml .lock .md) or file == "LICENSE",
+            Path.extname(file) in ~w(.ex .exs .rs .toml .lock .md .svg) or file == "LICENSE",
             file
           )
 
