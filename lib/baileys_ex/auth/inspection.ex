@@ -58,6 +58,7 @@ defmodule BaileysEx.Auth.Inspection do
     * `:credentials` is `:absent` for a directory that holds keys only; `:account`,
       `:registered?` and `:paired?` (see `BaileysEx.Auth.State.paired?/1`) are `nil` unless it is
       `:present`
+    * `:keys`: how many keys can be read, by type, those that are in the journal and in no file yet included
     * `:families`: files and bytes by type of key; `:creds` is the credentials and `:unknown` files
       of families that this library does not know
     * `:disk_bytes`: what the directory takes of the disk, in whole blocks, as `du` counts it
@@ -87,6 +88,7 @@ defmodule BaileysEx.Auth.Inspection do
           account: %{id: String.t() | nil, name: String.t() | nil, lid: String.t() | nil} | nil,
           registered?: boolean() | nil,
           paired?: boolean() | nil,
+          keys: %{optional(atom() | String.t()) => pos_integer()},
           families: %{
             optional(atom() | String.t()) => %{files: pos_integer(), bytes: non_neg_integer()}
           },
@@ -113,6 +115,7 @@ defmodule BaileysEx.Auth.Inspection do
   @warn_above 5_000
 
   @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
+  @native_manifest ".baileys_ex_native_file_persistence.etf"
 
   @doc """
   Reports on a directory. Every file is read, nothing is written and no lock is taken: the owner of
@@ -152,6 +155,7 @@ defmodule BaileysEx.Auth.Inspection do
          account: state && account(state),
          registered?: state && state.registered == true,
          paired?: state && State.paired?(state),
+         keys: Map.drop(survey.families, [:creds, :unknown]),
          families: census.families,
          disk_bytes: disk_bytes,
          oldest_change: census.oldest,
@@ -246,7 +250,8 @@ defmodule BaileysEx.Auth.Inspection do
   end
 
   @doc """
-  The backend whose files a directory holds, by their names.
+  The backend whose files a directory holds, by their names; the native one also where all that it has is in its
+  journal.
 
     * `{:error, posix}`: it cannot be listed
     * `{:error, {:not_an_auth_directory, path}}`: it holds neither credentials nor keys
@@ -319,7 +324,18 @@ defmodule BaileysEx.Auth.Inspection do
   end
 
   defp recognise(_path, [module]), do: {:ok, module}
-  defp recognise(path, []), do: {:error, {:not_an_auth_directory, path}}
+
+  # All that is there may be in the journal, as where the file of the credentials was lost.
+  defp recognise(path, []) do
+    with true <- File.exists?(Path.join(path, @native_manifest)),
+         {:ok, {_exists, _epoch, commits, _bytes, _torn}} when commits > 0 <-
+           Native.store_journal(path, :etf) do
+      {:ok, NativeFilePersistence}
+    else
+      _nothing -> {:error, {:not_an_auth_directory, path}}
+    end
+  end
+
   defp recognise(path, _both), do: {:error, {:ambiguous_auth_directory, path}}
 
   defp holds?(names, format) do

@@ -166,6 +166,26 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert report.journal.bytes > 0
   end
 
+  test "keys that are in the journal alone are counted, and their directory is found", %{tmp: tmp} do
+    path = Path.join(tmp, "ada")
+    :ok = NativeFilePersistence.save_credentials(path, State.new())
+    :ok = NativeFilePersistence.commit_keys(path, %{"lid-mapping": %{"1" => "2", "3" => "4"}})
+
+    assert {:ok, %{keys: %{"lid-mapping": 2}, families: families}} =
+             Inspection.inspect_directory(path)
+
+    refute Map.has_key?(families, :"lid-mapping")
+
+    File.rm!(Path.join(path, "creds.etf"))
+    assert Inspection.directories(tmp) == {:ok, ["ada"]}
+    assert {:ok, [%{result: {:ok, report}}]} = Inspection.inspect_all(tmp)
+    assert {report.credentials, report.keys} == {:absent, %{"lid-mapping": 2}}
+
+    # What is left of an account that was deleted is none.
+    :ok = NativeFilePersistence.delete_auth_state(path)
+    assert Inspection.directories(tmp) == {:ok, []}
+  end
+
   describe "looking at what another VM may be using" do
     setup %{tmp: tmp} do
       written = Path.join(tmp, "written")

@@ -62,7 +62,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
       backend: Backends.name(report.backend),
       account: report.account && report.account.id,
       paired: report.paired?,
-      keys: keys(report.families),
+      keys: keys(report.keys),
       disk_bytes: report.disk_bytes,
       newest_change: report.newest_change,
       owner: report.owner && to_string(report.owner),
@@ -87,10 +87,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
     }
   end
 
-  defp keys(families) do
-    for({family, %{files: files}} <- families, family not in [:creds, :unknown], do: files)
-    |> Enum.sum()
-  end
+  defp keys(by_type), do: by_type |> Map.values() |> Enum.sum()
 
   defp problem(report, without?) do
     found =

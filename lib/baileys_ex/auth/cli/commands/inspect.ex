@@ -193,6 +193,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     ] ++
       identity(report) ++
       [
+        {"keys", report.keys |> Map.values() |> Enum.sum() |> Layout.number()},
         {"on disk", Layout.size(report.disk_bytes)},
         {"oldest change", report.oldest_change && DateTime.to_string(report.oldest_change)},
         {"newest change", report.newest_change && DateTime.to_string(report.newest_change)},
