@@ -136,10 +136,11 @@ defmodule BaileysEx.Auth.Accounts do
   @doc "The names of the accounts whose stores run, in order."
   @spec list(atom()) :: [String.t()]
   def list(accounts) do
-    accounts
-    |> registry()
-    |> Registry.select([{{{:store, :"$1"}, :_, :_}, [], [:"$1"]}])
-    |> Enum.sort()
+    stores =
+      Registry.select(registry(accounts), [{{{:store, :"$1"}, :"$2", :_}, [], [{{:"$1", :"$2"}}]}])
+
+    # The registry learns a moment later of a store that has ended.
+    for {name, pid} <- Enum.sort(stores), Process.alive?(pid), do: name
   end
 
   @doc "The process of an account's store, or `nil`."
