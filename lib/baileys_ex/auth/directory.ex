@@ -8,6 +8,7 @@ defmodule BaileysEx.Auth.Directory do
   alias BaileysEx.Auth.Directory.{Busy, Owner}
 
   alias BaileysEx.Auth
+  alias BaileysEx.Auth.Telemetry.Watched
 
   alias BaileysEx.Auth.{
     Claims,
@@ -57,12 +58,10 @@ defmodule BaileysEx.Auth.Directory do
   @spec load(backend(), Path.t(), Keys.key(), (Path.t(), String.t(), String.t() | nil -> term())) ::
           {:ok, term()} | {:error, term()}
   def load({module, _format} = backend, path, {family, id}, nif) do
-    describe = fn result ->
-      {%{}, watched(module, path, Map.put(Telemetry.outcome(result), :type, family))}
-    end
-
     with :ok <- text_types([{family, id}]) do
-      Telemetry.span([:load], describe, fn -> read(backend, path, &nif.(&1, family, id)) end)
+      Watched.load(module, fn -> absolute(path) end, family, fn ->
+        read(backend, path, &nif.(&1, family, id))
+      end)
     end
   end
 
@@ -73,14 +72,11 @@ defmodule BaileysEx.Auth.Directory do
   def commit(_backend, _path, [], _nif), do: :ok
 
   def commit({module, _format} = backend, path, changes, nif) do
-    describe = fn result ->
-      types = changes |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
-      metadata = Map.put(Telemetry.outcome(result), :types, types)
-      {%{changes: length(changes)}, watched(module, path, metadata)}
-    end
-
     with :ok <- text_types(for {family, id, _change} <- changes, do: {family, id}) do
-      Telemetry.span([:commit], describe, fn -> locked(backend, path, &nif.(&1, changes)) end)
+      module
+      |> Watched.commit(fn -> absolute(path) end, changes, fn ->
+        locked(backend, path, &nif.(&1, changes))
+      end)
       |> tell_store(backend, path)
     end
   end
@@ -227,7 +223,7 @@ defmodule BaileysEx.Auth.Directory do
   end
 
   defp report(module, path, {checkpoints, checkpoint_ns}, {recoveries, recovery_ns, commits}) do
-    metadata = watched(module, path, %{})
+    metadata = %{backend: module, path: absolute(path)}
 
     if checkpoints > 0 do
       measurements = %{count: checkpoints, duration: native_time(checkpoint_ns)}
@@ -240,10 +236,6 @@ defmodule BaileysEx.Auth.Directory do
     end
 
     :ok
-  end
-
-  defp watched(module, path, metadata) do
-    Map.merge(metadata, %{backend: module, path: absolute(path)})
   end
 
   defp native_time(ns), do: System.convert_time_unit(ns, :nanosecond, :native)

@@ -64,7 +64,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   }
 
   alias BaileysEx.Auth.PersistenceMigration.{AccountSource, DirectoryTarget, Rows}
-  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Survey, Value, Watched}
+  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Survey, Value}
+  alias BaileysEx.Auth.Telemetry.Watched
 
   @typedoc "The options of an account, see the top of this page."
   @type context() :: keyword()
@@ -99,7 +100,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     must_exist? = Options.must_exist?(opts)
     account = Account.new!(context)
 
-    Watched.load(__MODULE__, account, "creds", fn ->
+    Watched.load(__MODULE__, fn -> Account.place(account) end, "creds", fn ->
       case Claim.read(account, Statements.creds(account.prefix), [account.name]) do
         {:ok, [[bytes]]} when is_binary(bytes) -> Value.credentials(account, bytes)
         {:ok, _none} -> AuthState.fresh(account.name, must_exist?)
@@ -119,7 +120,9 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
     with {:ok, state} <- complete(state),
          {:ok, bytes} <- Value.encode_credentials(state) do
-      Watched.commit(__MODULE__, account, ["creds"], fn -> put_credentials(account, bytes) end)
+      watched_commit(account, [{"creds", nil, bytes}], fn ->
+        put_credentials(account, bytes)
+      end)
     end
   end
 
@@ -156,7 +159,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     params = [account.name, to_string(type), Enum.map(keys, &elem(&1, 1))]
 
     with :ok <- Key.check(keys) do
-      Watched.load(__MODULE__, account, to_string(type), fn ->
+      Watched.load(__MODULE__, fn -> Account.place(account) end, to_string(type), fn ->
         with {:ok, rows} <- Claim.read(account, Statements.values(account.prefix), params),
              do: Value.all(account, to_string(type), rows)
       end)
@@ -368,9 +371,11 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   defp write(_account, [], _by), do: :ok
 
   defp write(account, changes, by) do
-    types = Enum.map(changes, &elem(&1, 0))
-    Watched.commit(__MODULE__, account, types, fn -> write_now(account, changes, by) end)
+    watched_commit(account, changes, fn -> write_now(account, changes, by) end)
   end
+
+  defp watched_commit(account, changes, commit),
+    do: Watched.commit(__MODULE__, fn -> Account.place(account) end, changes, commit)
 
   defp write_now(account, changes, by) do
     {gone, saved} = Enum.split_with(changes, &match?({_type, _id, nil}, &1))

@@ -56,6 +56,7 @@ defmodule BaileysEx.Auth.Telemetry do
 
   No event carries an id of a key (they hold phone numbers), an error's text or anything from
   inside a file.
+
   ## In the log
 
   `attach_default_logger/1` writes these events to the log.
@@ -189,8 +190,4 @@ defmodule BaileysEx.Auth.Telemetry do
   def outcome({:error, :not_found}), do: %{result: :not_found, reason: nil}
   def outcome({:error, reason}), do: %{result: :error, reason: Reason.kind(reason)}
   def outcome(_ok), do: %{result: :ok, reason: nil}
-
-  @doc false
-  @spec reason(term()) :: atom()
-  def reason(reason), do: Reason.kind(reason)
 end

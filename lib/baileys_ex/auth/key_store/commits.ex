@@ -17,6 +17,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
   }
 
   alias BaileysEx.Auth.{NotOwnerError, Telemetry}
+  alias BaileysEx.Auth.Telemetry.Reason
   alias BaileysEx.Signal.Store.Changes
 
   @doc """
@@ -101,7 +102,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
       backend: backend.module,
       place: Backend.place_name(backend),
       action: action,
-      reason: Telemetry.reason(reason)
+      reason: Reason.kind(reason)
     })
   end
 

@@ -7,6 +7,7 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
 
   alias BaileysEx.Auth.{Claims, NotOwnerError, Owner, Telemetry}
   alias BaileysEx.Auth.KeyStore.{Backend, Cache}
+  alias BaileysEx.Auth.Telemetry.Reason
 
   @type t() :: %{backend: Backend.t(), owner: Owner.t(), place: term() | nil}
 
@@ -93,7 +94,7 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
   @spec stopped(Backend.t(), started_at :: integer(), reason :: term()) :: :ok
   def stopped(backend, started_at, reason) do
     duration = System.monotonic_time() - started_at
-    metadata = Map.put(of_store(backend), :reason, Telemetry.reason(reason))
+    metadata = Map.put(of_store(backend), :reason, Reason.kind(reason))
     Telemetry.execute([:store, :stopped], %{duration: duration}, metadata)
   end
 

@@ -57,12 +57,12 @@ defmodule BaileysEx.Auth.Telemetry.DefaultLogger do
   defp text(members) do
     {event, rest} = Map.pop!(members, :event)
 
-    ["baileys_ex_auth ", event]
-    |> Enum.concat(
+    facts =
       for {name, value} <- Map.delete(rest, :source),
           value != nil,
           do: [" ", Atom.to_string(name), "=", shown(value)]
-    )
+
+    ["baileys_ex_auth ", event | facts]
   end
 
   defp shown(list) when is_list(list), do: Enum.join(list, ",")
