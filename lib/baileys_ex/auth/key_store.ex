@@ -143,8 +143,7 @@ defmodule BaileysEx.Auth.KeyStore do
           error
 
         {:error, reason} ->
-          {:error,
-           %OperationError{action: :start, reason: reason, place: Backend.place_name(backend)}}
+          {:error, %OperationError{action: :start, reason: reason, place: backend.place_name}}
       end
     end)
   end
@@ -222,7 +221,7 @@ defmodule BaileysEx.Auth.KeyStore do
     %{
       pid: pid,
       backend: config.backend.module,
-      place: Backend.place_name(config.backend),
+      place: config.backend.place_name,
       owner: if(Cache.held(table) == :ok, do: config.owner),
       cached_entries: Cache.count(table),
       commits: commits,

@@ -16,7 +16,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
 
   alias BaileysEx.Signal.Store.Changes
 
-  # Each callback's leading arguments, `[context]` or `[]`; `nil` for one that is not there.
+  # Each callback's leading arguments, `[context]` or `[]`; `nil` for one that is not there. `:place_name` is
+  # what it answered: what people call the place, `nil` where the backend does not say.
   @derive {Inspect, only: [:module]}
   @enforce_keys [
     :module,
@@ -49,7 +50,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
           claim: [term()] | nil,
           release: [term()] | nil,
           place: [term()] | nil,
-          place_name: [term()] | nil,
+          place_name: String.t() | nil,
           recover: [term()] | nil
         }
 
@@ -61,7 +62,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
 
     save = required!(module, :save_keys, 3, context)
 
-    %__MODULE__{
+    backend = %__MODULE__{
       module: module,
       load_keys: required!(module, :load_keys, 2, context),
       load_many: if_exported(module, :load_many, save, 2),
@@ -78,6 +79,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
       place_name: if_exported(module, :place_name, save, 0),
       recover: if_exported(module, :recover, save, 0)
     }
+
+    %{backend | place_name: place_name(backend)}
   end
 
   def new!(other, _context) do
@@ -178,11 +181,10 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     with {:error, _reason} <- call(backend, :place, []), do: nil
   end
 
-  @doc "What people call the place; `nil` where the backend does not say: its context may hold a password."
-  @spec place_name(t()) :: String.t() | nil
-  def place_name(%__MODULE__{place_name: nil}), do: nil
+  # A context may hold a password, and is never shown.
+  defp place_name(%__MODULE__{place_name: nil}), do: nil
 
-  def place_name(backend) do
+  defp place_name(backend) do
     name = call(backend, :place_name, [])
     if is_binary(name) and String.valid?(name), do: name
   end

@@ -43,7 +43,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
     config = Cache.config(table)
     commit = fn -> Committer.commit(config.committer, token, changes, seen) end
 
-    case attempt(commit, Map.put(config, :action, action), &failed(table, config, action, &1)) do
+    case attempt(commit, table, action, config) do
       :ok ->
         Cache.committed(table)
 
@@ -63,12 +63,13 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
 
   defp still?(backend, {key, entry}), do: Backend.load(backend, key) == entry
 
-  defp attempt(commit, config, failed) do
+  defp attempt(commit, table, action, config) do
     case commit.() do
       {:error, reason} when config.tries > 1 ->
         if again?(reason) do
-          Logger.warning(failed.(reason) <> "; trying again every #{config.pause_ms} ms")
-          retry(commit, 1, reason, config)
+          failed = failed(table, config, action, reason)
+          Logger.warning(failed <> "; trying again every #{config.pause_ms} ms")
+          retry(commit, action, {1, reason}, config)
         else
           {:error, reason}
         end
@@ -78,8 +79,8 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
     end
   end
 
-  defp retry(commit, attempt, reason, config) do
-    told_retrying(attempt, reason, config)
+  defp retry(commit, action, {attempt, reason}, config) do
+    told_retrying(action, attempt, reason, config.backend)
     Process.sleep(config.pause_ms)
 
     case commit.() do
@@ -89,7 +90,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
 
       {:error, reason} when attempt + 1 < config.tries ->
         if again?(reason),
-          do: retry(commit, attempt + 1, reason, config),
+          do: retry(commit, action, {attempt + 1, reason}, config),
           else: {:error, reason}
 
       error ->
@@ -97,10 +98,10 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
     end
   end
 
-  defp told_retrying(attempt, reason, %{backend: backend, action: action}) do
+  defp told_retrying(action, attempt, reason, backend) do
     Telemetry.execute([:store, :retrying], %{attempt: attempt}, %{
       backend: backend.module,
-      place: Backend.place_name(backend),
+      place: backend.place_name,
       action: action,
       reason: Reason.kind(reason)
     })
@@ -110,14 +111,13 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
 
   # Without any value: as in the error that is raised in the end.
   defp failed(table, config, action, reason) do
-    place = Backend.place_name(config.backend)
-    error = %OperationError{action: action, reason: reason, place: place}
+    error = %OperationError{action: action, reason: reason, place: config.backend.place_name}
     Failure.note(table, error)
     Exception.message(error)
   end
 
   defp of(config) do
-    case Backend.place_name(config.backend) do
+    case config.backend.place_name do
       nil -> ""
       place -> " of #{place}"
     end

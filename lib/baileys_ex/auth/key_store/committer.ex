@@ -51,7 +51,7 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
     {:ok,
      %{
        store: store,
-       place: Backend.place_name(backend),
+       place: backend.place_name,
        cache: cache,
        backend: backend,
        lock: lock,

@@ -2,7 +2,7 @@ defmodule BaileysEx.Auth.KeyStore.Failure do
   @moduledoc false
   # How an operation of a store fails in its caller: by an `OperationError` that names the place.
 
-  alias BaileysEx.Auth.KeyStore.{Backend, Cache, OperationError}
+  alias BaileysEx.Auth.KeyStore.{Cache, OperationError}
 
   @spec fail!(Cache.table(), OperationError.action(), term()) :: no_return()
   def fail!(table, action, reason) do
@@ -33,7 +33,7 @@ defmodule BaileysEx.Auth.KeyStore.Failure do
   end
 
   defp place_name(table) do
-    Backend.place_name(Cache.config(table).backend)
+    Cache.config(table).backend.place_name
   rescue
     # The store has ended, and nothing tells any more.
     ArgumentError -> nil

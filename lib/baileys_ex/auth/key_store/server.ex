@@ -48,7 +48,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
      %{
        store: config.store,
        # What a crash report shows of whom it is about.
-       place: Backend.place_name(config.backend),
+       place: config.backend.place_name,
        table: cache,
        committer: committer,
        tenure: config.tenure,

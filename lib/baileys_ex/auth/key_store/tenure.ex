@@ -99,7 +99,7 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
   end
 
   defp of_store(backend) do
-    %{backend: backend.module, place: Backend.place_name(backend), pid: self()}
+    %{backend: backend.module, place: backend.place_name, pid: self()}
   end
 
   defp metadata(backend, owner), do: %{backend: backend.module, owner: owner}
