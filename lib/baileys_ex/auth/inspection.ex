@@ -13,7 +13,6 @@ defmodule BaileysEx.Auth.Inspection do
   alias BaileysEx.Auth.{
     CorruptFileError,
     CorruptRowError,
-    FilePersistence,
     Native,
     NativeError,
     NativeFilePersistence,
@@ -24,6 +23,7 @@ defmodule BaileysEx.Auth.Inspection do
     Verification
   }
 
+  alias BaileysEx.Auth.Directory.Forms
   alias BaileysEx.Auth.Inspection.{Census, Growth, PreKeys}
   alias BaileysEx.Auth.Postgres.{Account, Claim, Survey, Value}
 
@@ -114,7 +114,6 @@ defmodule BaileysEx.Auth.Inspection do
   # More than Baileys ever has waiting, and than most accounts have contacts.
   @warn_above 5_000
 
-  @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
   @native_manifest ".baileys_ex_native_file_persistence.etf"
 
   @doc """
@@ -136,7 +135,7 @@ defmodule BaileysEx.Auth.Inspection do
 
     with {:ok, names} <- Census.names(path),
          {:ok, module} <- backend(opts, path, names),
-         format = Map.fetch!(@formats, module),
+         format = Forms.format(module),
          {:ok, census} <- Census.take(path, names, format),
          {:ok, disk_bytes} <- disk_use(path, module),
          {:ok, journal} <- journal(module, format, path),
@@ -310,16 +309,8 @@ defmodule BaileysEx.Auth.Inspection do
   defp look(account), do: Map.put(account, :result, inspect_directory(account.path))
 
   defp backend(opts, path, names) do
-    case Keyword.fetch(opts, :backend) do
-      {:ok, module} when is_map_key(@formats, module) ->
-        {:ok, module}
-
-      {:ok, _other} ->
-        modules = @formats |> Map.keys() |> Enum.map_join(" or ", &inspect/1)
-        raise ArgumentError, "expected :backend to be #{modules}"
-
-      :error ->
-        recognise(path, for({module, format} <- @formats, holds?(names, format), do: module))
+    with :error <- Forms.given!(opts) do
+      recognise(path, for({module, format} <- Forms.all(), holds?(names, format), do: module))
     end
   end
 

@@ -99,6 +99,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     PostgresPersistence
   }
 
+  alias BaileysEx.Auth.Directory.Forms
   alias BaileysEx.Auth.Postgres.Account
 
   alias BaileysEx.Auth.PersistenceMigration.{
@@ -212,8 +213,6 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     :device_names
   ]
 
-  @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
-
   @doc "Migrates a JSON directory, Baileys' own or one that baileys_ex wrote, to a native one."
   @spec migrate_compat_json_to_native(Path.t(), Path.t(), [option()]) ::
           {:ok, summary()} | {:error, term()}
@@ -246,10 +245,10 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   def migrate({source_backend, source}, {target_backend, target}, opts)
       when is_atom(source_backend) do
-    to = Map.get(@formats, target_backend)
+    to = Forms.format(target_backend)
     checked = checked(opts, @options, to)
 
-    case Map.get(@formats, source_backend) do
+    case Forms.format(source_backend) do
       ^to when to != nil ->
         raise ArgumentError, "source and target are of one form: copy with snapshot/2"
 
@@ -266,7 +265,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   end
 
   def migrate(rows, {target_backend, target}, opts) do
-    to = Map.get(@formats, target_backend)
+    to = Forms.format(target_backend)
     checked = checked(opts, [:prefix, :source_name | @options] -- [:on_change], to)
     target = target(target_backend, to, target)
 
@@ -312,7 +311,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     Options.check!(opts, [:prefix, :creds_name, :sender_keys, :bytes, :on_corrupt, :on_progress])
     of_migration = Keyword.take(opts, [:on_corrupt, :on_progress, :sender_keys])
     checked = checked([credentials: :optional] ++ of_migration, @options, :json)
-    source = source(backend, Map.get(@formats, backend), context)
+    source = source(backend, Forms.format(backend), context)
 
     target = %Export{
       prefix: Keyword.get(opts, :prefix, ""),

@@ -21,18 +21,16 @@ defmodule BaileysEx.Auth.Repair do
   has written the directory.
   """
 
-  alias BaileysEx.Auth.Directory.{Busy, Owner}
+  alias BaileysEx.Auth.Directory.{Busy, Forms, Owner}
 
   alias BaileysEx.Auth.{
     CorruptFileError,
     DamagedDirectoryError,
     Directory,
-    FilePersistence,
     Inspection,
     Keys,
     Native,
     NativeError,
-    NativeFilePersistence,
     Options
   }
 
@@ -88,13 +86,11 @@ defmodule BaileysEx.Auth.Repair do
 
   @type option() :: {:backend, module()}
 
-  @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
-
   @doc "What can be done. Only reads."
   @spec plan(Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def plan(path, opts \\ []) do
     with {:ok, module, path} <- directory(path, opts) do
-      result = Busy.wait(fn -> Native.repair_plan(path, @formats[module]) end)
+      result = Busy.wait(fn -> Native.repair_plan(path, Forms.format(module)) end)
       report(result, module, path, nil)
     end
   end
@@ -108,7 +104,7 @@ defmodule BaileysEx.Auth.Repair do
     with {:ok, module, path} <- directory(path, opts) do
       # Hidden, and no name that an unfinished file has: it stays until somebody deletes it.
       aside = ".baileys_ex.set-aside-#{System.system_time(:millisecond)}"
-      apply = fn -> Native.repair_apply(path, @formats[module], aside) end
+      apply = fn -> Native.repair_apply(path, Forms.format(module), aside) end
       result = Owner.run([{module, path}], fn call -> call.(fn -> Busy.wait(apply) end) end)
       report(result, module, path, aside)
     end
@@ -123,14 +119,8 @@ defmodule BaileysEx.Auth.Repair do
   end
 
   defp backend(path, opts) do
-    case Keyword.fetch(opts, :backend) do
-      {:ok, module} when is_map_key(@formats, module) -> {:ok, module}
-      {:ok, _other} -> raise ArgumentError, "expected :backend to be one of #{known()}"
-      :error -> Inspection.detect(path)
-    end
+    with :error <- Forms.given!(opts), do: Inspection.detect(path)
   end
-
-  defp known, do: @formats |> Map.keys() |> Enum.map_join(" and ", &inspect/1)
 
   defp report({:ok, {steps, left}}, module, path, aside) do
     steps = Enum.map(steps, &step/1)

@@ -33,15 +33,13 @@ defmodule BaileysEx.Auth.Restore do
     * those of the operating system, such as `{:error, :enospc}`
   """
 
-  alias BaileysEx.Auth.Directory.{Busy, Owner}
+  alias BaileysEx.Auth.Directory.{Busy, Forms, Owner}
 
   alias BaileysEx.Auth.{
     Directory,
-    FilePersistence,
     Inspection,
     Native,
     NativeError,
-    NativeFilePersistence,
     Options
   }
 
@@ -54,8 +52,6 @@ defmodule BaileysEx.Auth.Restore do
           path: Path.t(),
           set_aside: Path.t() | nil
         }
-
-  @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
 
   @doc """
   Restores `path` from `snapshot`; options and errors are above. `:set_aside` of the answer is where the old
@@ -86,17 +82,7 @@ defmodule BaileysEx.Auth.Restore do
   end
 
   defp backend(snapshot, opts) do
-    case Keyword.fetch(opts, :backend) do
-      {:ok, module} when is_map_key(@formats, module) ->
-        {:ok, module}
-
-      {:ok, _other} ->
-        modules = @formats |> Map.keys() |> Enum.map_join(" or ", &inspect/1)
-        raise ArgumentError, "expected :backend to be #{modules}"
-
-      :error ->
-        Inspection.detect(snapshot)
-    end
+    with :error <- Forms.given!(opts), do: Inspection.detect(snapshot)
   end
 
   # Hidden, so that nobody takes it for one more account.
@@ -144,9 +130,9 @@ defmodule BaileysEx.Auth.Restore do
   end
 
   defp restore(module, snapshot, path, aside) do
-    format = Map.fetch!(@formats, module)
+    format = Forms.format(module)
     # Of both forms: the directory may hold the other one's files, too.
-    locks = for place <- [snapshot, path], backend <- Map.keys(@formats), do: {backend, place}
+    locks = for place <- [snapshot, path], {backend, _} <- Forms.all(), do: {backend, place}
     work = fn -> Native.store_restore(snapshot, format, path, aside) end
 
     case Owner.run(locks, fn call -> call.(fn -> Busy.wait(work) end) end) do

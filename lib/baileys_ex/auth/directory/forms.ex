@@ -1,0 +1,24 @@
+defmodule BaileysEx.Auth.Directory.Forms do
+  @moduledoc false
+  # The two forms of an auth directory: whose backend writes which.
+
+  alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence}
+
+  @formats %{FilePersistence => :json, NativeFilePersistence => :etf}
+
+  @spec all() :: [{module(), :json | :etf}]
+  def all, do: Enum.to_list(@formats)
+
+  @doc "`nil` where the module is no backend of directories."
+  @spec format(module()) :: :json | :etf | nil
+  def format(module), do: Map.get(@formats, module)
+
+  @doc "The `:backend` of these options, `:error` without. Raises `ArgumentError` for any other module."
+  @spec given!(keyword()) :: {:ok, module()} | :error
+  def given!(opts) do
+    with {:ok, module} when not is_map_key(@formats, module) <- Keyword.fetch(opts, :backend) do
+      modules = @formats |> Map.keys() |> Enum.map_join(" or ", &inspect/1)
+      raise ArgumentError, "expected :backend to be #{modules}"
+    end
+  end
+end
