@@ -59,10 +59,11 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
         end)
 
       case outcome do
-        {:ok, carried} -> {:ok, summary(carried, from, to, source, target)}
-        # Without its path it could be about either.
-        {:error, {:target, {:io, posix}}} -> {:error, invalid_target(target, posix)}
-        {:error, reason} -> {:error, error(reason, source, source_module, target_module)}
+        {:ok, carried} ->
+          {:ok, summary(carried, from, to, source, target)}
+
+        {:error, reason} ->
+          {:error, error(reason, {source_module, source}, {target_module, target})}
       end
     end
   end
@@ -77,11 +78,8 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
   @doc "The NIF's answer about one side, with the error that its callers know."
   @spec result(%{:backend => module(), :path => Path.t(), optional(atom()) => term()}, term()) ::
           term()
-  def result(%{path: path}, {:error, {:target, {:io, posix}}}),
-    do: {:error, invalid_target(path, posix)}
-
   def result(%{backend: backend, path: path}, {:error, reason}) do
-    {:error, error(reason, path, backend, backend)}
+    {:error, error(reason, {backend, path}, {backend, path})}
   end
 
   def result(_side, answer), do: answer
@@ -153,32 +151,28 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
     }
   end
 
-  @doc "An error of the NIF, for a source and a target."
-  @spec error(term(), String.t(), module(), module()) :: term()
-  def error({:source, reason}, _, source_module, _),
-    do: NativeError.to_public(reason, source_module)
+  @typep side() :: {module(), Path.t()}
 
-  def error({:target, reason}, _, _, target_module),
-    do: NativeError.to_public(reason, target_module)
+  @spec error(term(), source :: side(), target :: side()) :: term()
+  defp error({:source, reason}, {module, _}, _), do: NativeError.to_public(reason, module)
+  # Without its path it could be about either side.
+  defp error({:target, {:io, posix}}, _, {_, path}), do: invalid_target(path, posix)
+  defp error({:target, reason}, _, {module, _}), do: NativeError.to_public(reason, module)
 
-  def error({:target_holds_auth_state, path}, _, _, NativeFilePersistence) do
-    {:target_already_contains_native_data, path}
-  end
+  defp error({:target_holds_auth_state, path}, _, {NativeFilePersistence, _}),
+    do: {:target_already_contains_native_data, path}
 
-  def error({:target_holds_auth_state, path}, _, _, FilePersistence) do
-    {:target_already_contains_compat_json_data, path}
-  end
+  defp error({:target_holds_auth_state, path}, _, {FilePersistence, _}),
+    do: {:target_already_contains_compat_json_data, path}
 
-  def error({:invalid_target, path, posix}, _, _, _), do: invalid_target(path, posix)
+  defp error({:invalid_target, path, posix}, _, _), do: invalid_target(path, posix)
+  defp error({:overlap, path}, _, _), do: {:invalid_migration_target, path, :einval}
 
-  def error({:overlap, path}, _, _, _), do: {:invalid_migration_target, path, :einval}
-
-  def error({:damaged, files}, source, _, _) do
-    %DamagedDirectoryError{path: source, files: DamagedDirectoryError.files(files)}
-  end
+  defp error({:damaged, files}, {_, path}, _),
+    do: %DamagedDirectoryError{path: path, files: DamagedDirectoryError.files(files)}
 
   # :target_not_empty, :not_an_auth_directory, :no_credentials and :source_changed, with their path.
-  def error(reason, _, _, _), do: reason
+  defp error(reason, _, _), do: reason
 
   defp invalid_target(path, posix),
     do: {:invalid_migration_target, path, NativeError.to_public({:io, posix}, nil)}
