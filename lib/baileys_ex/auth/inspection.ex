@@ -144,33 +144,31 @@ defmodule BaileysEx.Auth.Inspection do
       {credentials, state} = credentials(path, format)
       ages = ages(census.times)
 
-      {:ok,
-       %{
-         path: path,
-         backend: module,
-         dialect: dialect(format, survey.dialects),
-         dialects: survey.dialects,
-         credentials: credentials,
-         account: state && account(state),
-         registered?: state && state.registered == true,
-         paired?: state && State.paired?(state),
-         keys: Map.drop(survey.families, [:creds, :unknown]),
-         families: census.families,
-         disk_bytes: disk_bytes,
-         oldest_change: census.oldest,
-         newest_change: census.newest,
-         pre_keys: state && PreKeys.count(state, census.pre_keys),
-         ages: ages,
-         growing: Growth.warnings(ages, Keyword.get(opts, :warn_above, @warn_above)),
-         damaged: survey.damaged,
-         unknown: census.unknown,
-         leftovers: census.leftovers,
-         foreign: census.foreign,
-         permissions: census.permissions,
-         owners: census.owners,
-         journal: journal,
-         owner: owner
-       }}
+      report = %{
+        path: path,
+        backend: module,
+        dialect: dialect(format, survey.dialects),
+        dialects: survey.dialects,
+        credentials: credentials,
+        keys: Map.drop(survey.families, [:creds, :unknown]),
+        families: census.families,
+        disk_bytes: disk_bytes,
+        oldest_change: census.oldest,
+        newest_change: census.newest,
+        pre_keys: state && PreKeys.count(state, census.pre_keys),
+        ages: ages,
+        growing: Growth.warnings(ages, Keyword.get(opts, :warn_above, @warn_above)),
+        damaged: survey.damaged,
+        unknown: census.unknown,
+        leftovers: census.leftovers,
+        foreign: census.foreign,
+        permissions: census.permissions,
+        owners: census.owners,
+        journal: journal,
+        owner: owner
+      }
+
+      {:ok, Map.merge(report, identity(state))}
     end
   end
 
@@ -216,21 +214,19 @@ defmodule BaileysEx.Auth.Inspection do
          {:ok, owner} <- Claim.owner(account) do
       {credentials, state} = saved_credentials(account, survey.creds)
 
-      {:ok,
-       %{
-         place: place,
-         credentials: credentials,
-         account: state && account(state),
-         registered?: state && state.registered == true,
-         paired?: state && State.paired?(state),
-         families:
-           Map.new(survey.families, fn {family, keys} ->
-             {family, %{keys: keys, bytes: survey.sizes[family]}}
-           end),
-         pre_keys: state && PreKeys.count(state, survey.pre_keys),
-         damaged: survey.damaged,
-         owner: owner
-       }}
+      report = %{
+        place: place,
+        credentials: credentials,
+        families:
+          Map.new(survey.families, fn {family, keys} ->
+            {family, %{keys: keys, bytes: survey.sizes[family]}}
+          end),
+        pre_keys: state && PreKeys.count(state, survey.pre_keys),
+        damaged: survey.damaged,
+        owner: owner
+      }
+
+      {:ok, Map.merge(report, identity(state))}
     end
   end
 
@@ -382,7 +378,13 @@ defmodule BaileysEx.Auth.Inspection do
   # The NIF has checked it: one plain term, few new atoms.
   defp term(binary, :etf), do: :erlang.binary_to_term(binary)
 
-  defp account(%State{} = state) do
-    %{id: State.me_id(state), name: State.me_name(state), lid: State.me_lid(state)}
+  defp identity(nil), do: %{account: nil, registered?: nil, paired?: nil}
+
+  defp identity(%State{} = state) do
+    %{
+      account: %{id: State.me_id(state), name: State.me_name(state), lid: State.me_lid(state)},
+      registered?: state.registered == true,
+      paired?: State.paired?(state)
+    }
   end
 end
