@@ -141,8 +141,8 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   def load_keys(path, type, id), do: load(path, Keys.key(type, id))
 
   @doc """
-  Saves the value of one key, durably; `nil` deletes it. The value is any plain term: a function, pid or reference in it is
-  `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
+  Saves the value of one key, durably; `nil` deletes it. The value is any plain term: a function, pid or
+  reference in it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
 
       :ok = NativeFilePersistence.save_keys("auth", :"device-list", "15550000000", ["0", "3"])
 

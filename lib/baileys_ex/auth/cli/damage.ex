@@ -15,13 +15,12 @@ defmodule BaileysEx.Auth.CLI.Damage do
 
   @doc "One of them in a line."
   @spec file(CorruptFileError.t() | CorruptRowError.t()) :: String.t()
-  def file(%CorruptRowError{member: member, problem: problem} = row) do
-    [row_name(row), member, problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")
+  def file(%{member: member, problem: problem} = damaged) do
+    [name(damaged), member, problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")
   end
 
-  def file(%CorruptFileError{path: path, member: member, problem: problem}) do
-    [Path.basename(path), member, problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")
-  end
+  defp name(%CorruptFileError{path: path}), do: Path.basename(path)
+  defp name(%CorruptRowError{} = row), do: row_name(row)
 
   defp row_name(%CorruptRowError{type: nil}), do: "creds"
   defp row_name(%CorruptRowError{type: type, id: id}), do: "#{type}-#{id}"

@@ -13,6 +13,16 @@ defmodule BaileysEx.Auth.CLI.Place do
   @spec switches() :: keyword()
   def switches, do: [repo: :string, schema: :string]
 
+  @doc "They, as usages tell them."
+  @spec usage() :: String.t()
+  def usage do
+    String.trim_trailing("""
+      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
+        started, with two connections
+      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
+    """)
+  end
+
   @spec account?(String.t()) :: boolean()
   def account?(argument), do: String.starts_with?(argument, "postgres:")
 

@@ -24,9 +24,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
 
       * `--yes` - do not ask; needed where nobody can answer, and with `--json`
       * `--backend native|json` - which form, where the directory holds both kinds
-      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
-        started, with two connections
-      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
+    #{Place.usage()}
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 

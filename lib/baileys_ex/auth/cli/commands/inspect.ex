@@ -29,9 +29,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
         default the name
       * `--backend native|json` - which files to look at, where the directory holds
         both kinds
-      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
-        started, with two connections
-      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
+    #{Place.usage()}
       * `--without-credentials` - keys without credentials are no problem
       * `--warn-above N` - for one directory, name the types with more than N keys;
         by default 5000. It does not change the exit code

@@ -39,9 +39,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
         are done are left: run it again until all are
       * `--to native|json` - the form of TARGET: `native` (the default) takes the
         JSON directory of Baileys or baileys_ex, `json` takes a native one
-      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
-        started, with two connections
-      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
+    #{Place.usage()}
       * `--overwrite` - replace a TARGET that is not empty
       * `--skip-corrupt` - leave out keys that cannot be read; credentials must be
         readable

@@ -26,9 +26,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
         are there already are left: run it again until all are, and give each
         backup a TARGET of its own
       * `--backend native|json` - which form, where the directory holds both kinds
-      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
-        started, with two connections
-      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
+    #{Place.usage()}
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 

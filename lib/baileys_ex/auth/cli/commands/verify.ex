@@ -22,9 +22,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
       * `--all` - every auth directory directly under ROOT, several at a time
       * `--backend native|json` - which files to read, where the directory holds
         both kinds
-      * `--repo MODULE` - for postgres:ACCOUNT, the Ecto repository; only it is
-        started, with two connections
-      * `--schema NAME` - for postgres:ACCOUNT, the schema that holds the tables
+    #{Place.usage()}
       * `--without-credentials` - keys without credentials are no problem
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
