@@ -148,8 +148,7 @@ defmodule BaileysEx.InteropTest do
       test "reads everything that was kept in PostgreSQL and came back",
            %{version: version} = context do
         server = PostgresServer.start!()
-        spec = %{id: make_ref(), start: {PostgresDriver, :start_link, [server]}}
-        connection = {PostgresDriver, start_supervised!(spec)}
+        connection = PostgresDriver.connect!(server)
         :ok = Schema.migrate(connection: connection)
         account = [connection: connection, account: version]
         back = Path.join(context.tmp, "back")

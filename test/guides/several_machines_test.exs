@@ -12,17 +12,12 @@ defmodule BaileysEx.SeveralMachinesGuideTest do
 
   test "the code of several-machines runs and gives what it says", %{tmp: tmp} do
     directory = PostgresServer.start!()
-    [here, elsewhere] = for _ <- 1..2, do: connection(directory)
+    [here, elsewhere] = for _ <- 1..2, do: PostgresDriver.connect!(directory)
 
     Guide.run("guides/several-machines.md",
       connection: here,
       other_connection: elsewhere,
       dir: tmp
     )
-  end
-
-  defp connection(directory) do
-    spec = %{id: make_ref(), start: {PostgresDriver, :start_link, [directory]}}
-    {PostgresDriver, start_supervised!(spec)}
   end
 end

@@ -5,18 +5,13 @@ defmodule BaileysEx.Hostile.FullDiskTest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Test.Terminal
+  alias BaileysEx.Test.{Mounts, Terminal}
 
   @ebin Path.dirname(to_string(:code.which(BaileysEx.Auth.CLI)))
 
-  mount = "mount -t tmpfs none #{System.tmp_dir!()}"
-
-  mounts? =
-    match?({_, 0}, System.cmd("sh", ["-c", "unshare -m #{mount}"], stderr_to_stdout: true))
-
   setup :setup_temp_dir
 
-  @tag skip: if(mounts?, do: false, else: "this machine lets nobody mount here")
+  @tag skip: if(Mounts.allowed?(), do: false, else: "this machine lets nobody mount here")
   test "an account whose disk is full fails alone, is named at once, and goes on later",
        context do
     ada = Path.join(context.tmp, "ada")

@@ -7,34 +7,14 @@ defmodule BaileysEx.Hostile.VolumesTest do
 
   alias BaileysEx.Auth.{FilePersistence, Fixtures, KeyStore, NativeFilePersistence}
   alias BaileysEx.Auth.{NotOwnerError, PersistenceMigration, State}
-  alias BaileysEx.Test.Terminal
+  alias BaileysEx.Test.{Mounts, Terminal}
 
   @ebin Path.dirname(to_string(:code.which(BaileysEx.Auth.CLI)))
 
-  mounts? = fn script ->
-    probe =
-      Path.join(System.tmp_dir!(), "baileys_ex_auth_mount_#{System.unique_integer([:positive])}")
-
-    File.mkdir_p!(probe)
-
-    try do
-      match?(
-        {_, 0},
-        System.cmd("unshare", ["-m", "sh", "-ec", script, "sh", probe], stderr_to_stdout: true)
-      )
-    rescue
-      _no_unshare -> false
-    after
-      File.rmdir(probe)
-    end
-  end
-
-  @unless_mounts if mounts?.("mount -t tmpfs none $1"),
-                   do: false,
-                   else: "this machine lets nobody mount here"
+  @unless_mounts if Mounts.allowed?(), do: false, else: "this machine lets nobody mount here"
   @overlay "mount -t tmpfs none $1; cd $1; mkdir l u w m; " <>
              "mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m"
-  @unless_overlay if mounts?.(@overlay), do: false, else: "this machine has no overlayfs"
+  @unless_overlay if Mounts.allowed?(@overlay), do: false, else: "this machine has no overlayfs"
 
   setup :setup_temp_dir
 

@@ -15,6 +15,12 @@ defmodule BaileysEx.Test.PostgresDriver do
 
   def start_link(directory), do: GenServer.start_link(__MODULE__, directory)
 
+  @doc "A connection of its own under the test's supervisor, as a context takes it."
+  def connect!(directory) do
+    spec = %{id: make_ref(), start: {__MODULE__, :start_link, [directory]}}
+    {__MODULE__, ExUnit.Callbacks.start_supervised!(spec)}
+  end
+
   @impl true
   def query(driver, sql, params), do: GenServer.call(driver, {:query, sql, params}, :infinity)
 

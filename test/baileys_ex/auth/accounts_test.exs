@@ -150,8 +150,7 @@ defmodule BaileysEx.Auth.AccountsTest do
   @tag :capture_log
   test "accounts of one database open, are claimed and closed as directories are" do
     directory = PostgresServer.start!()
-    driver = start_supervised!(%{id: :db, start: {PostgresDriver, :start_link, [directory]}})
-    context = [connection: {PostgresDriver, driver}]
+    context = [connection: PostgresDriver.connect!(directory)]
     :ok = Schema.migrate(context)
     name = __MODULE__.Postgres
     backend = [name: name, backend: PostgresPersistence, context: context]

@@ -297,9 +297,9 @@ defmodule BaileysEx.Auth.TelemetryTest do
       alias BaileysEx.Auth.{Postgres, PostgresPersistence}
       alias BaileysEx.Test.{PostgresDriver, PostgresServer}
       directory = PostgresServer.start!()
-      driver = start_supervised!(%{id: :db, start: {PostgresDriver, :start_link, [directory]}})
-      :ok = Postgres.Schema.migrate(connection: {PostgresDriver, driver})
-      ada = [connection: {PostgresDriver, driver}, account: "ada"]
+      connection = PostgresDriver.connect!(directory)
+      :ok = Postgres.Schema.migrate(connection: connection)
+      ada = [connection: connection, account: "ada"]
       :ok = PostgresPersistence.save_credentials(ada, State.new())
       :ok = PostgresPersistence.commit_keys(ada, %{"lid-mapping": %{"1" => "2", "2" => "3"}})
       :ok = PostgresPersistence.commit_keys(ada, %{session: %{}})

@@ -11,20 +11,15 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
 
   setup_all do
     directory = PostgresServer.start!()
-    :ok = Schema.migrate(connection: connection(directory))
+    :ok = Schema.migrate(connection: PostgresDriver.connect!(directory))
     {:ok, directory: directory}
   end
 
   setup %{directory: directory} do
     account = "ada #{System.unique_integer([:positive])}"
-    {PostgresDriver, driver} = mine = connection(directory)
-    theirs = [connection: connection(directory), account: account]
+    {PostgresDriver, driver} = mine = PostgresDriver.connect!(directory)
+    theirs = [connection: PostgresDriver.connect!(directory), account: account]
     {:ok, mine: [connection: mine, account: account], theirs: theirs, driver: driver}
-  end
-
-  defp connection(directory) do
-    spec = %{id: make_ref(), start: {PostgresDriver, :start_link, [directory]}}
-    {PostgresDriver, start_supervised!(spec)}
   end
 
   defp query(context, sql) do

@@ -5,33 +5,26 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
 
   alias BaileysEx.Auth.{DatabaseError, KeyStore, PostgresPersistence, State}
   alias BaileysEx.Auth.Postgres.Schema
-  alias BaileysEx.Test.{PostgresDriver, PostgresRows, PostgresServer}
+  alias BaileysEx.Test.{Mounts, PostgresDriver, PostgresRows, PostgresServer}
 
   @moduletag :postgres
   # The driver's processes end noisily when the server does.
   @moduletag :capture_log
   @secret "a secret of the user"
 
-  @probe ["-m", "mount", "-t", "tmpfs", "none", System.tmp_dir!()]
-  @mounts? System.find_executable("unshare") != nil and
-             match?({_, 0}, System.cmd("unshare", @probe, stderr_to_stdout: true))
+  @mounts? Mounts.allowed?()
 
   setup_all do
     directory = PostgresServer.start!()
-    :ok = Schema.migrate(connection: connection(directory))
+    :ok = Schema.migrate(connection: PostgresDriver.connect!(directory))
     {:ok, directory: directory}
   end
 
   setup %{directory: directory} do
-    [mine, theirs] = for _ <- 1..2, do: connection(directory)
+    [mine, theirs] = for _ <- 1..2, do: PostgresDriver.connect!(directory)
     path = [connection: mine, account: "ada #{System.unique_integer([:positive])}"]
     :ok = PostgresPersistence.save_keys(path, :"lid-mapping", "1", "before")
     {:ok, path: path, mine: elem(mine, 1), theirs: elem(theirs, 1)}
-  end
-
-  defp connection(directory) do
-    spec = %{id: make_ref(), start: {PostgresDriver, :start_link, [directory]}}
-    {PostgresDriver, start_supervised!(spec)}
   end
 
   defp save(path), do: PostgresPersistence.save_keys(path, :"lid-mapping", "1", @secret)
@@ -103,7 +96,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
     [[most]] = query!(theirs, "SELECT current_setting('max_connections')::bigint") |> elem(1)
 
     # The store's own connection is lost, as to a server that was restarted, and others take what is free.
-    hogs = for _ <- 1..most, do: elem(connection(directory), 1)
+    hogs = for _ <- 1..most, do: elem(PostgresDriver.connect!(directory), 1)
 
     full? = fn ->
       Enum.any?(hogs, &match?({:error, _}, PostgresDriver.query(&1, "SELECT 1", [])))
@@ -145,7 +138,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
 
   test "a standby takes no writes until it is promoted", %{path: path, directory: directory} do
     standby = PostgresServer.start!(replica_of: directory)
-    there = Keyword.put(path, :connection, connection(standby))
+    there = Keyword.put(path, :connection, PostgresDriver.connect!(standby))
     assert {:ok, "before"} = PostgresPersistence.load_keys(there, :"lid-mapping", "1")
 
     for write <- [
@@ -158,7 +151,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
 
     PostgresServer.ctl!(standby, ["promote"])
     # Its driver ends when it is told of that.
-    there = Keyword.put(path, :connection, connection(standby))
+    there = Keyword.put(path, :connection, PostgresDriver.connect!(standby))
     assert :ok = save(there)
     assert {:ok, @secret} = PostgresPersistence.load_keys(there, :"lid-mapping", "1")
   end
@@ -167,7 +160,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
   test "a full disk is told, nothing is torn, and there is a way on", context do
     directory = PostgresServer.start!(small: true)
     small = PostgresServer.start_again_beside_small_disk!(directory)
-    {_module, driver} = connection = connection(directory)
+    {_module, driver} = connection = PostgresDriver.connect!(directory)
     path = Keyword.put(context.path, :connection, connection)
     query!(driver, "CREATE TABLESPACE small LOCATION '#{small}'")
     query!(driver, "SET default_tablespace = small")

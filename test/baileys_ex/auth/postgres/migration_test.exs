@@ -26,7 +26,7 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
 
   setup_all do
     directory = PostgresServer.start!()
-    connection = connection(directory)
+    connection = PostgresDriver.connect!(directory)
     :ok = Schema.migrate(connection: connection)
     {:ok, server: directory}
   end
@@ -35,7 +35,7 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
 
   setup %{server: server, tmp: tmp} do
     account = [
-      connection: connection(server),
+      connection: PostgresDriver.connect!(server),
       account: "ada #{System.unique_integer([:positive])}"
     ]
 
@@ -43,11 +43,6 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
     native = Path.join(tmp, "native")
     {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(json, native)
     {:ok, account: account, json: json, native: native}
-  end
-
-  defp connection(server) do
-    spec = %{id: make_ref(), start: {PostgresDriver, :start_link, [server]}}
-    {PostgresDriver, start_supervised!(spec)}
   end
 
   defp migrate(from, to, opts \\ []), do: PersistenceMigration.migrate(from, to, opts)

@@ -25,20 +25,15 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
 
   setup_all do
     directory = PostgresServer.start!()
-    driver = start_supervised!(driver_spec(directory))
-    :ok = Schema.migrate(connection: {PostgresDriver, driver})
+    :ok = Schema.migrate(connection: PostgresDriver.connect!(directory))
     {:ok, directory: directory}
   end
 
   # A connection for each test, and an account of its own.
   setup %{directory: directory} do
-    driver = start_supervised!(driver_spec(directory))
+    {PostgresDriver, driver} = connection = PostgresDriver.connect!(directory)
     account = "ada #{System.unique_integer([:positive])}"
-    {:ok, path: [connection: {PostgresDriver, driver}, account: account], driver: driver}
-  end
-
-  defp driver_spec(directory) do
-    %{id: make_ref(), start: {PostgresDriver, :start_link, [directory]}}
+    {:ok, path: [connection: connection, account: account], driver: driver}
   end
 
   contract_credentials()

@@ -15,8 +15,7 @@ defmodule BaileysEx.Auth.PostgresStorePropertyTest do
 
     test "a store does what a map does in #{sequences} random sequences" do
       directory = PostgresServer.start!()
-      spec = %{id: make_ref(), start: {PostgresDriver, :start_link, [directory]}}
-      connection = {PostgresDriver, start_supervised!(spec)}
+      connection = PostgresDriver.connect!(directory)
       :ok = Schema.migrate(connection: connection)
       first = ExUnit.configuration()[:seed] * unquote(sequences)
 
