@@ -196,8 +196,4 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
         eventually(fun, tries - 1)
       end
   end
-
-  # Without what the killed owner may have left unfinished, which the next one removes.
-  defp names(path),
-    do: path |> File.ls!() |> Enum.reject(&String.contains?(&1, ".tmp-")) |> Enum.sort()
 end
