@@ -6,7 +6,7 @@ defmodule BaileysEx.Guides.WithBaileysExTest do
   import ExUnit.CaptureIO
 
   alias BaileysEx.Auth.{FilePersistence, KeyStore, NativeFilePersistence, State}
-  alias BaileysEx.Test.Guide
+  alias BaileysEx.Test.{Guide, Wait}
 
   setup :setup_temp_dir
 
@@ -26,7 +26,7 @@ defmodule BaileysEx.Guides.WithBaileysExTest do
     assert State.me_id(state) == nil, "nothing is written before the first :creds_update"
 
     {:ok, _} = BaileysEx.scan(connection, @me)
-    saved = eventually(fn -> path |> NativeFilePersistence.load_credentials() |> paired() end)
+    saved = Wait.until(fn -> path |> NativeFilePersistence.load_credentials() |> paired() end)
     assert saved == elem(BaileysEx.auth_state(connection), 1)
 
     # Keys are saved by the store that the connection started from `connect_opts`.
@@ -55,12 +55,4 @@ defmodule BaileysEx.Guides.WithBaileysExTest do
   end
 
   defp paired({:ok, state}), do: if(State.me_id(state), do: state)
-
-  defp eventually(fun, tries \\ 200) do
-    fun.() ||
-      if tries > 0 do
-        Process.sleep(20)
-        eventually(fun, tries - 1)
-      end
-  end
 end

@@ -5,7 +5,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
   alias BaileysEx.Auth.KeyStore.{Cache, OperationError, Ref}
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Test.Backends.{Batch, BothArities, KeyByKey, Minimal, Recovering, Table}
-  alias BaileysEx.Test.Gate
+  alias BaileysEx.Test.{Gate, Wait}
 
   defp start(backend, table, opts \\ []) do
     opts =
@@ -268,7 +268,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       answers(table, :commit_keys, [{:error, :enospc}])
       ref = start(Batch, table, delay_between_tries_ms: 60_000)
       waiting = spawn(fn -> KeyStore.transaction(ref, "k", &KeyStore.set(&1, text("1"))) end)
-      wait_until(fn -> Table.count(table, :commit_keys) == 1 end)
+      Wait.until(fn -> Table.count(table, :commit_keys) == 1 end)
 
       assert KeyStore.set(ref, text("2")) == :ok
 
@@ -407,11 +407,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
             end)
 
     Enum.each(killed, &Process.exit(&1, :kill))
-    wait_until(fn -> :sys.get_state(ref.pid).locks == Queue.new() end)
+    Wait.until(fn -> :sys.get_state(ref.pid).locks == Queue.new() end)
     assert Process.info(ref.pid, :monitors) == {:monitors, []}
-  end
-
-  defp wait_until(condition) do
-    condition.() || (Process.sleep(1) && wait_until(condition))
   end
 end

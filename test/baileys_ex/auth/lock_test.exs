@@ -3,6 +3,7 @@ defmodule BaileysEx.Auth.LockTest do
 
   alias BaileysEx.Auth.Lock
   alias BaileysEx.Auth.Lock.Server
+  alias BaileysEx.Test.Wait
 
   # Holds `resource` in a process of its own until told to let go.
   defp hold(run, resource) do
@@ -31,11 +32,7 @@ defmodule BaileysEx.Auth.LockTest do
   end
 
   defp await_waiting(pid) do
-    wait_until(fn -> Process.info(pid, :status) == {:status, :waiting} end)
-  end
-
-  defp wait_until(condition) do
-    condition.() || (Process.sleep(1) && wait_until(condition))
+    Wait.until(fn -> Process.info(pid, :status) == {:status, :waiting} end)
   end
 
   for {name, run} <- [run: &Lock.run/2, run_local: &Lock.run_local/2] do
@@ -178,7 +175,7 @@ defmodule BaileysEx.Auth.LockTest do
       if rem(n, 2) == 0, do: Process.exit(pid, :kill), else: send(pid, :let_go)
     end
 
-    wait_until(fn -> Server.idle?(server) end)
+    Wait.until(fn -> Server.idle?(server) end)
     Enum.each(holders, &Process.exit(&1, :kill))
     assert Process.info(server, :monitors) == {:monitors, []}
   end

@@ -13,6 +13,8 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
     PersistenceMigration
   }
 
+  alias BaileysEx.Test.Wait
+
   @directions [
     to_native: %{
       from: FilePersistence,
@@ -295,9 +297,10 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
         assert_receive :reached, 10_000
         Process.exit(pid, :kill)
         assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}
-        refute File.exists?(target)
 
-        # The next one sweeps what was left.
+        # A thread of its own removes what was made, once the killed process's memory is collected.
+        Wait.until(fn -> File.ls!(tmp) == ["source"] end)
+
         assert {:ok, _} = migrate(context, source, target)
         assert Enum.sort(File.ls!(tmp)) == ["source", "target"]
       end
