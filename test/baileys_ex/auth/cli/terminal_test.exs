@@ -71,6 +71,47 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
       end
     end
 
+    for columns <- [80, 60] do
+      test "restores, says from where, and names what it cannot restore, at #{columns} columns",
+           %{tmp: tmp} do
+        columns = unquote(columns)
+        path = Fixtures.copy!(:native, tmp)
+        [backup, aside] = for name <- ["backup", "aside"], do: Path.join(tmp, name)
+        :ok = NativeFilePersistence.snapshot(path, backup)
+        :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "after", "the snapshot")
+        File.write!(Path.join(path, "note"), "kept")
+        command = "mix baileys.auth.restore #{backup} #{path} --aside #{aside}"
+
+        run = fn -> Terminal.run_on_terminal(command, [{"MIX_ENV", "test"}], columns) end
+        assert {shown, 0} = run.()
+
+        assert lines(shown) == [
+                 "\e[32mok\e[0m  #{path} is restored",
+                 "  from       #{backup}",
+                 "  set aside  #{aside}"
+               ]
+
+        assert File.read!(Path.join(aside, "note")) == "kept"
+
+        assert Fixtures.load_all!(NativeFilePersistence, path) ==
+                 Fixtures.load_all!(NativeFilePersistence, backup)
+
+        # Again, onto the same place aside.
+        before = Fixtures.files!(path)
+        assert {refused, 1} = run.()
+
+        assert lines(refused) == [
+                 "\e[31merror: \e[0m#{aside} is there",
+                 "Give another --aside. Nothing was changed."
+               ]
+
+        assert Fixtures.files!(path) == before
+
+        for line <- lines(shown <> refused),
+            do: assert(String.length(without(line, tmp)) <= columns, line)
+      end
+    end
+
     test "exits with the command's code, and says nothing of its own", %{tmp: tmp} do
       assert {"", error, 2} = Terminal.run("mix baileys.auth.verify", [{"MIX_ENV", "test"}])
       assert error == "error: verify: expects one PATH\nsee --help\n"
@@ -258,6 +299,11 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
   defp staging(%{tmp: tmp}), do: File.ls!(tmp) -- ["source", "target", "pid"]
 
   defp plain, do: CLI.Terminal.plain()
+
+  defp lines(shown), do: String.split(shown, "\r\n", trim: true)
+
+  # A line but for colours, and for paths, which are as long as they are.
+  defp without(line, tmp), do: String.replace(line, [tmp, "\e[31m", "\e[32m", "\e[0m"], "")
 
   # As `bin/app eval` runs it: the code is there, no application is started.
   defp main(argv) do

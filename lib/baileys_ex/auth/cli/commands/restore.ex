@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Terminal}
+  alias BaileysEx.Auth.CLI.{Backends, Layout, Terminal}
   alias BaileysEx.Auth.Restore
 
   @impl true
@@ -57,11 +57,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
   defp text(restored, terminal) do
     [
       Terminal.paint(terminal, [:green, "ok"]),
-      "  #{Terminal.safe(restored.path)} is what #{Terminal.safe(restored.snapshot)} holds\n",
-      if(aside = restored.set_aside,
-        do: "what it held lies in #{Terminal.safe(aside)}\n",
-        else: ""
-      )
+      "  #{Terminal.safe(restored.path)} is restored\n",
+      Layout.facts([
+        {"from", Terminal.safe(restored.snapshot)},
+        {"set aside", restored.set_aside && Terminal.safe(restored.set_aside)}
+      ])
     ]
   end
 end
