@@ -51,7 +51,9 @@ defmodule BaileysEx.Signal.Curve do
   @doc """
   Generates a pre-key signed by the identity, as Baileys' `signedKeyPair` does.
 
-  The signature covers the 33-byte public key. `:key_pair` gives the pair to sign.
+  The signature covers the 33-byte public key. `:key_pair` gives the pair to sign; otherwise a fresh one is
+  made. A key that is not valid is `{:error, reason}`, which names it: `:invalid_identity_key`,
+  `:invalid_private_key` or `:invalid_public_key`.
 
       iex> identity = BaileysEx.Signal.Curve.generate_key_pair()
       iex> {:ok, signed} = BaileysEx.Signal.Curve.signed_key_pair(identity, 7)

@@ -74,30 +74,64 @@ defmodule BaileysEx.Signal.SessionRecord do
 
   defstruct sessions: %{}
 
-  @doc "A record without sessions."
+  @doc """
+  A record without sessions.
+
+      iex> BaileysEx.Signal.SessionRecord.new()
+      #BaileysEx.Signal.SessionRecord<sessions: 0, open: false>
+  """
   @spec new() :: t()
   def new, do: %__MODULE__{}
 
-  @doc "Whether there is no session, open or closed."
+  @doc """
+  Whether there is no session, open or closed.
+
+      iex> BaileysEx.Signal.SessionRecord.empty?(BaileysEx.Signal.SessionRecord.new())
+      true
+  """
   @spec empty?(t()) :: boolean()
   def empty?(%__MODULE__{sessions: sessions}), do: sessions == %{}
 
-  @doc "Whether a message can be sent without starting a new session."
+  @doc """
+  Whether a session is open, so that a message can be sent without starting a new one.
+
+      iex> alias BaileysEx.Signal.SessionRecord
+      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
+      iex> SessionRecord.have_open_session?(record)
+      true
+  """
   @spec have_open_session?(t()) :: boolean()
   def have_open_session?(%__MODULE__{} = record), do: get_open_session(record) != nil
 
-  @doc "The open session with its base key."
+  @doc """
+  The open session as `{base_key, session}`, or `nil` where none is open.
+
+      iex> alias BaileysEx.Signal.SessionRecord
+      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
+      iex> SessionRecord.get_open_session(record)
+      {"base key", %{index_info: %{closed: nil}}}
+  """
   @spec get_open_session(t()) :: {public_key(), session()} | nil
   def get_open_session(%__MODULE__{sessions: sessions}) do
     Enum.find(sessions, fn {_base_key, session} -> open?(session) end)
   end
 
-  @doc "The session with this base key."
+  @doc """
+  The session with this base key, open or closed; `nil` where there is none.
+
+      iex> alias BaileysEx.Signal.SessionRecord
+      iex> SessionRecord.get_session(SessionRecord.new(), "base key")
+      nil
+  """
   @spec get_session(t(), public_key()) :: session() | nil
   def get_session(%__MODULE__{sessions: sessions}, base_key), do: Map.get(sessions, base_key)
 
   @doc """
-  Adds or replaces a session.
+  Adds or replaces a session. Where more than 40 are closed then, those that were closed first go.
+
+      iex> alias BaileysEx.Signal.SessionRecord
+      iex> SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: 1_764_200_000_000}})
+      #BaileysEx.Signal.SessionRecord<sessions: 1, open: false>
 
   Raises an `ArgumentError`, without showing it, where the session has no `index_info` that says
   whether it is closed.
@@ -120,6 +154,12 @@ defmodule BaileysEx.Signal.SessionRecord do
   Closes a session, now or at `:closed_at` (milliseconds since 1970).
 
   A session that is closed already keeps its time; an unknown base key changes nothing.
+
+      iex> alias BaileysEx.Signal.SessionRecord
+      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
+      iex> closed = SessionRecord.close_session(record, "base key", closed_at: 1_764_200_000_000)
+      iex> SessionRecord.get_session(closed, "base key")
+      %{index_info: %{closed: 1_764_200_000_000}}
   """
   @spec close_session(t(), public_key(), closed_at: integer()) :: t()
   def close_session(%__MODULE__{sessions: sessions} = record, base_key, opts \\ []) do
@@ -135,7 +175,14 @@ defmodule BaileysEx.Signal.SessionRecord do
     end
   end
 
-  @doc "Closes the open session, if there is one; options as for `close_session/3`."
+  @doc """
+  Closes the open session, if there is one; options as for `close_session/3`.
+
+      iex> alias BaileysEx.Signal.SessionRecord
+      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
+      iex> SessionRecord.close_open_session(record)
+      #BaileysEx.Signal.SessionRecord<sessions: 1, open: false>
+  """
   @spec close_open_session(t(), closed_at: integer()) :: t()
   def close_open_session(%__MODULE__{} = record, opts \\ []) do
     Options.check!(opts, [:closed_at])

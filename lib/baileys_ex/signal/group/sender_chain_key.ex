@@ -15,7 +15,7 @@ defmodule BaileysEx.Signal.Group.SenderChainKey do
   defstruct [:iteration, :seed]
 
   @doc """
-  A chain at this message number.
+  A chain that stands at this message number, with a seed of 32 bytes.
 
       iex> BaileysEx.Signal.Group.SenderChainKey.new(3, <<0::256>>)
       #BaileysEx.Signal.Group.SenderChainKey<iteration: 3>
@@ -23,14 +23,27 @@ defmodule BaileysEx.Signal.Group.SenderChainKey do
   @spec new(non_neg_integer(), binary()) :: t()
   def new(iteration, seed), do: %__MODULE__{iteration: iteration, seed: seed}
 
-  @doc "The chain one message on."
+  @doc """
+  The chain one message later. The next seed is HMAC-SHA256 of the byte `2`, with the seed as its key.
+
+      iex> alias BaileysEx.Signal.Group.SenderChainKey
+      iex> SenderChainKey.next(SenderChainKey.new(3, <<0::256>>))
+      #BaileysEx.Signal.Group.SenderChainKey<iteration: 4>
+  """
   @spec next(t()) :: t()
   # Guarded: an operator that fails puts its operands into the log, as of OTP 29.
   def next(%__MODULE__{iteration: iteration, seed: seed}) when is_integer(iteration) do
     %__MODULE__{iteration: iteration + 1, seed: HKDF.hmac(seed, @chain_key_seed)}
   end
 
-  @doc "The key of the message that the chain stands at."
+  @doc """
+  The key of the message that the chain stands at. Its seed is HMAC-SHA256 of the byte `1`, with the chain's
+  seed as its key.
+
+      iex> alias BaileysEx.Signal.Group.SenderChainKey
+      iex> SenderChainKey.sender_message_key(SenderChainKey.new(3, <<0::256>>))
+      #BaileysEx.Signal.Group.SenderMessageKey<iteration: 3>
+  """
   @spec sender_message_key(t()) :: SenderMessageKey.t()
   def sender_message_key(%__MODULE__{iteration: iteration, seed: seed}) do
     SenderMessageKey.new(iteration, HKDF.hmac(seed, @message_key_seed))

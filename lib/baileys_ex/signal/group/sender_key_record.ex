@@ -13,26 +13,55 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
 
   defstruct sender_key_states: []
 
-  @doc "A record without sender keys."
+  @doc """
+  A record without sender keys.
+
+      iex> BaileysEx.Signal.Group.SenderKeyRecord.new()
+      #BaileysEx.Signal.Group.SenderKeyRecord<states: 0>
+  """
   @spec new() :: t()
   def new, do: %__MODULE__{}
 
-  @doc "Whether there is no sender key."
+  @doc """
+  Whether there is no sender key.
+
+      iex> alias BaileysEx.Signal.Group.SenderKeyRecord
+      iex> SenderKeyRecord.empty?(SenderKeyRecord.new())
+      true
+  """
   @spec empty?(t()) :: boolean()
   def empty?(%__MODULE__{sender_key_states: states}), do: states == []
 
-  @doc "The newest sender key, the one to send with."
+  @doc """
+  The newest sender key, the one to send with; `nil` where there is none.
+
+      iex> alias BaileysEx.Signal.Group.SenderKeyRecord
+      iex> record = SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)
+      iex> SenderKeyRecord.current_state(record)
+      #BaileysEx.Signal.Group.SenderKeyState<sender_key_id: 42, iteration: 0, skipped: 0>
+  """
   @spec current_state(t()) :: SenderKeyState.t() | nil
   def current_state(%__MODULE__{sender_key_states: states}), do: List.last(states)
 
-  @doc "The sender key that a message names. Of two with one id it is the older, as in Baileys."
+  @doc """
+  The sender key with this id, which a message names; `nil` where there is none. Where two have the id, it is
+  the older one, as in Baileys.
+
+      iex> alias BaileysEx.Signal.Group.SenderKeyRecord
+      iex> record = SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)
+      iex> SenderKeyRecord.state_for_key_id(record, 42)
+      #BaileysEx.Signal.Group.SenderKeyState<sender_key_id: 42, iteration: 0, skipped: 0>
+      iex> SenderKeyRecord.state_for_key_id(record, 43)
+      nil
+  """
   @spec state_for_key_id(t(), non_neg_integer()) :: SenderKeyState.t() | nil
   def state_for_key_id(%__MODULE__{sender_key_states: states}, key_id) do
     Enum.find(states, &(&1.sender_key_id == key_id))
   end
 
   @doc """
-  Adds a sender key that another member handed out; `signing_key` is its public key.
+  Adds a sender key that another member handed out: its id, the number of its next message, the seed of its
+  chain (32 bytes) and the public signing key (32 bytes, or 33 with the type byte).
 
       iex> alias BaileysEx.Signal.Group.SenderKeyRecord
       iex> SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)
@@ -43,7 +72,14 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
     append(record, SenderKeyState.new(id, iteration, chain_key, %{public: signing_key}))
   end
 
-  @doc "Makes this sender key, our own, the only one."
+  @doc """
+  Makes this sender key, our own, the only one. It is given as in `add_state/5`, but with the signing key pair.
+
+      iex> alias BaileysEx.Signal.Group.SenderKeyRecord
+      iex> pair = BaileysEx.Signal.Curve.generate_key_pair()
+      iex> SenderKeyRecord.set_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, pair)
+      #BaileysEx.Signal.Group.SenderKeyRecord<states: 1>
+  """
   @spec set_state(
           t(),
           non_neg_integer(),
@@ -56,7 +92,17 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
     %{record | sender_key_states: [SenderKeyState.new(id, iteration, chain_key, key_pair)]}
   end
 
-  @doc "Replaces the sender key with the same id, where `state_for_key_id/2` finds it, or adds it."
+  @doc """
+  Replaces the sender key with the same id, the one that `state_for_key_id/2` finds, or adds it where there
+  is none.
+
+      iex> alias BaileysEx.Signal.Group.{SenderChainKey, SenderKeyRecord, SenderKeyState}
+      iex> record = SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)
+      iex> state = SenderKeyRecord.current_state(record)
+      iex> next = SenderKeyState.put_sender_chain_key(state, SenderChainKey.next(state.sender_chain_key))
+      iex> SenderKeyRecord.current_state(SenderKeyRecord.put_state(record, next))
+      #BaileysEx.Signal.Group.SenderKeyState<sender_key_id: 42, iteration: 1, skipped: 0>
+  """
   @spec put_state(t(), SenderKeyState.t()) :: t()
   def put_state(%__MODULE__{sender_key_states: states} = record, %SenderKeyState{} = state) do
     case Enum.find_index(states, &(&1.sender_key_id == state.sender_key_id)) do

@@ -36,7 +36,9 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   defstruct [:sender_key_id, :sender_chain_key, :sender_signing_key, sender_message_keys: []]
 
   @doc """
-  A sender key without skipped messages. A private key that is absent or empty is `nil`.
+  A sender key without skipped messages: its id, the number of its next message, the seed of its chain
+  (32 bytes) and its signing key. A private key that is absent or empty is `nil`. Raises an `ArgumentError`
+  where the signing key has no `:public`.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyState
       iex> SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
@@ -57,6 +59,14 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   @doc """
   The state that plain data describes.
 
+      iex> BaileysEx.Signal.Group.SenderKeyState.from_structure(%{
+      ...>   sender_key_id: 42,
+      ...>   sender_chain_key: %{iteration: 7, seed: <<0::256>>},
+      ...>   sender_signing_key: %{public: <<1::256>>},
+      ...>   sender_message_keys: [%{iteration: 5, seed: <<2::256>>}]
+      ...> })
+      #BaileysEx.Signal.Group.SenderKeyState<sender_key_id: 42, iteration: 7, skipped: 1>
+
   Raises an `ArgumentError`, without showing it, where the data describes none.
   """
   @spec from_structure(structure()) :: t()
@@ -74,7 +84,14 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
 
   def from_structure(_structure), do: raise(ArgumentError, "not the structure of a sender key")
 
-  @doc "The state as plain data."
+  @doc """
+  The state as plain data.
+
+      iex> alias BaileysEx.Signal.Group.SenderKeyState
+      iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
+      iex> SenderKeyState.to_structure(state).sender_chain_key
+      %{iteration: 0, seed: <<0::256>>}
+  """
   @spec to_structure(t()) :: structure()
   def to_structure(%__MODULE__{} = state) do
     %{
@@ -85,13 +102,27 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
     }
   end
 
-  @doc "Whether the key of this skipped message is here."
+  @doc """
+  Whether the key of the skipped message with this number is kept here.
+
+      iex> alias BaileysEx.Signal.Group.SenderKeyState
+      iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
+      iex> SenderKeyState.has_sender_message_key?(state, 5)
+      false
+  """
   @spec has_sender_message_key?(t(), non_neg_integer()) :: boolean()
   def has_sender_message_key?(%__MODULE__{sender_message_keys: keys}, iteration) do
     Enum.any?(keys, &(&1.iteration == iteration))
   end
 
-  @doc "Keeps the key of a skipped message."
+  @doc """
+  Keeps the key of a skipped message. Where there are more than 2000 then, the oldest goes.
+
+      iex> alias BaileysEx.Signal.Group.{SenderKeyState, SenderMessageKey}
+      iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
+      iex> SenderKeyState.add_sender_message_key(state, SenderMessageKey.new(5, <<2::256>>))
+      #BaileysEx.Signal.Group.SenderKeyState<sender_key_id: 42, iteration: 0, skipped: 1>
+  """
   @spec add_sender_message_key(t(), SenderMessageKey.t()) :: t()
   def add_sender_message_key(
         %__MODULE__{sender_message_keys: keys} = state,
@@ -100,7 +131,17 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
     %{state | sender_message_keys: Enum.take(keys ++ [key], -@max_message_keys)}
   end
 
-  @doc "Takes the key of a skipped message out, or gives `nil` where it is not here."
+  @doc """
+  Takes the key of a skipped message out: `{state, key}`, with `nil` for the key where it is not kept here.
+
+      iex> alias BaileysEx.Signal.Group.{SenderKeyState, SenderMessageKey}
+      iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
+      iex> state = SenderKeyState.add_sender_message_key(state, SenderMessageKey.new(5, <<2::256>>))
+      iex> {state, key} = SenderKeyState.remove_sender_message_key(state, 5)
+      iex> key
+      #BaileysEx.Signal.Group.SenderMessageKey<iteration: 5>
+      iex> {^state, nil} = SenderKeyState.remove_sender_message_key(state, 5)
+  """
   @spec remove_sender_message_key(t(), non_neg_integer()) :: {t(), SenderMessageKey.t() | nil}
   def remove_sender_message_key(%__MODULE__{sender_message_keys: keys} = state, iteration) do
     case Enum.split_while(keys, &(&1.iteration != iteration)) do
@@ -109,13 +150,27 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
     end
   end
 
-  @doc "The state with its chain somewhere else."
+  @doc """
+  Replaces the chain, such as by that of the next message.
+
+      iex> alias BaileysEx.Signal.Group.{SenderChainKey, SenderKeyState}
+      iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
+      iex> SenderKeyState.put_sender_chain_key(state, SenderChainKey.next(state.sender_chain_key))
+      #BaileysEx.Signal.Group.SenderKeyState<sender_key_id: 42, iteration: 1, skipped: 0>
+  """
   @spec put_sender_chain_key(t(), SenderChainKey.t()) :: t()
   def put_sender_chain_key(%__MODULE__{} = state, %SenderChainKey{} = chain_key) do
     %{state | sender_chain_key: chain_key}
   end
 
-  @doc "The public signing key, with the type byte in front where it is 32 bytes."
+  @doc """
+  The public signing key in its 33-byte form; a key that is neither 32 nor 33 bytes is given as it is.
+
+      iex> alias BaileysEx.Signal.Group.SenderKeyState
+      iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
+      iex> SenderKeyState.signing_key_public(state)
+      <<5, 1::256>>
+  """
   @spec signing_key_public(t()) :: binary()
   def signing_key_public(%__MODULE__{sender_signing_key: %{public: public}}) do
     case Curve.generate_signal_pub_key(public) do
@@ -124,7 +179,14 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
     end
   end
 
-  @doc "The private signing key, if this is our own sender key."
+  @doc """
+  The private signing key, if this is our own sender key; `nil` for that of another member.
+
+      iex> alias BaileysEx.Signal.Group.SenderKeyState
+      iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
+      iex> SenderKeyState.signing_key_private(state)
+      nil
+  """
   @spec signing_key_private(t()) :: binary() | nil
   def signing_key_private(%__MODULE__{sender_signing_key: signing_key}) do
     Map.get(signing_key, :private)

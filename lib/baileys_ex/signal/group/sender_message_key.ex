@@ -18,7 +18,7 @@ defmodule BaileysEx.Signal.Group.SenderMessageKey do
   defstruct [:iteration, :iv, :cipher_key, :seed]
 
   @doc """
-  The key of this message, with what derives from its seed.
+  The key of the message with this number, from a seed of 32 bytes.
 
       iex> key = BaileysEx.Signal.Group.SenderMessageKey.new(3, <<0::256>>)
       #BaileysEx.Signal.Group.SenderMessageKey<iteration: 3>
