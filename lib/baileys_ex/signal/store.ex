@@ -4,17 +4,18 @@ defmodule BaileysEx.Signal.Store do
 
   A store is started with `start_link/1` and then used through its handle:
 
-      {:ok, store} = BaileysEx.Signal.Store.start_link()
-      :ok = BaileysEx.Signal.Store.set(store, %{"lid-mapping": %{"15550000000" => "800000000"}})
-      BaileysEx.Signal.Store.get(store, :"lid-mapping", ["15550000000", "15550000001"])
-      #=> %{"15550000000" => "800000000"}
+      iex> {:ok, store} = BaileysEx.Signal.Store.start_link()
+      iex> BaileysEx.Signal.Store.set(store, %{"lid-mapping": %{"15550000000" => "800000000"}})
+      :ok
+      iex> BaileysEx.Signal.Store.get(store, :"lid-mapping", ["15550000000", "15550000001"])
+      %{"15550000000" => "800000000"}
 
     * `get/3` leaves out what is not there.
     * `set/2` saves several entries; `nil` deletes one.
-    * `transaction/3` excludes every other transaction with the same key, first come, first
-      served. The callback is given a handle of the transaction: what it writes through that
-      handle is visible to its own reads at once and to everybody else when the transaction is
-      over, all of it or none.
+    * `transaction/3` excludes every other transaction with the same key; callers are served in the
+      order in which they came. The callback is given a handle of the transaction. What it writes
+      through that handle is visible to its own reads at once, and to everybody else when the
+      transaction is over: all of it, or none.
 
           BaileysEx.Signal.Store.transaction(store, "session:alice.0", fn tx ->
             %{"alice.0" => record} = BaileysEx.Signal.Store.get(tx, :session, ["alice.0"])
@@ -22,18 +23,38 @@ defmodule BaileysEx.Signal.Store do
           end)
 
       A callback that raises, throws or exits changes nothing. A transaction that is started on
-      the handle of another one joins it. Starting one on the *store's* handle for a key that
-      the same process already has a transaction for raises: it would wait for itself.
+      the handle of another one becomes a part of it. Starting one on the *store's* handle, for a key
+      for which the same process already has a transaction, raises: it would wait for itself.
 
   ## Implementations
 
-  `BaileysEx.Signal.Store.Memory` keeps everything in memory and is the default;
-  `BaileysEx.Auth.KeyStore` keeps it in an auth directory or a custom backend. Another one
-  implements the callbacks of this behaviour. `c:wrap/1` makes the reference that the other
-  callbacks take from what `c:start_link/1` has started; `c:transaction/3` must give its callback
-  a reference of the transaction, which those callbacks take too.
+  `BaileysEx.Signal.Store.Memory`, the default, keeps everything in memory;
+  `BaileysEx.Auth.KeyStore` keeps it in an auth directory, in PostgreSQL or in a custom backend.
 
-  Ids are strings; another term is taken as its `to_string/1`.
+  A store of your own implements the callbacks of this behaviour. `c:wrap/1` is given what
+  `c:start_link/1` has started, and makes the reference that the other callbacks take.
+  `c:transaction/3` gives its function a reference of the transaction, which the other callbacks take
+  as well.
+
+  ## Types, ids and values
+
+  A type is a family of keys, by the name that Baileys has for it. An id is a string; for another term
+  its `to_string/1` is used. A store takes any value but `nil`. Those that Baileys has, as of 7.0.0-rc14,
+  are for these types:
+
+    * `:session`, by `"<user>.<device>"`: a `BaileysEx.Signal.SessionRecord`
+    * `:"pre-key"`, by its number: `%{public: <<_::256>>, private: <<_::256>>}`
+    * `:"sender-key"`, by `"<group>::<user>::<device>"`: a `BaileysEx.Signal.Group.SenderKeyRecord`
+    * `:"sender-key-memory"`, by group: a map of devices' JIDs to booleans
+    * `:"app-state-sync-key"`, by its id in base64: `%{key_data: binary}`, and where they are known
+      `:fingerprint` (`%{raw_id: integer, current_index: integer, device_indexes: [integer]}`) and
+      `:timestamp` (an integer)
+    * `:"app-state-sync-version"`, by collection, such as `"regular"`:
+      `%{version: integer, hash: binary, index_value_map: %{base64 => %{value_mac: binary}}}`
+    * `:"lid-mapping"`: by phone number the user of the LID, and by `"<LID>_reverse"` the phone number
+    * `:"device-list"`, by user: the devices, such as `["0", "3"]`
+    * `:tctoken`, by JID: `%{token: binary, timestamp: string, sender_timestamp: integer}`
+    * `:"identity-key"`, by `"<user>.<device>"`: the public key, 33 bytes
   """
 
   alias BaileysEx.Signal.Store.Running
@@ -95,8 +116,14 @@ defmodule BaileysEx.Signal.Store do
   defstruct [:module, :ref]
 
   @doc """
-  Starts a store linked to the caller and returns its handle. `:module` says which, by default
-  `BaileysEx.Signal.Store.Memory`; the other options are that module's.
+  Starts a store, linked to the caller, and returns its handle.
+
+  `:module` says which store, by default `BaileysEx.Signal.Store.Memory`. The other options are those of
+  that module's `start_link/1`, and so are `:ignore` and the errors.
+
+      iex> {:ok, store} = BaileysEx.Signal.Store.start_link(module: BaileysEx.Signal.Store.Memory)
+      iex> store.module
+      BaileysEx.Signal.Store.Memory
   """
   @spec start_link(keyword()) :: {:ok, t()} | :ignore | {:error, term()}
   def start_link(opts \\ []) do
@@ -107,22 +134,66 @@ defmodule BaileysEx.Signal.Store do
     end
   end
 
-  @doc "The values of `ids`, without those that are not there."
+  @doc """
+  The values of `ids` by id, without those that are not there.
+
+      iex> {:ok, store} = BaileysEx.Signal.Store.start_link()
+      iex> BaileysEx.Signal.Store.set(store, %{"device-list": %{"15550000000" => ["0", "3"]}})
+      iex> BaileysEx.Signal.Store.get(store, :"device-list", ["15550000000", "15550000001"])
+      %{"15550000000" => ["0", "3"]}
+
+  A store that cannot read a key raises, see the `get/3` of its module.
+  """
   @spec get(t(), data_type(), [String.t()]) :: data_entries()
   def get(%__MODULE__{module: module, ref: ref}, type, ids), do: module.get(ref, type, ids)
   def get(_other, _type, _ids), do: no_handle!()
 
-  @doc "Saves and deletes (`nil`) entries."
+  @doc """
+  Saves the given entries, by type and id, and deletes those whose value is `nil`.
+
+      iex> {:ok, store} = BaileysEx.Signal.Store.start_link()
+      iex> BaileysEx.Signal.Store.set(store, %{"lid-mapping": %{"15550000000" => "800000000"}})
+      :ok
+      iex> BaileysEx.Signal.Store.set(store, %{"lid-mapping": %{"15550000000" => nil}})
+      :ok
+
+  Raises `ArgumentError` where the calling process is in a transaction of this store: use the handle of
+  the transaction then. A store that cannot save raises, see the `set/2` of its module.
+  """
   @spec set(t(), data_set()) :: :ok
   def set(%__MODULE__{module: module, ref: ref}, data), do: module.set(ref, data)
   def set(_other, _data), do: no_handle!()
 
-  @doc "Deletes every entry."
+  @doc """
+  Deletes every entry. Raises as `set/2` does.
+
+      iex> {:ok, store} = BaileysEx.Signal.Store.start_link()
+      iex> BaileysEx.Signal.Store.set(store, %{"lid-mapping": %{"15550000000" => "800000000"}})
+      iex> BaileysEx.Signal.Store.clear(store)
+      :ok
+      iex> BaileysEx.Signal.Store.get(store, :"lid-mapping", ["15550000000"])
+      %{}
+  """
   @spec clear(t()) :: :ok
   def clear(%__MODULE__{module: module, ref: ref}), do: module.clear(ref)
   def clear(_other), do: no_handle!()
 
-  @doc "Runs `fun` in a transaction, with a handle of the transaction, and returns its result."
+  @doc """
+  Runs `fun` in a transaction and returns what it returns.
+
+  `fun` is given the handle of the transaction. Transactions with the same `key`, any string, run one after
+  the other. When `fun` returns, all that it wrote is saved; when it raises, throws or exits, nothing is.
+
+      iex> alias BaileysEx.Signal.Store
+      iex> {:ok, store} = Store.start_link()
+      iex> Store.transaction(store, "mapping", fn tx ->
+      ...>   Store.set(tx, %{"lid-mapping": %{"15550000000" => "800000000"}})
+      ...>   Store.get(tx, :"lid-mapping", ["15550000000"])
+      ...> end)
+      %{"15550000000" => "800000000"}
+
+  Raises `ArgumentError` where the same process is in a transaction with this key already.
+  """
   @spec transaction(t(), String.t(), (t() -> result)) :: result when result: var
   def transaction(%__MODULE__{module: module, ref: ref} = store, key, fun) do
     module.transaction(ref, key, fn tx_ref -> fun.(%{store | ref: tx_ref}) end)
@@ -130,17 +201,37 @@ defmodule BaileysEx.Signal.Store do
 
   def transaction(_other, _key, _fun), do: no_handle!()
 
-  @doc "Whether this is the handle of a transaction that is still running."
+  @doc """
+  Whether this is the handle of a transaction that is still running; `false` for the handle of a store.
+
+      iex> alias BaileysEx.Signal.Store
+      iex> {:ok, store} = Store.start_link()
+      iex> Store.transaction(store, "key", &Store.in_transaction?/1)
+      true
+      iex> Store.in_transaction?(store)
+      false
+  """
   @spec in_transaction?(t()) :: boolean()
   def in_transaction?(%__MODULE__{module: module, ref: ref}), do: module.in_transaction?(ref)
   def in_transaction?(_other), do: no_handle!()
 
   @doc """
-  The handle of a store that runs already: from `{module, server}`, where `server` is a pid or a
-  name, from the server alone of a store of this library, or from a handle. `nil` when nothing runs
-  there.
+  The handle of a store that runs already. It takes
 
-  Raises `ArgumentError` for anything else, such as a store of another module.
+    * `{module, server}`, where `server` is a pid or a name
+    * `server` alone, for a store of this library
+    * a handle, which is returned as it is
+
+  and gives `nil` where nothing runs under that name, and for `nil`.
+
+      iex> {:ok, pid} = BaileysEx.Signal.Store.Memory.start_link(name: MyApp.Keys)
+      iex> store = BaileysEx.Signal.Store.wrap_running(MyApp.Keys)
+      iex> {store.module, store.ref.pid == pid}
+      {BaileysEx.Signal.Store.Memory, true}
+      iex> BaileysEx.Signal.Store.wrap_running(MyApp.Nobody)
+      nil
+
+  Raises `ArgumentError` for anything else, such as a process that is no store.
   """
   @spec wrap_running(t() | {module(), term()} | term() | nil) :: t() | nil
   def wrap_running(nil), do: nil

@@ -8,6 +8,9 @@ defmodule BaileysEx.Signal.StoreTest do
   alias BaileysEx.Signal.Store.Memory
   alias BaileysEx.Test.{Stores, Values}
 
+  doctest Store
+  doctest Memory
+
   for name <- Stores.all() do
     describe "#{inspect(name)}:" do
       setup do

@@ -3,8 +3,12 @@ defmodule BaileysEx.Signal.Store.Memory do
   A `BaileysEx.Signal.Store` that keeps everything in memory, for tests and for runtimes that save
   keys elsewhere. What it holds is gone when its process ends.
 
-  Reads go to an ETS table and message nobody; changes are made by the store's process.
-  The only option of `start_link/1` is `:name`.
+      iex> {:ok, store} = BaileysEx.Signal.Store.start_link()
+      iex> BaileysEx.Signal.Store.set(store, %{"lid-mapping": %{"15550000000" => "800000000"}})
+      :ok
+
+  The functions of `BaileysEx.Signal.Store` work on it. Reads go to an ETS table and send no message;
+  the store's process makes the changes.
   """
 
   use GenServer
