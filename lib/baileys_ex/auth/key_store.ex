@@ -2,14 +2,18 @@ defmodule BaileysEx.Auth.KeyStore do
   @moduledoc """
   A `BaileysEx.Signal.Store` over a persistence backend: Signal keys that survive the VM.
 
-      {:ok, pid} =
-        BaileysEx.Auth.KeyStore.start_link(
-          persistence_module: BaileysEx.Auth.NativeFilePersistence,
-          persistence_context: "tmp/baileys_auth"
-        )
+      iex> {:ok, pid} =
+      ...>   BaileysEx.Auth.KeyStore.start_link(
+      ...>     persistence_module: BaileysEx.Auth.NativeFilePersistence,
+      ...>     persistence_context: "auth"
+      ...>   )
+      iex> keys = BaileysEx.Auth.KeyStore.wrap(pid)
+      iex> BaileysEx.Auth.KeyStore.set(keys, %{"lid-mapping": %{"15550000000" => "800000000"}})
+      :ok
+      iex> BaileysEx.Auth.KeyStore.get(keys, :"lid-mapping", ["15550000000", "15550000001"])
+      %{"15550000000" => "800000000"}
 
-      keys = BaileysEx.Auth.KeyStore.wrap(pid)
-      BaileysEx.Auth.KeyStore.get(keys, :"pre-key", ["1", "2"])
+  The types, and what their values look like, are in `BaileysEx.Signal.Store`.
 
   The `connect_opts` of `use_native_file_auth_state/1` and `use_multi_file_auth_state/1` name this
   module and its options.
@@ -17,47 +21,49 @@ defmodule BaileysEx.Auth.KeyStore do
   ## Reading
 
   What was read or written once, and what was found missing, is kept in an ETS table: reading it
-  again messages no process and touches no disk. `:max_cached_entries` bounds the table.
+  again sends no message and touches no disk. `:max_cached_entries` bounds the table.
 
-  The directory belongs to one store at a time: see "One owner" below. What a plain function, in this
-  VM or another one, changes in it is noticed at the next look: the start of a transaction, the read
-  of a key that is not in the table, a commit, and every five seconds. Then the table is emptied.
+  The directory belongs to one store at a time: see "One owner" below. Plain functions, of this VM or
+  another one, may change it nevertheless. The store notices when a transaction starts, when it reads a
+  key that is not in the table, when it commits, and every five seconds; then it empties the table.
 
   ## Writing
 
   `set/2`, `clear/1` and the end of a transaction return when the backend has committed. A commit is
   **one** `commit_keys` of the backend, so with the built-in backends all of it or none of it is on
-  disk after any crash; commits of different callers that arrive while one is being written
-  are written together. A backend without that callback is given the keys one by one, and the
-  previous values back when one fails, which a crash in the middle does not undo.
+  disk after any crash. Commits of different callers that arrive while one is being written
+  are written together. A backend without that callback is given the keys one by one; when one
+  fails, those before it get their previous values back, but not where the VM crashes in between.
 
   A commit that fails is tried again in its caller, `:max_commit_retries` times in all with
   `:delay_between_tries_ms` in between, unless trying again is pointless (a term that cannot be
-  stored, a directory that waits for its recovery). The first failure logs a warning, and success after it
-  a line. Then it raises `BaileysEx.Auth.KeyStore.OperationError`, and nothing has changed. So does
-  `get/3` for a key that is there and cannot be read: to take it for missing would cost the session.
+  stored, a directory that waits for its recovery). The first failure logs a warning, and a later success
+  logs a line. After the last failure it raises `BaileysEx.Auth.KeyStore.OperationError`, and nothing has
+  changed. `get/3` raises it too, for a key that is there and cannot be read: to treat it as missing would
+  lose the session.
 
   Deleting a pre-key that does not exist does nothing, as in Baileys.
 
   ## One owner
 
-  A store claims its directory when it starts, and gives it back when it stops. The newest claim wins:
-  a store that another one has taken the directory from, on whatever machine, writes nothing any more,
-  and says so at once to every write, transaction and read, with a `BaileysEx.Auth.NotOwnerError` as
-  the reason of the `OperationError`, until it is started again. It does not take it back by itself.
-  In one VM a second store on a directory is `{:error, {:already_started, pid}}`, under whatever path.
+  A store claims its directory when it starts, and gives the claim up when it stops. The newest claim wins,
+  on whatever machine it was made. The store that had the directory before then writes nothing any more:
+  each of its writes, transactions and reads raises an `OperationError` whose reason is a
+  `BaileysEx.Auth.NotOwnerError`, until it is started again. It does not claim the directory again by itself.
+  In one VM a second store of the same directory is refused with `{:error, {:already_started, pid}}`,
+  whichever path leads there.
 
-  Functions that are called without a store need no claim. Where one of them changed what a transaction
-  had read, or what was remembered of a key that `set/2` saves, nothing is written, and the reason is
-  `{:changed_meanwhile, module, directory}`: run it again, from what is there now.
+  Functions that are called without a store need no claim. Where one of them has changed a key that a
+  transaction had read, or one that the store remembered and `set/2` saves, nothing is written, and the
+  reason of the error is `{:changed_meanwhile, module, directory}`: run it again with what is there now.
 
   ## Transactions
 
-  The callback of `transaction/3` runs in the caller, alone among the transactions with the same key
-  and beside those with other keys; callers are served in the order they came. It reads and writes
-  through the handle that it is given, and what it has read stays as it was read. Nothing is written
-  before it returns: if it raises or its process dies, there was no transaction, and the next one
-  in line goes on.
+  The callback of `transaction/3` runs in the calling process. Transactions with the same key run one after
+  the other, in the order in which they were asked for; those with other keys run at the same time. The
+  callback reads and writes through the handle that it is given, and a key that it has read does not
+  change for it. Nothing is written before it returns: if it raises or its process dies, nothing has
+  changed, and the next transaction runs.
   """
 
   alias BaileysEx.Auth.KeyStore.{
@@ -110,9 +116,18 @@ defmodule BaileysEx.Auth.KeyStore do
     * `:delay_between_tries_ms`, in milliseconds; 3000 by default
     * `:max_cached_entries`, unlimited by default
 
-  First the backend settles what an interrupted commit left behind (`c:BaileysEx.Auth.Persistence.recover/1`);
-  if it cannot, nothing is started and the answer is `{:error, error}` with a
-  `BaileysEx.Auth.KeyStore.OperationError`. Nothing else is read: a damaged key shows when it is asked for.
+      iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
+      iex> {:error, {:already_started, ^pid}} =
+      ...>   BaileysEx.Auth.KeyStore.start_link(persistence_context: "../" <> Path.basename(File.cwd!()) <> "/auth")
+      iex> BaileysEx.Auth.KeyStore.info(BaileysEx.Auth.KeyStore.wrap(pid)).place == Path.expand("auth")
+      true
+
+  First the backend completes what an interrupted commit left behind
+  (`c:BaileysEx.Auth.Persistence.recover/1`). Keys are not read: a damaged one is noticed when it is asked for.
+
+    * `{:error, %BaileysEx.Auth.KeyStore.OperationError{}}`: the backend could not recover or claim the place;
+      `:reason` is its error
+    * `{:error, {:already_started, pid}}`: the name, or the directory or account, has a store in this VM
 
   Raises `ArgumentError` for options that are not known or cannot work.
   """
@@ -159,9 +174,13 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   @doc """
-  A child specification for a supervisor. The `:name`, or else the `:persistence_context`, is a part of
-  its id, so that stores of several directories fit under one supervisor. Of a context that is not a
-  binary it is a hash.
+  A child specification for a supervisor, as in `{BaileysEx.Auth.KeyStore, persistence_context: "auth"}`.
+
+  Its id holds the `:name`, or else the `:persistence_context`, so that one supervisor can have the stores of
+  several directories. A context that is not a binary may hold a password, and is hashed there.
+
+      iex> BaileysEx.Auth.KeyStore.child_spec(persistence_context: "auth").id
+      {BaileysEx.Auth.KeyStore, "auth"}
   """
   @spec child_spec([option()]) :: Supervisor.child_spec()
   def child_spec(opts) do
@@ -174,7 +193,12 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   @doc """
-  The reference of a running store, for the other functions.
+  The reference of a running store, from its pid or name. The other functions take it.
+
+      iex> {:ok, _pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth", name: MyApp.Keys)
+      iex> keys = BaileysEx.Auth.KeyStore.wrap(MyApp.Keys)
+      iex> BaileysEx.Auth.KeyStore.get(keys, :session, ["15550000000.0"])
+      %{}
 
   Raises `ArgumentError` for anything but the pid or name of a key store.
   """
@@ -250,9 +274,17 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   @doc """
-  The values of `ids`, without those that are not there.
+  The values of `ids` by id, without those that are not there. It takes the reference of a store, or the
+  handle of a transaction.
 
-  Raises `BaileysEx.Auth.KeyStore.OperationError` if one of them cannot be read.
+      iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
+      iex> keys = BaileysEx.Auth.KeyStore.wrap(pid)
+      iex> BaileysEx.Auth.KeyStore.set(keys, %{"device-list": %{"15550000000" => ["0", "3"]}})
+      iex> BaileysEx.Auth.KeyStore.get(keys, :"device-list", ["15550000000", "15550000001"])
+      %{"15550000000" => ["0", "3"]}
+
+  Raises `BaileysEx.Auth.KeyStore.OperationError` if one of them cannot be read, and if the store has stopped
+  or another one has claimed its place.
   """
   @impl true
   @spec get(Ref.t() | TxRef.t(), Store.data_type(), [String.t()]) :: Store.data_entries()
@@ -269,11 +301,18 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   @doc """
-  Saves and deletes (`nil`) entries. On a store: commits them; on the handle of a transaction:
-  leaves that to the end of it.
+  Saves the given entries, by type and id, and deletes those whose value is `nil`. On a store they are committed
+  when it returns; on the handle of a transaction, when the transaction ends.
 
-  Raises `ArgumentError` for a store of which this process is in a transaction: what is saved then is a
-  part of it, by its handle.
+      iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
+      iex> keys = BaileysEx.Auth.KeyStore.wrap(pid)
+      iex> BaileysEx.Auth.KeyStore.set(keys, %{"lid-mapping": %{"15550000000" => "800000000"}})
+      :ok
+      iex> BaileysEx.Auth.KeyStore.set(keys, %{"lid-mapping": %{"15550000000" => nil}})
+      :ok
+
+  Raises `BaileysEx.Auth.KeyStore.OperationError` if they cannot be committed, and `ArgumentError` where the
+  calling process is in a transaction of this store: use the transaction's handle then.
   """
   @impl true
   @spec set(Ref.t() | TxRef.t(), Store.data_set()) :: :ok
@@ -287,8 +326,15 @@ defmodule BaileysEx.Auth.KeyStore do
   def set(_other, _data), do: Running.no_reference!(__MODULE__)
 
   @doc """
-  Deletes every key of the backend, also those that this store has never read; not the credentials.
-  Needs the backend's `list_keys`. Raises as `set/2` does.
+  Deletes every key that the backend has, also those that this store has never read. The credentials stay.
+
+      iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
+      iex> keys = BaileysEx.Auth.KeyStore.wrap(pid)
+      iex> BaileysEx.Auth.KeyStore.clear(keys)
+      :ok
+
+  Raises as `set/2` does, also for a backend that cannot list its keys: the reason is
+  `{:not_supported, :list_keys}`.
   """
   @impl true
   @spec clear(Ref.t() | TxRef.t()) :: :ok
@@ -301,8 +347,21 @@ defmodule BaileysEx.Auth.KeyStore do
   def clear(_other), do: Running.no_reference!(__MODULE__)
 
   @doc """
-  Runs `fun` in a transaction and returns its result when the changes are committed. On the handle
-  of a transaction: runs it as a part of that one.
+  Runs `fun` in a transaction and returns what it returned, when the changes are committed. `fun` is given the
+  handle of the transaction. Transactions with the same `key`, any string, run one after the other. On the
+  handle of a transaction, `fun` runs as a part of that one.
+
+      iex> alias BaileysEx.Auth.KeyStore
+      iex> {:ok, pid} = KeyStore.start_link(persistence_context: "auth")
+      iex> keys = KeyStore.wrap(pid)
+      iex> KeyStore.transaction(keys, "15550000000", fn tx ->
+      ...>   KeyStore.set(tx, %{"lid-mapping": %{"15550000000" => "800000000", "800000000_reverse" => "15550000000"}})
+      ...>   KeyStore.get(tx, :"lid-mapping", ["15550000000"])
+      ...> end)
+      %{"15550000000" => "800000000"}
+
+  Raises `BaileysEx.Auth.KeyStore.OperationError` if the changes cannot be committed, and `ArgumentError` where
+  the process is in a transaction with this key already.
   """
   @impl true
   @spec transaction(Ref.t() | TxRef.t(), String.t(), (TxRef.t() -> result)) :: result
@@ -322,7 +381,14 @@ defmodule BaileysEx.Auth.KeyStore do
 
   def transaction(_other, _key, _fun), do: Running.no_reference!(__MODULE__)
 
-  @doc "Whether this is the handle of a transaction that is still running."
+  @doc """
+  Whether this is the handle of a transaction that is still running; `false` for the reference of a store.
+
+      iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
+      iex> keys = BaileysEx.Auth.KeyStore.wrap(pid)
+      iex> BaileysEx.Auth.KeyStore.in_transaction?(keys)
+      false
+  """
   @impl true
   @spec in_transaction?(Ref.t() | TxRef.t()) :: boolean()
   def in_transaction?(%Ref{}), do: false
