@@ -4,10 +4,12 @@ defmodule BaileysEx.Auth.DoctestsTest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Auth.KeyStore
+  alias BaileysEx.Auth.{FilePersistence, KeyStore, NativeFilePersistence}
 
   setup [:setup_temp_dir, :enter_temp_dir]
 
+  doctest FilePersistence
+  doctest NativeFilePersistence
   doctest KeyStore
 
   defp enter_temp_dir(%{tmp: tmp}) do

@@ -1,18 +1,18 @@
 defmodule BaileysEx.Auth.FilePersistence do
   @moduledoc """
   The JSON directory of Baileys (`useMultiFileAuthState`), read and written so that Baileys itself
-  goes on with it.
+  can continue with it.
 
-  Use it to bring the auth directory of a Baileys (Node.js) sidecar, or to share one with it, one
-  program at a time. For anything else `BaileysEx.Auth.NativeFilePersistence` is recommended:
-  its commits are cheaper. `BaileysEx.Auth.PersistenceMigration` moves between the two.
+  Use it for the auth directory of a Baileys (Node.js) sidecar, to take it over or to share it, with one
+  program using it at a time. For anything else `BaileysEx.Auth.NativeFilePersistence` is recommended:
+  its commits are cheaper. `BaileysEx.Auth.PersistenceMigration` moves an account between the two.
 
   ## What is on disk
 
   `creds.json`, and `<type>-<id>.json` for each key, with `/` in the name written as `__` and `:`
-  as `-`. Files are written in Baileys' own shape. Read are also the two shapes that baileys_ex
-  wrote, file by file, and every spelling of bytes that Baileys ever used. Members that this
-  library does not know are kept.
+  as `-`, as in Baileys' `fixFileName`. Files are written in Baileys' own shape. The two shapes that
+  baileys_ex wrote are read too, file by file, as is every spelling of bytes that Baileys ever used.
+  Members that this library does not know are kept.
 
   ## Promises
 
@@ -55,15 +55,17 @@ defmodule BaileysEx.Auth.FilePersistence do
         }
 
   @doc """
-  Loads the credentials, and gives what a connection needs to keep its auth state in `path`:
+  Loads the credentials, and gives what a connection needs to keep its auth state in `path`; see
+  `t:BaileysEx.Auth.Persistence.auth_state_helper/0`.
 
-      {:ok, auth} = FilePersistence.use_multi_file_auth_state("auth", must_exist: true)
-      auth.state         # a BaileysEx.Auth.State
-      auth.connect_opts  # the store of Signal keys, for the connection
-      :ok = auth.save_creds.(auth.state)
+      iex> {:ok, auth} = BaileysEx.Auth.FilePersistence.use_multi_file_auth_state("auth")
+      iex> auth.save_creds.(auth.state)
+      :ok
+      iex> auth.connect_opts[:signal_store_module]
+      BaileysEx.Auth.KeyStore
 
-  `:must_exist` (`false` by default) refuses a directory without credentials, see `load_credentials/2`,
-  whose errors are those of this function.
+  With `must_exist: true` (`false` by default) a directory without credentials is refused, see
+  `load_credentials/2`, which has the same errors.
   """
   @spec use_multi_file_auth_state(Path.t(), [Persistence.load_option()]) ::
           {:ok, multi_file_auth_state()} | {:error, term()}
@@ -76,9 +78,13 @@ defmodule BaileysEx.Auth.FilePersistence do
   end
 
   @doc """
-  As `load_credentials/1`. With `must_exist: true` a directory without credentials is
-  `{:error, {:no_credentials, path}}`: for an account that is known to be paired, so that a wrong path or
-  a volume that is not mounted never brings up a fresh identity.
+  As `load_credentials/1`, with an option: with `must_exist: true` a directory without credentials is
+  `{:error, {:no_credentials, path}}`. Use it for an account that is known to be paired: a wrong path, or a
+  volume that is not mounted, then never leads to a fresh identity.
+
+      iex> {:error, {:no_credentials, path}} = BaileysEx.Auth.FilePersistence.load_credentials("aut", must_exist: true)
+      iex> path == Path.expand("aut")
+      true
   """
   @spec load_credentials(Path.t(), [Persistence.load_option()]) ::
           {:ok, State.t()} | {:error, term()}
@@ -92,8 +98,9 @@ defmodule BaileysEx.Auth.FilePersistence do
   @doc """
   Saves the credentials, a `BaileysEx.Auth.State`, durably: after `:ok` they survive a crash.
 
-      {:ok, %{state: state}} = FilePersistence.use_multi_file_auth_state("auth")
-      :ok = FilePersistence.save_credentials("auth", state)
+      iex> {:ok, state} = BaileysEx.Auth.FilePersistence.load_credentials("auth")
+      iex> BaileysEx.Auth.FilePersistence.save_credentials("auth", state)
+      :ok
 
   A state that lacks what an identity needs is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names
   the member, and nothing is written.
@@ -113,15 +120,18 @@ defmodule BaileysEx.Auth.FilePersistence do
   `type` is the family as Baileys names it, such as `:session`, `:"pre-key"` or `:"lid-mapping"`; `id` is
   anything that `to_string/1` takes. What a value looks like depends on the family: a `:"lid-mapping"` is a
   string, a `:"device-list"` a list of strings, a `:"pre-key"` a map with `:public` and `:private` of 32
-  bytes each, a `:session` a `BaileysEx.Signal.SessionRecord`.
+  bytes each, a `:session` a `BaileysEx.Signal.SessionRecord`. `BaileysEx.Signal.Store` lists them all.
+
+      iex> alias BaileysEx.Auth.FilePersistence
+      iex> FilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> FilePersistence.load_keys("auth", :"lid-mapping", "15550000000")
+      {:ok, "800000000"}
+      iex> FilePersistence.load_keys("auth", :"lid-mapping", "15550000001")
+      {:error, :not_found}
 
   A key that was never saved, or was deleted, is `{:error, :not_found}`; a file that is there and cannot be
-  read is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left alone. The other errors are under
-  "Errors" above.
-
-      :ok = FilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
-      {:ok, "800000000"} = FilePersistence.load_keys("auth", :"lid-mapping", "15550000000")
-      {:error, :not_found} = FilePersistence.load_keys("auth", :"lid-mapping", "1")
+  read is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left alone. The other errors are listed in
+  the module's documentation.
   """
   @impl true
   @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
@@ -132,9 +142,11 @@ defmodule BaileysEx.Auth.FilePersistence do
   `load_keys/3`; what holds keys in another shape, or is no JSON, is
   `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
 
-      :ok = FilePersistence.save_keys("auth", :"device-list", "15550000000", ["0", "3"])
+      iex> BaileysEx.Auth.FilePersistence.save_keys("auth", :"device-list", "15550000000", ["0", "3"])
+      :ok
 
-  Several keys that belong together are saved by one `commit_keys/2`.
+  The other errors are listed in the module's documentation. Save several keys that belong together with one
+  `commit_keys/2`.
   """
   @impl true
   @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
@@ -144,21 +156,31 @@ defmodule BaileysEx.Auth.FilePersistence do
   end
 
   @doc """
-  Deletes a key, durably. `:ok` too where it is not there, and where its file cannot be read.
+  Deletes a key, durably. It is `:ok` too where the key is not there, and where its file cannot be read. The
+  errors are listed in the module's documentation.
 
-      :ok = FilePersistence.delete_keys("auth", :session, "15550000000.0")
+      iex> BaileysEx.Auth.FilePersistence.delete_keys("auth", :session, "15550000000.0")
+      :ok
   """
   @impl true
   @spec delete_keys(Path.t(), atom(), term()) :: :ok | {:error, term()}
   def delete_keys(path, type, id), do: save_keys(path, type, id, nil)
 
   @doc """
-  Copies the directory, live, to `target`, which must not exist or be empty: one consistent state,
-  usable at once. Files are copied, not linked: Node writes the files of such a directory in place,
-  and would write into the copy too.
+  Copies the directory, which may be in use, to `target`, which must not exist or be empty. The copy is one
+  consistent state, and can be used at once. Files are copied, not linked: Node writes the files of such a
+  directory in place, and would write into the copy too.
 
-  What the target is to blame for is `{:error, {:invalid_snapshot_target, path, posix}}`, but `:enotempty`
-  where it is not empty and `:einval` where it is the directory itself.
+      iex> alias BaileysEx.Auth.FilePersistence
+      iex> FilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> FilePersistence.snapshot("auth", "backup")
+      :ok
+      iex> FilePersistence.load_keys("backup", :"lid-mapping", "15550000000")
+      {:ok, "800000000"}
+
+  A target that is not empty is `{:error, :enotempty}`, and the directory itself is `{:error, :einval}`. Any
+  other problem with the target is `{:error, {:invalid_snapshot_target, path, posix}}`. The other errors are
+  listed in the module's documentation.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))

@@ -55,15 +55,17 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   }
 
   @doc """
-  Loads the credentials, and gives what a connection needs to keep its auth state in `path`:
+  Loads the credentials, and gives what a connection needs to keep its auth state in `path`; see
+  `t:BaileysEx.Auth.Persistence.auth_state_helper/0`.
 
-      {:ok, auth} = NativeFilePersistence.use_native_file_auth_state("auth", must_exist: true)
-      auth.state         # a BaileysEx.Auth.State
-      auth.connect_opts  # the store of Signal keys, for the connection
-      :ok = auth.save_creds.(auth.state)
+      iex> {:ok, auth} = BaileysEx.Auth.NativeFilePersistence.use_native_file_auth_state("auth")
+      iex> auth.save_creds.(auth.state)
+      :ok
+      iex> auth.connect_opts[:signal_store_module]
+      BaileysEx.Auth.KeyStore
 
-  `:must_exist` (`false` by default) refuses a directory without credentials, see `load_credentials/2`,
-  whose errors are those of this function.
+  With `must_exist: true` (`false` by default) a directory without credentials is refused, see
+  `load_credentials/2`, which has the same errors.
   """
   @spec use_native_file_auth_state(Path.t(), [Persistence.load_option()]) ::
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
@@ -76,9 +78,13 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   end
 
   @doc """
-  As `load_credentials/1`. With `must_exist: true` a directory without credentials is
-  `{:error, {:no_credentials, path}}`: for an account that is known to be paired, so that a wrong path or
-  a volume that is not mounted never brings up a fresh identity.
+  As `load_credentials/1`, with an option: with `must_exist: true` a directory without credentials is
+  `{:error, {:no_credentials, path}}`. Use it for an account that is known to be paired: a wrong path, or a
+  volume that is not mounted, then never leads to a fresh identity.
+
+      iex> {:error, {:no_credentials, path}} = BaileysEx.Auth.NativeFilePersistence.load_credentials("aut", must_exist: true)
+      iex> path == Path.expand("aut")
+      true
   """
   @spec load_credentials(Path.t(), [Persistence.load_option()]) ::
           {:ok, State.t()} | {:error, term()}
@@ -95,8 +101,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   @doc """
   Saves the credentials, a `BaileysEx.Auth.State`, durably: after `:ok` they survive a crash.
 
-      {:ok, %{state: state}} = NativeFilePersistence.use_native_file_auth_state("auth")
-      :ok = NativeFilePersistence.save_credentials("auth", state)
+      iex> {:ok, state} = BaileysEx.Auth.NativeFilePersistence.load_credentials("auth")
+      iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("auth", state)
+      :ok
 
   A state that lacks what an identity needs is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names
   the member, and nothing is written.
@@ -126,15 +133,18 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   `type` is the family as Baileys names it, such as `:session`, `:"pre-key"` or `:"lid-mapping"`; `id` is
   anything that `to_string/1` takes. What a value looks like depends on the family: a `:"lid-mapping"` is a
   string, a `:"device-list"` a list of strings, a `:"pre-key"` a map with `:public` and `:private` of 32
-  bytes each, a `:session` a `BaileysEx.Signal.SessionRecord`.
+  bytes each, a `:session` a `BaileysEx.Signal.SessionRecord`. `BaileysEx.Signal.Store` lists them all.
+
+      iex> alias BaileysEx.Auth.NativeFilePersistence
+      iex> NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> NativeFilePersistence.load_keys("auth", :"lid-mapping", "15550000000")
+      {:ok, "800000000"}
+      iex> NativeFilePersistence.load_keys("auth", :"lid-mapping", "15550000001")
+      {:error, :not_found}
 
   A key that was never saved, or was deleted, is `{:error, :not_found}`; a file that is there and cannot be
-  read is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left alone. The other errors are under
-  "Errors" above.
-
-      :ok = NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
-      {:ok, "800000000"} = NativeFilePersistence.load_keys("auth", :"lid-mapping", "15550000000")
-      {:error, :not_found} = NativeFilePersistence.load_keys("auth", :"lid-mapping", "1")
+  read is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left alone. The other errors are listed in
+  the module's documentation.
   """
   @impl true
   @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
@@ -144,9 +154,11 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   Saves the value of one key, durably; `nil` deletes it. The value is any plain term: a function, pid or
   reference in it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
 
-      :ok = NativeFilePersistence.save_keys("auth", :"device-list", "15550000000", ["0", "3"])
+      iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"device-list", "15550000000", ["0", "3"])
+      :ok
 
-  Several keys that belong together are saved by one `commit_keys/2`.
+  The other errors are listed in the module's documentation. Save several keys that belong together with one
+  `commit_keys/2`.
   """
   @impl true
   @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
@@ -156,29 +168,48 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   end
 
   @doc """
-  Deletes a key, durably. `:ok` too where it is not there, and where its file cannot be read.
+  Deletes a key, durably. It is `:ok` too where the key is not there, and where its file cannot be read. The
+  errors are listed in the module's documentation.
 
-      :ok = NativeFilePersistence.delete_keys("auth", :session, "15550000000.0")
+      iex> BaileysEx.Auth.NativeFilePersistence.delete_keys("auth", :session, "15550000000.0")
+      :ok
   """
   @impl true
   @spec delete_keys(Path.t(), atom(), term()) :: :ok | {:error, term()}
   def delete_keys(path, type, id), do: save_keys(path, type, id, nil)
 
   @doc """
-  Brings everything that was committed to the files, durably, and empties the journal. This happens by
-  itself from time to time. Do it before another program than this library, or an older version of it, reads
-  or changes the directory; for a copy there is `snapshot/2`.
+  Writes everything that was committed to the files, durably, and empties the journal. This happens by
+  itself from time to time. Call it before an older version of this library, or any other program, reads or
+  changes the directory. To copy the directory use `snapshot/2` instead.
+
+      iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> BaileysEx.Auth.NativeFilePersistence.checkpoint("auth")
+      :ok
+      iex> File.exists?("auth/lid-mapping-15550000000.etf")
+      true
+
+  The errors are listed in the module's documentation.
   """
   @spec checkpoint(Path.t()) :: :ok | {:error, term()}
   def checkpoint(path),
     do: Directory.locked(@backend, path, &Native.store_checkpoint(&1, @format))
 
   @doc """
-  Copies the directory, live, to `target`, which must not exist or be empty: one consistent state,
-  usable at once. Files are linked where the file system allows, since they are only ever replaced.
+  Copies the directory, which may be in use, to `target`, which must not exist or be empty. The copy is one
+  consistent state, and can be used at once. Files are linked where the file system allows it, since this
+  library never changes a file but replaces it.
 
-  What the target is to blame for is `{:error, {:invalid_snapshot_target, path, posix}}`, but `:enotempty`
-  where it is not empty and `:einval` where it is the directory itself.
+      iex> alias BaileysEx.Auth.NativeFilePersistence
+      iex> NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> NativeFilePersistence.snapshot("auth", "backup")
+      :ok
+      iex> NativeFilePersistence.load_keys("backup", :"lid-mapping", "15550000000")
+      {:ok, "800000000"}
+
+  A target that is not empty is `{:error, :enotempty}`, and the directory itself is `{:error, :einval}`. Any
+  other problem with the target is `{:error, {:invalid_snapshot_target, path, posix}}`. The other errors are
+  listed in the module's documentation.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))

@@ -21,6 +21,8 @@ defmodule BaileysEx.Auth.Directory.Backend do
 
         @format unquote(opts[:format])
         @backend {__MODULE__, @format}
+        # In examples.
+        @name inspect(__MODULE__)
       end,
       default_directory(opts[:directory]),
       with_path(),
@@ -31,9 +33,13 @@ defmodule BaileysEx.Auth.Directory.Backend do
 
   defp default_directory(directory) do
     quote do
-      @doc unquote(
-             "The directory that is used when none is given: `#{directory}` under the current one."
-           )
+      @doc """
+      The directory that is used when none is given, as an absolute path: `#{unquote(directory)}` under the
+      current directory.
+
+          iex> #{@name}.default_path() == Path.expand("#{unquote(directory)}")
+          true
+      """
       @spec default_path() :: Path.t()
       def default_path, do: Path.expand(unquote(directory))
 
@@ -102,46 +108,83 @@ defmodule BaileysEx.Auth.Directory.Backend do
   defp with_path do
     quote do
       @doc """
-      Loads the credentials of a directory; a fresh `State.new()`, and nothing written, where none
-      were saved. A file that cannot be read, or credentials of the other backend, is an error, never a
-      fresh state. Members that an older file lacks have the defaults of `BaileysEx.Auth.State`.
+      Loads the credentials of a directory. Where none were saved it gives a fresh `BaileysEx.Auth.State`, and
+      writes nothing. Members that an older file lacks have the defaults of the struct.
+
+          iex> {:ok, state} = #{@name}.load_credentials("auth")
+          iex> {state.me, File.exists?("auth")}
+          {nil, false}
+
+      A file that cannot be read, and credentials of the other backend, are an error, never a fresh state:
+      the first is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, the second
+      `{:error, {:unexpected_persistence_backend, module, detail}}`. The others are listed in the
+      module's documentation.
       """
       @impl true
       @spec load_credentials(Path.t()) :: {:ok, State.t()} | {:error, term()}
       def load_credentials(path), do: load_credentials(path, [])
 
       @doc """
-      The ids of every key, by type, as strings: `%{session: ["15550000001.0"], "pre-key": ["1", "2"]}`.
-      Nothing is read but the directory.
+      Lists the ids of every key by type, as strings. Files of keys are not read.
+
+          iex> #{@name}.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+          :ok
+          iex> #{@name}.list_keys("auth")
+          {:ok, %{"lid-mapping": ["15550000000"]}}
+
+      A directory that does not exist is `{:error, :enoent}`. The other errors are listed in the module's
+      documentation.
       """
       @impl true
       @spec list_keys(Path.t()) :: {:ok, Persistence.key_list()} | {:error, term()}
       def list_keys(path), do: Directory.list_keys(@backend, path)
 
       @doc """
-      Saves and deletes (`nil`) several keys, durably, all or none of them:
+      Saves several keys, by type and id, and deletes those whose value is `nil`. After `:ok` all of it survives
+      a crash; after an error, none of it was done. Values are as for `save_keys/4`.
 
-          commit_keys(path, %{session: %{"15550000001.0" => record}, "pre-key": %{"7" => nil}})
+          iex> #{@name}.commit_keys("auth", %{
+          ...>   "lid-mapping": %{"15550000000" => "800000000", "800000000_reverse" => "15550000000"},
+          ...>   "pre-key": %{"7" => nil}
+          ...> })
+          :ok
+
+      Errors are those of `save_keys/4`.
       """
       @impl true
       @spec commit_keys(Path.t(), Persistence.changes()) :: :ok | {:error, term()}
       def commit_keys(path, changes), do: commit_keys_by(path, nil, changes)
 
       @doc """
-      Makes a directory usable again whose operations answer `:recovery_required`: what was committed
-      is written once more, whole, and synced. Do it when the cause (a full or failing disk) is gone.
+      Makes a directory usable again whose operations return `{:error, {:recovery_required, module, path}}`: what
+      was committed is written once more, whole, and synced. Call it when the cause, such as a full disk, is
+      gone. Where there is nothing to recover it changes nothing.
+
+          iex> #{@name}.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+          iex> #{@name}.recover("auth")
+          :ok
+
+      It returns the same error where the directory still cannot be written; the other errors are listed in
+      the module's documentation.
       """
       @impl true
       @spec recover(Path.t()) :: :ok | {:error, term()}
       def recover(path), do: Directory.locked(@backend, path, &Native.store_recover(&1, @format))
 
       @doc """
-      Deletes credentials and keys, durably, all or none of them, under a claim: for an account that has
-      been logged out, which cannot be paired again with what it has. A store that has the directory, here
-      or elsewhere, loses it. What is deleted is gone; `snapshot/2` keeps a copy. Nothing to delete is `:ok`.
+      Deletes credentials and keys, durably, all of them or none: for an account that has been logged out, which
+      cannot be paired again with its old state. There is no way back: make a copy with `snapshot/2` before.
 
-      The directory stays, empty but for the files that this library needs in it, and files that are not of
-      the account.
+          iex> #{@name}.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+          iex> #{@name}.delete_auth_state("auth")
+          :ok
+          iex> #{@name}.list_keys("auth")
+          {:ok, %{}}
+
+      It claims the directory first, so a store that uses it, on whatever machine, can write no more. The
+      directory itself stays, with the files that this library needs there and those that are no part of the
+      account. It is `:ok` where there is nothing to delete; the errors are listed in the module's
+      documentation.
       """
       @impl true
       @spec delete_auth_state(Path.t()) :: :ok | {:error, term()}
@@ -162,10 +205,23 @@ defmodule BaileysEx.Auth.Directory.Backend do
       end
 
       @doc """
-      Reads every file and reports all that cannot be read: `{:error, exception}` with a
-      `BaileysEx.Auth.DamagedDirectoryError`. The option `:on_progress` is a function that is given
-      `%{done: files, total: files}` after each step; with `credentials: :optional` keys without
-      credentials are no error.
+      Reads every file, and changes nothing. See `t:BaileysEx.Auth.Verification.report/0` for what it returns.
+
+          iex> #{@name}.save_credentials("auth", BaileysEx.Auth.State.new())
+          iex> {:ok, report} = #{@name}.verify("auth")
+          iex> {report.credentials?, report.families}
+          {true, %{}}
+
+      Options:
+
+        * `:credentials`: `:required` (default) or `:optional`, for a directory that holds keys only
+        * `:on_progress`: a function that is given `%{done: files, total: files}` after each step
+
+      Errors:
+
+        * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}` names every file that cannot be read
+        * `{:error, {:no_credentials, path}}`: there are keys and no credentials, which `:credentials` requires
+        * those that are listed in the module's documentation
       """
       @spec verify(Path.t(), [Verification.option()]) ::
               {:ok, Verification.report()} | {:error, term()}
@@ -176,20 +232,43 @@ defmodule BaileysEx.Auth.Directory.Backend do
   defp ownership do
     quote do
       @doc """
-      Claims the directory for this VM, durably, and makes it where it is missing: from now on every
-      write of this VM there is refused with a `BaileysEx.Auth.NotOwnerError` once somebody else has
-      claimed it. `BaileysEx.Auth.KeyStore` does this when it starts.
+      Claims the directory for this VM, durably; a directory that does not exist is made. Once somebody else
+      has claimed it after that, every write of this VM there is refused with a
+      `BaileysEx.Auth.NotOwnerError`. `BaileysEx.Auth.KeyStore` claims its directory when it starts.
+
+          iex> #{@name}.claim("auth", BaileysEx.Auth.Owner.new())
+          :ok
+
+      The errors are listed in the module's documentation.
       """
       @impl true
       @spec claim(Path.t(), Owner.t()) :: :ok | {:error, term()}
       def claim(path, owner), do: Directory.claim(@backend, path, owner)
 
-      @doc "Gives a claim back, if it still stands. `BaileysEx.Auth.KeyStore` does this when it stops."
+      @doc """
+      Gives a claim up, if it still stands. `BaileysEx.Auth.KeyStore` does this when it stops. A claim that
+      somebody else's has replaced is `:ok` too, and nothing changes. The errors are listed in the module's
+      documentation.
+
+          iex> owner = BaileysEx.Auth.Owner.new()
+          iex> #{@name}.claim("auth", owner)
+          iex> #{@name}.release("auth", owner)
+          :ok
+      """
       @impl true
       @spec release(Path.t(), Owner.t()) :: :ok | {:error, term()}
       def release(path, owner), do: Directory.release(@backend, path, owner)
 
-      @doc "Who has claimed the directory: a `BaileysEx.Auth.Owner`, or `nil`. Only reads."
+      @doc """
+      Tells who has claimed the directory: a `BaileysEx.Auth.Owner`, or `nil` where nobody has. It only reads;
+      the errors are listed in the module's documentation.
+
+          iex> owner = BaileysEx.Auth.Owner.new()
+          iex> #{@name}.claim("auth", owner)
+          iex> {:ok, %{counter: 1} = claimed} = #{@name}.owner("auth")
+          iex> claimed.id == owner.id
+          true
+      """
       @impl true
       @spec owner(Path.t()) :: {:ok, Owner.t() | nil} | {:error, term()}
       def owner(path), do: Directory.owner(@backend, path)
