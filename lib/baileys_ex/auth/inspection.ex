@@ -24,8 +24,8 @@ defmodule BaileysEx.Auth.Inspection do
   }
 
   alias BaileysEx.Auth.Directory.Forms
-  alias BaileysEx.Auth.Inspection.{Census, Growth, PreKeys}
-  alias BaileysEx.Auth.Postgres.{Account, Claim, Survey, Value}
+  alias BaileysEx.Auth.Inspection.{Census, Growth, Identity, InDatabase, PreKeys, WarnAbove}
+  alias BaileysEx.Auth.Postgres.Account
 
   @typedoc """
   Who wrote the files of a directory.
@@ -108,11 +108,14 @@ defmodule BaileysEx.Auth.Inspection do
           owner: Owner.t() | nil
         }
 
-  @type option() ::
-          {:backend, module()} | {:warn_above, non_neg_integer()} | Verification.option()
+  @typedoc """
+  How many keys of one type are expected at most, by default 5,000: one number for all types, or numbers by type, such
+  as `%{session: 20_000}`, with the default for the others.
+  """
+  @type warn_above() ::
+          non_neg_integer() | %{optional(atom() | String.t()) => non_neg_integer()}
 
-  # More than Baileys ever has waiting, and than most accounts have contacts.
-  @warn_above 5_000
+  @type option() :: {:backend, module()} | {:warn_above, warn_above()} | Verification.option()
 
   @native_manifest ".baileys_ex_native_file_persistence.etf"
 
@@ -121,16 +124,17 @@ defmodule BaileysEx.Auth.Inspection do
   the directory may be using it. Names, sizes and times are those of the files; what they hold, and
   who is `:damaged`, is told with the journal, whose commits a crash may have left out of the files.
 
-  Options: `:backend`, by default as `detect/1` says; `:warn_above`, how many keys of one type are
-  expected at most, by default 5,000; `:on_progress` as for `verify/2`.
+  Options: `:backend`, by default as `detect/1` says; `:warn_above`, see `t:warn_above/0`; `:on_progress` as for
+  `verify/2`.
 
   Errors: those of `detect/1`, and of the backend when its manifest or journal forbids to read the
   directory. Damaged files are no error here, but in the report. Raises `ArgumentError` for a
-  `:backend` that is none of the two.
+  `:backend` that is none of the two, and for a `:warn_above` that names an unknown type or holds no number.
   """
   @spec inspect_directory(Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
   def inspect_directory(path, opts \\ []) do
     Options.check!(opts, [:backend, :warn_above, :on_progress])
+    warn_above = WarnAbove.from!(opts)
     path = Path.expand(path)
 
     with {:ok, names} <- Census.names(path),
@@ -143,6 +147,7 @@ defmodule BaileysEx.Auth.Inspection do
          {:ok, survey} <- Verification.survey({module, format}, path, opts) do
       {credentials, state} = credentials(path, format)
       ages = ages(census.times)
+      keys = Map.drop(survey.families, [:creds, :unknown])
 
       report = %{
         path: path,
@@ -150,14 +155,14 @@ defmodule BaileysEx.Auth.Inspection do
         dialect: dialect(format, survey.dialects),
         dialects: survey.dialects,
         credentials: credentials,
-        keys: Map.drop(survey.families, [:creds, :unknown]),
+        keys: keys,
         families: census.families,
         disk_bytes: disk_bytes,
         oldest_change: census.oldest,
         newest_change: census.newest,
         pre_keys: state && PreKeys.count(state, census.pre_keys),
         ages: ages,
-        growing: Growth.warnings(ages, Keyword.get(opts, :warn_above, @warn_above)),
+        growing: Growth.warnings(keys, warn_above, ages),
         damaged: survey.damaged,
         unknown: census.unknown,
         leftovers: census.leftovers,
@@ -168,13 +173,14 @@ defmodule BaileysEx.Auth.Inspection do
         owner: owner
       }
 
-      {:ok, Map.merge(report, identity(state))}
+      {:ok, Map.merge(report, Identity.of(state))}
     end
   end
 
   @typedoc """
   A report on an account in PostgreSQL, whose members are as those of `t:report/0`; `:place` is what
-  messages call it, and `:families` has keys and bytes by type, without the credentials.
+  messages call it, and `:families` has keys and bytes by type, without the credentials. Rows have no time, so that
+  there are no ages, and `:older` is `nil` in what is `:growing`.
   """
   @type account_report() :: %{
           place: String.t(),
@@ -186,6 +192,7 @@ defmodule BaileysEx.Auth.Inspection do
             optional(atom() | String.t()) => %{keys: pos_integer(), bytes: non_neg_integer()}
           },
           pre_keys: PreKeys.t() | nil,
+          growing: [Growth.warning()],
           damaged: [CorruptRowError.t()],
           owner: Owner.t() | nil
         }
@@ -198,50 +205,20 @@ defmodule BaileysEx.Auth.Inspection do
       report.families[:session]
       #=> %{keys: 2, bytes: 5821}
 
-  `:on_progress` is given `%{done: keys, total: keys}`. Errors: `{:error, {:not_an_auth_directory, place}}`
+  `:on_progress` is given `%{done: keys, total: keys}`; `:warn_above` is as for `inspect_directory/2`. Errors: `{:error, {:not_an_auth_directory, place}}`
   where there are neither credentials nor keys, and a `BaileysEx.Auth.DatabaseError`. Rows that cannot be
   read are no error here, but in the report.
   """
-  @spec inspect_account(keyword(), on_progress: (map() -> term())) ::
+  @spec inspect_account(keyword(), on_progress: (map() -> term()), warn_above: warn_above()) ::
           {:ok, account_report()} | {:error, term()}
   def inspect_account(context, opts \\ []) do
-    Options.check!(opts, [:on_progress])
-    account = Account.new!(context)
-    place = Account.place(account)
+    Options.check!(opts, [:on_progress, :warn_above])
 
-    with {:ok, survey} <- Survey.take(account, Keyword.get(opts, :on_progress, fn _ -> :ok end)),
-         :ok <- anything(survey, place),
-         {:ok, owner} <- Claim.owner(account) do
-      {credentials, state} = saved_credentials(account, survey.creds)
-
-      report = %{
-        place: place,
-        credentials: credentials,
-        families:
-          Map.new(survey.families, fn {family, keys} ->
-            {family, %{keys: keys, bytes: survey.sizes[family]}}
-          end),
-        pre_keys: state && PreKeys.count(state, survey.pre_keys),
-        damaged: survey.damaged,
-        owner: owner
-      }
-
-      {:ok, Map.merge(report, identity(state))}
-    end
-  end
-
-  defp anything(%{creds: nil, families: none}, place) when none == %{},
-    do: {:error, {:not_an_auth_directory, place}}
-
-  defp anything(_survey, _place), do: :ok
-
-  defp saved_credentials(_account, nil), do: {:absent, nil}
-
-  defp saved_credentials(account, bytes) do
-    case Value.credentials(account, bytes) do
-      {:ok, state} -> {:present, state}
-      {:error, _damaged} -> {:damaged, nil}
-    end
+    InDatabase.report(
+      Account.new!(context),
+      WarnAbove.from!(opts),
+      Keyword.get(opts, :on_progress, fn _progress -> :ok end)
+    )
   end
 
   @doc """
@@ -285,24 +262,27 @@ defmodule BaileysEx.Auth.Inspection do
 
   @doc """
   Inspects every auth directory directly under `root`, several at a time, in order of their names. One that
-  cannot be inspected is an error in its place. `:on_progress` is given `%{done: accounts, total: accounts}`.
+  cannot be inspected is an error in its place. `:on_progress` is given `%{done: accounts, total: accounts}`;
+  `:warn_above` is as for `inspect_directory/2`.
 
       {:ok, accounts} = BaileysEx.Auth.Inspection.inspect_all("/var/lib/my_app/auth")
       for %{name: name, result: {:ok, report}} <- accounts, do: {name, report.paired?}
   """
-  @spec inspect_all(Path.t(), on_progress: (map() -> term())) ::
+  @spec inspect_all(Path.t(), on_progress: (map() -> term()), warn_above: warn_above()) ::
           {:ok, [account()]} | {:error, File.posix()}
   def inspect_all(root, opts \\ []) do
-    Options.check!(opts, [:on_progress])
+    Options.check!(opts, [:on_progress, :warn_above])
+    warn_above = WarnAbove.from!(opts)
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
 
     with {:ok, names} <- directories(root) do
       accounts = for name <- names, do: %{name: name, path: Path.expand(name, root)}
-      {:ok, SideBySide.map(accounts, &look/1, on_progress)}
+      {:ok, SideBySide.map(accounts, &look(&1, warn_above: warn_above), on_progress)}
     end
   end
 
-  defp look(account), do: Map.put(account, :result, inspect_directory(account.path))
+  defp look(account, opts),
+    do: Map.put(account, :result, inspect_directory(account.path, opts))
 
   defp backend(opts, path, names) do
     with :error <- Forms.given!(opts) do
@@ -377,14 +357,4 @@ defmodule BaileysEx.Auth.Inspection do
   defp term(state, :json), do: state
   # The NIF has checked it: one plain term, few new atoms.
   defp term(binary, :etf), do: :erlang.binary_to_term(binary)
-
-  defp identity(nil), do: %{account: nil, registered?: nil, paired?: nil}
-
-  defp identity(%State{} = state) do
-    %{
-      account: %{id: State.me_id(state), name: State.me_name(state), lid: State.me_lid(state)},
-      registered?: state.registered == true,
-      paired?: State.paired?(state)
-    }
-  end
 end

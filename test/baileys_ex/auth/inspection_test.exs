@@ -15,6 +15,7 @@ defmodule BaileysEx.Auth.InspectionTest do
 
   doctest BaileysEx.Auth.Inspection.Growth
   doctest BaileysEx.Auth.Inspection.PreKeys
+  doctest BaileysEx.Auth.Inspection.WarnAbove
 
   setup :setup_temp_dir
 
@@ -53,9 +54,51 @@ defmodule BaileysEx.Auth.InspectionTest do
     used = length(keys.session) - 1
     assert report.ages.session == %{day: used, week: 0, month: 0, older: 1}
     refute Map.has_key?(report.ages, :creds)
-    assert %{type: :"pre-key", keys: 39, older: 0} in report.growing
+    assert %{type: :"pre-key", keys: 39, above: 38, older: 0} in report.growing
     refute Enum.any?(report.growing, &(&1.type == :session))
     assert {:ok, %{growing: []}} = Inspection.inspect_directory(path)
+  end
+
+  test "expects a number of keys for all types, or one for each", %{tmp: tmp} do
+    path = Fixtures.copy!(:native, tmp)
+
+    growing = fn warn_above ->
+      {:ok, report} = Inspection.inspect_directory(path, warn_above: warn_above)
+      for %{type: type, above: above} <- report.growing, into: %{}, do: {type, above}
+    end
+
+    assert growing.(41) == %{"lid-mapping": 41}
+    assert growing.(%{"lid-mapping": 42}) == %{}
+    assert growing.(%{"pre-key" => 38, session: 2}) == %{"pre-key": 38}
+    {:ok, [account]} = Inspection.inspect_all(tmp, warn_above: %{"pre-key": 0})
+    assert {:ok, %{growing: [%{type: :"pre-key", keys: 39, above: 0}]}} = account.result
+  end
+
+  test "what cannot be expected of keys is refused before anything is read", %{tmp: tmp} do
+    missing = Path.join(tmp, "missing")
+
+    for {warn_above, problem} <- [
+          {-1, "number of keys"},
+          {"5", "number of keys"},
+          {nil, "number of keys"},
+          {%{sessions: 5}, ~r/names :sessions, which is no type .*app-state-sync-key.*session/},
+          {%{"x" => 5}, ~s(names "x")},
+          {%{5 => 5}, "names 5"},
+          {%{session: -1}, "no number of keys, 0 or more, for session"},
+          {%{session: "many"}, "for session"}
+        ],
+        inspect <- [
+          &Inspection.inspect_directory/2,
+          &Inspection.inspect_all/2,
+          fn _path, opts ->
+            connection = {__MODULE__, nil}
+            Inspection.inspect_account([connection: connection, account: "ada"], opts)
+          end
+        ] do
+      error = assert_raise ArgumentError, fn -> inspect.(missing, warn_above: warn_above) end
+      assert Exception.message(error) =~ problem
+      assert Exception.message(error) =~ ":warn_above"
+    end
   end
 
   test "counts files and bytes as they are on disk", %{tmp: tmp} do

@@ -2,7 +2,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
   @moduledoc false
   # `inspect --all`: a row an account, and a line of totals.
 
-  alias BaileysEx.Auth.CLI.{All, Backends, Command, Layout, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Command, Growing, Layout, Progress, Terminal}
   alias BaileysEx.Auth.Inspection
 
   # With the columns that are left out first where the terminal is narrow.
@@ -29,13 +29,15 @@ defmodule BaileysEx.Auth.CLI.Overview do
     root = Path.expand(root)
 
     with {:ok, sort} <- sort(sort),
-         {:ok, accounts} <- All.found(look(root, terminal), root) do
+         {:ok, above} <- Growing.option(options),
+         {:ok, found} <- All.found(look(root, above, terminal), root) do
       without? = Keyword.get(options, :without_credentials, false)
-      accounts = accounts |> Enum.map(&account(&1, without?)) |> sorted(sort)
+      accounts = found |> Enum.map(&account(&1, without?)) |> sorted(sort)
+      growing = growing(found)
       status = if Enum.all?(accounts, &(&1.problem == nil)), do: :ok, else: :problem
       totals = totals(accounts)
-      document = %{root: root, accounts: accounts, totals: totals}
-      {status, document, text(accounts, totals, terminal)}
+      document = %{root: root, accounts: accounts, totals: totals, growing: growing}
+      {status, document, text(accounts, totals, growing, terminal)}
     end
   end
 
@@ -49,10 +51,19 @@ defmodule BaileysEx.Auth.CLI.Overview do
     end
   end
 
-  defp look(root, terminal) do
+  defp look(root, above, terminal) do
     Progress.run(terminal, "reading", fn on_progress ->
-      Inspection.inspect_all(root, on_progress: &on_progress.(Map.put(&1, :unit, "accounts")))
+      on_progress = &on_progress.(Map.put(&1, :unit, "accounts"))
+      Inspection.inspect_all(root, [on_progress: on_progress] ++ above)
     end)
+  end
+
+  # The most first: no problem, and as many as an account has types.
+  defp growing(found) do
+    for %{name: name, path: path, result: {:ok, report}} <- found, warning <- report.growing do
+      Map.merge(%{name: name, path: path}, warning)
+    end
+    |> Enum.sort_by(&(-&1.keys))
   end
 
   defp account(%{result: {:ok, report}} = account, without?) do
@@ -127,7 +138,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
     }
   end
 
-  defp text(accounts, totals, terminal) do
+  defp text(accounts, totals, growing, terminal) do
     [
       table(accounts, terminal),
       total(totals),
@@ -138,6 +149,11 @@ defmodule BaileysEx.Auth.CLI.Overview do
           %{problem: problem} = account when problem != nil <- accounts,
           do: {account.name, problem}
         )
+      ),
+      All.problems(
+        terminal,
+        Growing.title(),
+        for(warning <- growing, do: {warning.name, Growing.text(warning)})
       )
     ]
   end

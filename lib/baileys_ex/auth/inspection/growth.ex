@@ -10,6 +10,8 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   out after months.
   """
 
+  alias BaileysEx.Auth.Inspection.WarnAbove
+
   @typedoc "How many keys were last written within a day, within a week, within 30 days, and before that."
   @type ages() :: %{
           day: non_neg_integer(),
@@ -18,8 +20,16 @@ defmodule BaileysEx.Auth.Inspection.Growth do
           older: non_neg_integer()
         }
 
-  @typedoc "A type of which there are more keys than expected."
-  @type warning() :: %{type: atom() | String.t(), keys: pos_integer(), older: non_neg_integer()}
+  @typedoc """
+  A type of which there are more keys than expected; `:above` is how many are, and `:older` how many were not
+  written for 30 days, or `nil` where no time is known.
+  """
+  @type warning() :: %{
+          type: atom() | String.t(),
+          keys: pos_integer(),
+          above: non_neg_integer(),
+          older: non_neg_integer() | nil
+        }
 
   @day 86_400
 
@@ -37,22 +47,26 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   end
 
   @doc """
-  The types with more keys than `above`, the most first.
+  The types with more keys than expected, the most first; `ages` are those of `ages/2` by type, as far as known.
 
       iex> alias BaileysEx.Auth.Inspection.Growth
-      iex> ages = %{session: %{day: 2, week: 1, month: 0, older: 7}, "pre-key": %{day: 9, week: 0, month: 0, older: 0}}
-      iex> Growth.warnings(ages, 9)
-      [%{type: :session, keys: 10, older: 7}]
+      iex> ages = %{session: %{day: 2, week: 1, month: 0, older: 7}}
+      iex> Growth.warnings(%{session: 10, "pre-key": 9, "sender-key": 1}, 9, ages)
+      [%{type: :session, keys: 10, above: 9, older: 7}]
+      iex> Growth.warnings(%{session: 10, "pre-key": 9, "sender-key": 1}, %{"pre-key": 8})
+      [%{type: :"pre-key", keys: 9, above: 8, older: nil}]
   """
-  @spec warnings(%{optional(atom() | String.t()) => ages()}, above :: non_neg_integer()) ::
-          [warning()]
-  def warnings(ages, above) do
-    for({type, of} <- ages, do: %{type: type, keys: keys(of), older: of.older})
-    |> Enum.filter(&(&1.keys > above))
+  @spec warnings(
+          %{optional(atom() | String.t()) => non_neg_integer()},
+          WarnAbove.t(),
+          %{optional(atom() | String.t()) => ages()}
+        ) :: [warning()]
+  def warnings(keys, warn_above, ages \\ %{}) do
+    for {type, count} <- keys, above = WarnAbove.of(warn_above, type), count > above do
+      %{type: type, keys: count, above: above, older: ages[type] && ages[type].older}
+    end
     |> Enum.sort_by(&{-&1.keys, to_string(&1.type)})
   end
-
-  defp keys(ages), do: ages |> Map.values() |> Enum.sum()
 
   defp span(seconds) when seconds < @day, do: :day
   defp span(seconds) when seconds < 7 * @day, do: :week

@@ -40,6 +40,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     document = JSON.decode!(json)
     assert document["root"] == context.root
     assert %{"accounts" => 500, "with_problem" => 10} = document["totals"]
+    assert document["growing"] == []
 
     members =
       ~w(account backend damaged disk_bytes keys name newest_change owner paired path problem)
@@ -55,6 +56,54 @@ defmodule BaileysEx.Auth.CLI.AllTest do
 
     assert %{"backend" => "native", "keys" => 4, "paired" => false, "disk_bytes" => ^expected} =
              one
+  end
+
+  test "inspect names the accounts with more keys of a type than expected: no problem of them",
+       context do
+    root = Path.join(context.tmp, "growing")
+    File.mkdir!(root)
+    File.cp_r!(Path.join(context.root, "account-1"), Path.join(root, "ada"))
+    eve = Path.join(root, "eve")
+    File.cp_r!(Fixtures.path(:native), eve)
+    old = System.os_time(:second) - 40 * 86_400
+    for file <- Path.wildcard(Path.join(eve, "lid-mapping-*")), do: File.touch!(file, old)
+
+    assert {0, text, ""} = cli(["inspect", "--all", root])
+    refute text =~ "many keys"
+
+    for columns <- [80, 60] do
+      assert {0, text, ""} = cli(["inspect", "--all", root, "--warn-above", "38"], columns)
+      [_, growing] = String.split(text, "many keys of one type (see the guide, Growth) (2)\n")
+
+      assert String.split(growing, "\n", trim: true) == [
+               "  eve: lid-mapping: 42, 42 of them not written for 30 days",
+               "  eve: pre-key: 39, 0 of them not written for 30 days"
+             ]
+    end
+
+    by_type = "lid-mapping=3,pre-key=39"
+    assert {0, json, ""} = cli(["inspect", "--all", root, "--warn-above", by_type, "--json"])
+    document = JSON.decode!(json)
+    for account <- document["accounts"], do: assert(account["problem"] == nil)
+
+    assert document["growing"] == [
+             %{
+               "name" => "eve",
+               "path" => eve,
+               "type" => "lid-mapping",
+               "keys" => 42,
+               "above" => 3,
+               "older" => 42
+             },
+             %{
+               "name" => "ada",
+               "path" => Path.join(root, "ada"),
+               "type" => "lid-mapping",
+               "keys" => 4,
+               "above" => 3,
+               "older" => 0
+             }
+           ]
   end
 
   test "inspect sorts by what is asked for", context do

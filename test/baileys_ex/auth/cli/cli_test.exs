@@ -83,11 +83,33 @@ defmodule BaileysEx.Auth.CLITest do
       assert {0, shown, ""} = cli(["inspect", path, "--warn-above", "41"])
       assert shown =~ "lid-mapping: 42, 0 of them"
       refute shown =~ "pre-key: 39, "
-      assert {2, "", _} = cli(["inspect", path, "--warn-above", "few"])
+      assert {0, shown, ""} = cli(["inspect", path, "--warn-above", "session=9, pre-key=38"])
+      assert shown =~ "pre-key: 39, 0 of them"
+      refute shown =~ "lid-mapping: 42, "
       assert shown =~ ~r/damaged +none\n/
       assert shown =~ ~r/^  lid-mapping +42 +507$/m
       assert shown =~ ~r/^  total +99 +20,337$/m
       refute shown =~ "\e"
+    end
+
+    test "--warn-above that cannot be meant is wrong usage, of a missing directory too", %{
+      tmp: tmp
+    } do
+      for {value, problem} <- [
+            {"few", "a number of keys"},
+            {"", "a number of keys"},
+            {"5,6", "a number of keys"},
+            {"sessions=5", ~s(names "sessions", which is no type)},
+            {"session=few", "no number of keys, 0 or more, for session"},
+            {"session=5,pre-key", "no number of keys, 0 or more, for pre-key"},
+            {"session=5,session=6", ~s(names "session" twice)}
+          ],
+          all <- [[], ["--all"]] do
+        argv = ["inspect", Path.join(tmp, "missing"), "--warn-above=#{value}" | all]
+        assert {2, "", error} = cli(argv)
+        assert error =~ "inspect: --warn-above "
+        assert error =~ problem
+      end
     end
 
     test "--json has everything in it", %{tmp: tmp} do

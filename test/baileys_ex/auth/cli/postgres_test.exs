@@ -123,6 +123,12 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     assert text =~ ~r/^  total +98 /m
     assert text =~ to_string(report.owner)
 
+    refute text =~ "many keys"
+    assert {0, text, ""} = cli(["inspect", argument, "--warn-above", "lid-mapping=41"])
+    assert text =~ "many keys of one type (see the guide, Growth) (1)\n  lid-mapping: 42\n"
+    {:ok, report} = Inspection.inspect_account(account, warn_above: 40)
+    assert report.growing == [%{type: :"lid-mapping", keys: 42, above: 40, older: nil}]
+
     sql = "UPDATE baileys_auth_keys SET value = '\\x8368' WHERE account = $1::text AND id = '20'"
     {:ok, _} = query(nil, sql, [name])
     assert {1, text, ""} = cli(["inspect", argument])

@@ -3,7 +3,18 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{All, Backends, Damage, Layout, Overview, Place, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{
+    All,
+    Backends,
+    Damage,
+    Growing,
+    Layout,
+    Overview,
+    Place,
+    Progress,
+    Terminal
+  }
+
   alias BaileysEx.Auth.{Inspection, PostgresPersistence}
 
   @impl true
@@ -17,9 +28,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
         mix baileys.auth.inspect PATH [--backend native|json]
                                  [--without-credentials] [--warn-above N] [--json]
         mix baileys.auth.inspect postgres:ACCOUNT --repo MyApp.Repo
-                                 [--schema NAME] [--without-credentials] [--json]
+                                 [--schema NAME] [--without-credentials]
+                                 [--warn-above N] [--json]
         mix baileys.auth.inspect --all ROOT [--sort COLUMN] [--without-credentials]
-                                 [--json]
+                                 [--warn-above N] [--json]
 
     ## Options
 
@@ -31,8 +43,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
         both kinds
     #{Place.usage()}
       * `--without-credentials` - keys without credentials are no problem
-      * `--warn-above N` - for one directory, name the types with more than N keys;
-        by default 5000. It does not change the exit code
+      * `--warn-above N` - name the types with more than N keys; by default 5000. By
+        type: `--warn-above session=20000,pre-key=3000`. It does not change the exit
+        code
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
@@ -73,8 +86,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
 
   defp one(path, options, terminal) do
-    with {:ok, place} <- Place.of(path, options),
-         {:ok, above} <- above(place, options),
+    with {:ok, above} <- Growing.option(options),
+         {:ok, place} <- Place.of(path, options),
          {:ok, report} <- look(place, above, terminal) do
       missing? =
         report.credentials == :absent and not Keyword.get(options, :without_credentials, false)
@@ -84,21 +97,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     end
   end
 
-  defp above(%{backend: PostgresPersistence}, options) do
-    if options[:warn_above], do: {:usage, "--warn-above is for a directory"}, else: {:ok, []}
-  end
-
-  defp above(_directory, options) do
-    case options[:warn_above] && Integer.parse(options[:warn_above]) do
-      nil -> {:ok, []}
-      {above, ""} when above >= 0 -> {:ok, [warn_above: above]}
-      _none -> {:usage, "--warn-above is a number of keys"}
-    end
-  end
-
-  defp look(%{backend: PostgresPersistence, context: context}, _above, terminal) do
+  defp look(%{backend: PostgresPersistence, context: context}, above, terminal) do
     Progress.run(terminal, "reading", fn on_progress ->
-      Inspection.inspect_account(context, on_progress: on_progress)
+      Inspection.inspect_account(context, [on_progress: on_progress] ++ above)
     end)
   end
 
@@ -150,6 +151,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
       ),
       "\n",
       Layout.table(terminal, ["family", "keys", "bytes"], rows(report.families, :keys)),
+      Growing.list(report.growing, terminal),
       Layout.list(terminal, "damaged", Enum.map(report.damaged, &Damage.file/1))
     ]
   end
@@ -162,11 +164,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
       "\n",
       Layout.table(terminal, ["family", "files", "bytes"], rows(report.families, :files)),
       ages(report.ages, terminal),
-      Layout.list(
-        terminal,
-        "many keys of one type (see the guide, Growth)",
-        Enum.map(report.growing, &growing/1)
-      ),
+      Growing.list(report.growing, terminal),
       Layout.list(terminal, "damaged", Enum.map(report.damaged, &Damage.file/1)),
       Layout.list(terminal, "of no known family, left alone", report.unknown),
       Layout.list(terminal, "leftovers and copies, not read", report.leftovers),
@@ -277,10 +275,6 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
     header = ["last written within", "a day", "a week", "30 days", "before"]
     ["\n", Layout.table(terminal, header, rows)]
-  end
-
-  defp growing(%{type: type, keys: keys, older: older}) do
-    "#{type}: #{Layout.number(keys)}, #{Layout.number(older)} of them not written for 30 days"
   end
 
   defp permission(%{name: name, mode: mode}), do: "#{octal(mode)} #{name}"
