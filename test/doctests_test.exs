@@ -4,27 +4,50 @@ defmodule BaileysEx.Auth.DoctestsTest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Auth.{FilePersistence, KeyStore, NativeFilePersistence}
+  alias BaileysEx.Auth.{
+    Accounts,
+    BaileysJSON,
+    CorruptFileError,
+    DatabaseError,
+    FilePersistence,
+    KeyStore,
+    Lock,
+    NativeFilePersistence,
+    Owner,
+    Repair,
+    Telemetry
+  }
+
+  # Processes that examples start, which end a moment after the example.
+  @names [MyApp.Accounts, MyApp.Keys]
 
   setup [:setup_temp_dir, :enter_temp_dir]
 
+  doctest Accounts
+  doctest BaileysJSON
+  doctest CorruptFileError
+  doctest DatabaseError
   doctest FilePersistence
-  doctest NativeFilePersistence
   doctest KeyStore
+  doctest Lock
+  doctest NativeFilePersistence
+  doctest Owner
+  doctest Repair
+  doctest Telemetry
 
   defp enter_temp_dir(%{tmp: tmp}) do
     before = File.cwd!()
     File.cd!(tmp)
 
     on_exit(fn ->
-      # A store gives its claim up, under the path that it was given, while the example's process has ended.
+      # A store gives its claim up after the example has ended, under the path that it was given.
       stopped(200)
       File.cd!(before)
     end)
   end
 
   defp stopped(tries) do
-    if tries > 0 and KeyStore.running() != [] do
+    if tries > 0 and (KeyStore.running() != [] or Enum.any?(@names, &Process.whereis/1)) do
       Process.sleep(10)
       stopped(tries - 1)
     end

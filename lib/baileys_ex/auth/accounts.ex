@@ -9,9 +9,9 @@ defmodule BaileysEx.Auth.Accounts do
       {:ok, ada} = BaileysEx.Auth.Accounts.open(MyApp.Accounts, "ada")
       BaileysEx.Auth.KeyStore.get(ada.store, :session, ["15559990002.0"])
 
-  Each account has a supervisor of its own with its `BaileysEx.Auth.KeyStore` in it. A store that
-  crashes is started again there; where it goes on crashing, its account is closed and no other is
-  touched. What takes long at the start of one account keeps no other waiting.
+  Each account has a supervisor of its own, with its `BaileysEx.Auth.KeyStore` in it. A store that
+  crashes is started again there; one that keeps crashing closes its own account, and no other. An
+  account that takes long to start does not keep the others waiting.
 
       MyApp.Accounts
       ├── MyApp.Accounts.Registry
@@ -31,7 +31,7 @@ defmodule BaileysEx.Auth.Accounts do
   @typedoc """
   Options of `start_link/1`.
 
-    * `:name`, an atom, needed: the first argument of the other functions
+    * `:name`, an atom, required: the first argument of the other functions
     * `:backend`: `BaileysEx.Auth.NativeFilePersistence` (default),
       `BaileysEx.Auth.FilePersistence` or `BaileysEx.Auth.PostgresPersistence`
     * `:root`, for the backends of files: the directory with a directory for each account
@@ -61,8 +61,14 @@ defmodule BaileysEx.Auth.Accounts do
         }
 
   @doc """
-  Starts the supervisor, without any account in it. Raises `ArgumentError` for options that are not
-  known or do not fit the backend.
+  Starts the supervisor, linked to the caller, without any account in it. For the options see `t:option/0`.
+
+      iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
+      iex> BaileysEx.Auth.Accounts.list(MyApp.Accounts)
+      []
+
+  A second one of the same name is `{:error, {:already_started, pid}}`. Raises `ArgumentError` for options that
+  are not known or do not fit the backend.
   """
   @spec start_link([option()]) :: Supervisor.on_start()
   def start_link(opts) do
@@ -77,7 +83,13 @@ defmodule BaileysEx.Auth.Accounts do
     Supervisor.start_link(__MODULE__, {name, config}, name: name)
   end
 
-  @doc "A child specification, by the `:name`."
+  @doc """
+  A child specification for a supervisor, as in `{BaileysEx.Auth.Accounts, name: MyApp.Accounts, root: "accounts"}`;
+  its id holds the `:name`.
+
+      iex> BaileysEx.Auth.Accounts.child_spec(name: MyApp.Accounts, root: "accounts").id
+      {BaileysEx.Auth.Accounts, MyApp.Accounts}
+  """
   @spec child_spec([option()]) :: Supervisor.child_spec()
   def child_spec(opts) do
     %{
@@ -99,15 +111,22 @@ defmodule BaileysEx.Auth.Accounts do
   end
 
   @doc """
-  The account under this name, its store started unless it runs already.
+  Opens the account with this name: loads its credentials, and starts its store unless it runs already.
 
-  A name is one file name: what is empty, begins with a dot, holds a slash, a backslash or a control
-  character, or is longer than 200 bytes is `{:error, {:invalid_account_name, problem}}`.
+      iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
+      iex> {:ok, ada} = BaileysEx.Auth.Accounts.open(MyApp.Accounts, "ada")
+      iex> BaileysEx.Auth.KeyStore.get(ada.store, :session, ["15559990002.0"])
+      %{}
 
-  With `must_exist: true` an account without credentials is `{:error, {:no_credentials, place}}`, and
-  nothing is made for it; by default it is a fresh identity. Other errors are those of the backend
-  and of `BaileysEx.Auth.KeyStore.start_link/1`; `{:error, {:already_started, pid}}` where a store that
-  was not opened here has the account.
+  By default an account without credentials gets a fresh identity. With `must_exist: true` it is refused, and
+  nothing is made for it.
+
+    * `{:error, {:no_credentials, place}}`: refused because of `must_exist: true`
+    * `{:error, {:invalid_account_name, problem}}`: a name must be one file name. It must not be empty, begin with
+      a dot, hold a slash, a backslash or a control character, or be longer than 200 bytes
+    * `{:error, {:already_started, pid}}`: a store that was not opened here has the account
+    * `{:error, :store_stopped}`: the account was closed at the same time
+    * the errors of the backend and of `BaileysEx.Auth.KeyStore.start_link/1`
   """
   @spec open(atom(), String.t(), must_exist: boolean()) :: {:ok, account()} | {:error, term()}
   def open(accounts, name, opts \\ []) do
@@ -124,7 +143,14 @@ defmodule BaileysEx.Auth.Accounts do
     end
   end
 
-  @doc "Stops the store of an account and gives its claim back. `:ok` too where it is not open."
+  @doc """
+  Stops the store of an account, which gives its claim up. It is `:ok` too where the account is not open.
+
+      iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
+      iex> {:ok, _ada} = BaileysEx.Auth.Accounts.open(MyApp.Accounts, "ada")
+      iex> BaileysEx.Auth.Accounts.close(MyApp.Accounts, "ada")
+      :ok
+  """
   @spec close(atom(), String.t()) :: :ok
   def close(accounts, name) do
     case Registry.lookup(registry(accounts), {:supervisor, name}) do
@@ -133,7 +159,14 @@ defmodule BaileysEx.Auth.Accounts do
     end
   end
 
-  @doc "The names of the accounts whose stores run, in order."
+  @doc """
+  The names of the accounts whose stores run, sorted.
+
+      iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
+      iex> for name <- ["bob", "ada"], do: {:ok, _account} = BaileysEx.Auth.Accounts.open(MyApp.Accounts, name)
+      iex> BaileysEx.Auth.Accounts.list(MyApp.Accounts)
+      ["ada", "bob"]
+  """
   @spec list(atom()) :: [String.t()]
   def list(accounts) do
     stores =
@@ -143,7 +176,13 @@ defmodule BaileysEx.Auth.Accounts do
     for {name, pid} <- Enum.sort(stores), Process.alive?(pid), do: name
   end
 
-  @doc "The process of an account's store, or `nil`."
+  @doc """
+  The process of an account's store, or `nil` where it does not run.
+
+      iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
+      iex> BaileysEx.Auth.Accounts.whereis(MyApp.Accounts, "ada")
+      nil
+  """
   @spec whereis(atom(), String.t()) :: pid() | nil
   def whereis(accounts, name) do
     case Registry.lookup(registry(accounts), {:store, name}) do

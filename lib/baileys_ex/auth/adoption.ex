@@ -1,12 +1,12 @@
 defmodule BaileysEx.Auth.Adoption do
   @moduledoc """
-  Makes a checkout of baileys_ex stand on this library: what `mix baileys.auth.adopt` does.
+  Changes a checkout of baileys_ex so that it uses this library: what `mix baileys.auth.adopt` does.
 
-  Both define modules of the same names, so that of each one of them must go. `plan/2` finds out what
+  Both define modules of the same names, and only one of each can stay. `plan/2` finds out what
   is to be done and changes nothing; `apply/1` does it:
 
-    * a file of the checkout in which this library defines every module is removed; of another file
-      just those modules are cut out, found by their place in the syntax tree
+    * a file of the checkout whose modules are all defined by this library is removed; from another
+      file only those modules are cut out, which are found in its syntax tree
     * the dependency on this library goes into `mix.exs`
 
   ## Example
@@ -29,11 +29,11 @@ defmodule BaileysEx.Auth.Adoption do
     * `:path` is the checkout
     * `:edits` holds the new text of each file that changes, by its name in the checkout; `nil` for
       one that is removed
-    * `:removed` are the modules that go, with the file that each is in
+    * `:removed` are the modules that are removed, each with its file
     * `:missing` is what they export and this library does not: a function, macro or callback with its
       arity, or the field of a struct
     * `:by_hand` is what must be done by hand, as texts
-    * `:dependency` is what `mix.exs` gets, or `nil` where it has one
+    * `:dependency` is what is added to `mix.exs`, or `nil` where it is there already
   """
   @type t() :: %__MODULE__{
           path: Path.t(),
@@ -56,13 +56,20 @@ defmodule BaileysEx.Auth.Adoption do
           | {:no_version_control, Path.t()}
 
   @doc """
-  What there is to do in the checkout at `path`. Only reads.
+  Finds out what is to be done in the checkout at `path`. It only reads.
+
+      dependency = ~s({:baileys_ex_auth, path: "../baileys_ex_auth"})
+      {:ok, plan} = BaileysEx.Auth.Adoption.plan("../baileys_ex", dependency: dependency)
+      plan.removed
+      #=> [{"lib/baileys_ex/auth/state.ex", BaileysEx.Auth.State}]
 
   Options:
 
     * `:dependency` - required: the text that goes into the `deps` of its `mix.exs`, such as
       `~s({:baileys_ex_auth, path: "../baileys_ex_auth"})`
     * `:force` - go on where git does not say that everything is committed; `false` by default
+
+  For the errors see `t:reason/0`. Raises `ArgumentError` for a `:dependency` that is not such a tuple.
   """
   @spec plan(Path.t(), dependency: String.t(), force: boolean()) ::
           {:ok, t()} | {:error, reason()}
@@ -84,7 +91,15 @@ defmodule BaileysEx.Auth.Adoption do
     end
   end
 
-  @doc "Does what the plan says, and nothing else."
+  @doc """
+  Carries out the plan, and nothing else.
+
+      {:ok, plan} = BaileysEx.Auth.Adoption.plan("../baileys_ex", dependency: dependency)
+      :ok = BaileysEx.Auth.Adoption.apply(plan)
+
+  A file that cannot be written or removed is `{:error, {:file, path, posix}}`; those before it are changed by
+  then.
+  """
   @spec apply(t()) :: :ok | {:error, {:file, Path.t(), File.posix()}}
   def apply(%__MODULE__{path: path, edits: edits}) do
     Enum.reduce_while(edits, :ok, fn {file, text}, :ok ->

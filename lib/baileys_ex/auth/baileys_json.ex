@@ -1,26 +1,26 @@
 defmodule BaileysEx.Auth.BaileysJSON do
   @moduledoc """
-  One value in the JSON of Baileys, credentials or a key: for a backend over a table or a document that
-  Node.js shares. `BaileysEx.Auth.FilePersistence` does the same with files.
+  Reads and writes one value, credentials or a key, as the JSON of Baileys: for a backend over a table or a
+  document that Node.js shares. `BaileysEx.Auth.FilePersistence` does the same with files.
 
       {:ok, state} = BaileysJSON.decode(:creds, row.value, name: "auth_creds")
       {:ok, session} = BaileysJSON.decode(:session, row.value, name: row.id, account: state)
       {:ok, text} = BaileysJSON.encode(:session, session, account: state)
 
-  The type is a family as Baileys names it, such as `:"pre-key"`, or `:creds`. Read are Baileys' own shape
-  and the two that baileys_ex wrote, in every spelling of bytes that the file backend reads; written is
+  The type is a family as Baileys names it, such as `:"pre-key"`, or `:creds`. It reads Baileys' own shape
+  and the two that baileys_ex wrote, in every spelling of bytes that the file backend reads, and writes
   Baileys' own. Members that this library does not know are kept.
 
-  Sessions hold the account's identity, and their JSON leaves it out. So both functions want the credentials
-  under `:account` for a `:session`, and raise `ArgumentError` without.
+  Sessions hold the account's identity, which their JSON leaves out. For a `:session` both functions therefore
+  need the credentials, as the option `:account`, and raise `ArgumentError` without them.
   """
 
   alias BaileysEx.Auth.{CorruptFileError, InvalidTermError, JSON, Native, Options, State}
 
   @typedoc """
-  JSON text, or what a decoder of JSON made of it: maps with string keys and lists. What it made of text, a
-  number or `null` must be told from JSON text: `{:parsed, value}`. Text may hold JSON as text again, as some
-  stores keep it, and a LID mapping may be bare, without quotes.
+  JSON text, or what a JSON decoder made of it: maps with string keys, and lists. A string, a number or `nil`
+  that a decoder returned is given as `{:parsed, value}`, to tell it from JSON text. The text may itself be a
+  JSON string that holds JSON, as some stores keep it, and a LID mapping may be bare text without quotes.
   """
   @type json() :: binary() | map() | list() | {:parsed, term()}
 
@@ -31,7 +31,21 @@ defmodule BaileysEx.Auth.BaileysJSON do
           | {:bytes, :base64 | :array}
 
   @doc """
-  The term of a value. `:name` is what an error calls it, by default the type.
+  Reads a value and returns its term. For the terms of each type see `BaileysEx.Signal.Store`; `:creds` are a
+  `BaileysEx.Auth.State`.
+
+      iex> BaileysEx.Auth.BaileysJSON.decode(:"device-list", ~s(["0", "3"]))
+      {:ok, ["0", "3"]}
+      iex> {:error, error} = BaileysEx.Auth.BaileysJSON.decode(:"device-list", "[", name: "row 12")
+      iex> error.path
+      "row 12"
+
+  Options:
+
+    * `:name`: what an error calls the value; by default the type
+    * `:account`: the credentials of the account, for a `:session`
+
+  Errors:
 
     * `{:error, :not_found}`: `null` for a key, which is what some stores leave of one that was deleted
     * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: it cannot be read; its `:path` is the name, and it
@@ -64,15 +78,20 @@ defmodule BaileysEx.Auth.BaileysJSON do
   def damage(name, problem), do: damage(name, {"", problem})
 
   @doc """
-  The JSON text of a term, as Baileys writes it.
+  Returns the JSON text of a term, as Baileys writes it.
 
-  `:sender_keys` is the form of group keys, as for a migration to JSON: `:array` for Baileys up to 6.7.18 and
-  6.17.16, `:buffer` (default) for every later one.
+      iex> BaileysEx.Auth.BaileysJSON.encode(:"device-list", ["0", "3"])
+      {:ok, ~s(["0","3"])}
 
-  `:bytes` is how bytes are spelled: `{"type":"Buffer","data":…}` with `:base64` (default, as Baileys writes
-  them) or an `:array` of numbers, which `postgres-baileys` needs. Baileys reads both.
+  Options:
 
-  A term without such a form is `{:error, %BaileysEx.Auth.InvalidTermError{}}`.
+    * `:account`: the credentials of the account, for a `:session`
+    * `:sender_keys`: the form of group keys, as for a migration to JSON: `:array` for Baileys up to 6.7.18 and
+      for 6.17.16, `:buffer` (default) for every later version
+    * `:bytes`: how the data of `{"type":"Buffer","data":…}` is written: as `:base64` (default, as Baileys
+      does), or as an `:array` of numbers, which `postgres-baileys` needs. Baileys reads both
+
+  A term that has no such form is `{:error, %BaileysEx.Auth.InvalidTermError{}}`.
   """
   @spec encode(atom() | String.t(), term(), [encode_option()]) ::
           {:ok, String.t()} | {:error, InvalidTermError.t()}

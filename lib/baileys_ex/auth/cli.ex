@@ -9,14 +9,14 @@ defmodule BaileysEx.Auth.CLI do
   behind them instead: `BaileysEx.Auth.Inspection.inspect_directory/2`,
   `BaileysEx.Auth.PersistenceMigration`, and `verify/2` and `snapshot/2` of each backend.
 
-  Exit codes: 0 all is well; 1 the directory or the migration has a problem; 2 wrong usage; 130 and 143
+  Exit codes: 0, success; 1, the directory or the migration has a problem; 2, wrong usage; 130 and 143,
   ended by Ctrl-C and by SIGTERM.
 
   With `--json`, standard output holds one JSON document and nothing else, also for an error:
   `{"error": {"code": …, "message": …, "advice": …}}`. Without it, errors go to standard error.
-  Colours and progress bars are for terminals only, and `NO_COLOR` turns colours off. (Mix itself
-  tells standard output when it compiles dependencies before it runs a task: compile them first in
-  a script.)
+  Colours and progress bars are for terminals only, and `NO_COLOR` turns colours off. (Mix writes
+  to standard output when it compiles dependencies before it runs a task: in a script, compile them
+  first.)
   """
 
   alias BaileysEx.Auth.CLI.{Failure, Terminal}
@@ -38,7 +38,11 @@ defmodule BaileysEx.Auth.CLI do
     "snapshot" => BaileysEx.Auth.CLI.Commands.Snapshot
   }
 
-  @doc "Runs a command, and ends the VM with its exit code."
+  @doc """
+  Runs a command, and ends the VM with its exit code.
+
+      BaileysEx.Auth.CLI.main(["verify", "/var/lib/my_app/auth"])
+  """
   @spec main([String.t()]) :: no_return()
   def main(argv), do: fn -> run(argv) end |> until_signal() |> System.halt()
 
@@ -52,7 +56,12 @@ defmodule BaileysEx.Auth.CLI do
     Native.process_end_by_signals(false)
   end
 
-  @doc "Runs a command, prints what it has to say and returns its exit code."
+  @doc """
+  Runs a command, prints its output and returns its exit code.
+
+      BaileysEx.Auth.CLI.run(["verify", "/var/lib/my_app/auth"])
+      #=> 0
+  """
   @spec run([String.t()]) :: exit_code()
   def run(argv), do: run(argv, Terminal.detect())
 
@@ -96,7 +105,11 @@ defmodule BaileysEx.Auth.CLI do
     2
   end
 
-  @doc "The text of `--help` for a command."
+  @doc """
+  The text of `--help` for a command. Raises `KeyError` for a name that is no command.
+
+      IO.puts(BaileysEx.Auth.CLI.usage("verify"))
+  """
   @spec usage(String.t()) :: String.t()
   def usage(name), do: Map.fetch!(@commands, name).usage()
 

@@ -54,7 +54,13 @@ defmodule BaileysEx.Auth.CorruptFileError do
   defp short(:journal), do: "repair the directory"
   defp short(:bookkeeping), do: "delete it when nobody uses the directory"
 
-  @doc "What can be done, in a sentence or two."
+  @doc """
+  What can be done, in a sentence or two.
+
+      iex> error = %BaileysEx.Auth.CorruptFileError{path: "auth/creds.json", problem: "is a link", kind: :not_a_file}
+      iex> BaileysEx.Auth.CorruptFileError.advice(error)
+      "Move away what has the name of a file."
+  """
   @spec advice(t()) :: String.t()
   def advice(%__MODULE__{kind: :content}) do
     "mix baileys.auth.repair says what can be mended. Else restore the file from a backup. A damaged " <>

@@ -2,25 +2,29 @@ defmodule BaileysEx.Auth.Lock do
   @moduledoc """
   Mutual exclusion on a resource, any term, among the processes of a cluster or of a node.
 
-  `run/2` excludes every other caller of `run/2` for the same resource on all connected nodes:
-  callers of one node go first come, first served, and the first of each node then competes
-  through `:global.trans/4`. `run_local/2` is the first half alone.
+  `run/2` excludes every other caller of `run/2` for the same resource on all connected nodes.
+  Callers of one node are served in the order in which they came; the first of each node then competes
+  with those of the other nodes through `:global.trans/4`. `run_local/2` is the first half alone.
 
       BaileysEx.Auth.Lock.run({MyBackend, path}, fn -> replace_file(path) end)
 
-  A lock is given back when the function returns, raises, throws or exits, and when its process
+  A lock is released when the function returns, raises, throws or exits, and when its process
   or node dies. A call for a resource that the same process already holds runs the function at
-  once, and the lock stays until the outermost call is over. The two kinds are separate: holding
+  once, and the lock is held until the outermost call is over. The two kinds are separate: holding
   one does not hold the other.
 
-  A process that is killed inside a NIF gives its lock back at once, while the NIF goes on. The
-  backends of this library therefore do their work in a process that nobody kills, which holds the
-  lock; where the caller holds it already, in the caller.
+  A process that is killed inside a NIF releases its lock at once, while the NIF continues. The
+  backends of this library therefore do their work in a process that nobody kills, and which holds the
+  lock; where the caller holds it already, they work in the caller.
 
-  What it does not do: order callers of *different* nodes, exclude nodes that are not connected
-  (each side of a partition goes on; the file backends have a lock of the operating system for that), detect a deadlock of two processes that each wait for what
-  the other holds, or stop the function when the lock server is killed (callers that use `run/2`
-  are then still excluded by `:global`).
+  What a lock does not do:
+
+    * order callers of *different* nodes
+    * exclude nodes that are not connected: each side of a partition continues. The backends of files have
+      a lock of the operating system against that
+    * detect a deadlock, of two processes that each wait for what the other holds
+    * stop the function when the lock server is killed; callers of `run/2` are then still excluded by
+      `:global`
   """
 
   alias BaileysEx.Auth.Lock.Server
@@ -34,6 +38,9 @@ defmodule BaileysEx.Auth.Lock do
   @doc """
   Runs `fun` while no other process of the connected nodes runs one for `resource`, and returns
   what it returns. Waits as long as it takes.
+
+      iex> BaileysEx.Auth.Lock.run({:my_backend, "auth"}, fn -> :done end)
+      :done
   """
   @spec run(resource :: term(), (() -> result)) :: result when result: var
   def run(resource, fun) when is_function(fun, 0) do
@@ -60,7 +67,12 @@ defmodule BaileysEx.Auth.Lock do
   @spec holds?(term()) :: boolean()
   def holds?(resource), do: Process.get({__MODULE__, {:cluster, resource}}, false)
 
-  @doc "As `run/2`, among the processes of this node only."
+  @doc """
+  As `run/2`, among the processes of this node only.
+
+      iex> BaileysEx.Auth.Lock.run_local({:my_backend, "auth"}, fn -> :done end)
+      :done
+  """
   @spec run_local(resource :: term(), (() -> result)) :: result when result: var
   def run_local(resource, fun) when is_function(fun, 0), do: in_line(:node, resource, fun)
 

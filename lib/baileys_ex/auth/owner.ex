@@ -2,15 +2,15 @@ defmodule BaileysEx.Auth.Owner do
   @moduledoc """
   Who has claimed an auth directory, or an account of another backend.
 
-  A `BaileysEx.Auth.KeyStore` claims what it works on when it starts, and gives it back when it stops.
-  The newest claim wins: every write that goes through an older one is refused with a
-  `BaileysEx.Auth.NotOwnerError`. `owner/1` of each backend tells who it is:
+  A `BaileysEx.Auth.KeyStore` claims what it works on when it starts, and gives the claim up when it stops.
+  The newest claim wins: every write under an older one is refused with a
+  `BaileysEx.Auth.NotOwnerError`. `owner/1` of each backend tells who the owner is:
 
       {:ok, owner} = BaileysEx.Auth.NativeFilePersistence.owner("/var/lib/my_app/auth")
       owner && to_string(owner)
       #=> "my_app@web-2 (process 4711 on web-2) since 2026-11-27 02:11:03Z"
 
-    * `:id` is random, 32 hexadecimal digits, and never met again
+    * `:id` is random, 32 hexadecimal digits, and never used again
     * `:counter` is one more than that of the claim before
     * `:node` is the name of the BEAM node, `:os_process` the id of the operating system's process
       and `:host` the name of the machine
@@ -29,7 +29,13 @@ defmodule BaileysEx.Auth.Owner do
           since: DateTime.t()
         }
 
-  @doc "This VM, now, with a fresh id. The backend gives it its counter."
+  @doc """
+  This VM, now, with a fresh id, for `claim/2` of a backend, which sets the counter.
+
+      iex> owner = BaileysEx.Auth.Owner.new()
+      iex> {byte_size(owner.id), owner.counter, owner.os_process == System.pid()}
+      {32, 0, true}
+  """
   @spec new() :: t()
   def new do
     {:ok, host} = :inet.gethostname()

@@ -1,17 +1,17 @@
 defmodule BaileysEx.Auth.Repair do
   @moduledoc """
-  What can be done about an auth directory that is damaged. `mix baileys.auth.repair` shows it.
+  Repairs an auth directory that is damaged, as far as that is possible. `mix baileys.auth.repair` does it.
 
       {:ok, plan} = BaileysEx.Auth.Repair.plan("baileys_auth_info")
       for step <- plan.steps, do: {step.file, step.problem, step.remedy}
       {:ok, done} = BaileysEx.Auth.Repair.run("baileys_auth_info")
 
-  `plan/2` changes nothing. `run/2` does what the plan says as of then, in one commit, after copying every file
-  that it changes to a directory of its own in the auth directory (`:set_aside`). Stop what uses the
+  `plan/2` changes nothing. `run/2` makes the plan anew and carries it out in one commit, after copying every
+  file that it changes to a directory of its own within the auth directory (`:set_aside`). Stop what uses the
   directory first.
 
-  Nothing is invented: credentials come from a file that holds them whole, or there is no remedy. Then
-  nothing is done at all: restore the directory from a backup, or pair again.
+  Nothing is invented. Credentials come from a file that holds them whole; where no file does, there is no
+  remedy, and nothing is changed at all: restore the directory from a backup, or pair again.
 
   Both take the option `:backend`, by default as `BaileysEx.Auth.Inspection.detect/1` says.
 
@@ -37,12 +37,13 @@ defmodule BaileysEx.Auth.Repair do
   @typedoc """
   What is to be done about a file.
 
-    * `{:keep_document, kept, dropped}`: the document in front is whole; the bytes behind it go
-    * `{:take, file, modified, others}`: the credentials are whole in another file, which was last written
-      then; `others` hold some too. What was saved since is lost
+    * `{:keep_document, kept, dropped}`: the document at the start of the file is whole, `kept` bytes long; the
+      `dropped` bytes after it are removed
+    * `{:take, file, modified, others}`: the credentials are whole in another file, last written at `modified`;
+      the files `others` hold credentials too. What was saved after that is lost
     * `{:remove_key, type, id}`: the key is removed, and made anew
-    * `:rebuild_manifest`: a manifest is written that says what is known; ids that file names do not tell are
-      lost, and are those that the names suggest
+    * `:rebuild_manifest`: a manifest is written with what is known. Ids that a file name does not tell are
+      lost; the keys then have the ids that their file names suggest
     * `{:apply_journal, commits, trusted, bytes}`: of the journal's `bytes` the first `trusted` are whole
       commits, which are applied; the rest is only set aside
     * `:none`: the credentials are nowhere whole
@@ -56,8 +57,8 @@ defmodule BaileysEx.Auth.Repair do
           | :none
 
   @typedoc """
-  One file: what is wrong with it, what is to be done, and what that costs. `:modified` is when it was last
-  written, `nil` where it is not there.
+  One file: what is wrong with it, what is to be done, and what is lost by that (`:cost`). `:modified` is when
+  the file was last written, `nil` where it does not exist.
   """
   @type step() :: %{
           file: String.t(),
@@ -71,7 +72,7 @@ defmodule BaileysEx.Auth.Repair do
   @typedoc """
   A plan, or what was done.
 
-    * `:left`: what is in the way and is not mended here, such as files of another user
+    * `:left`: problems that are not repaired here, such as files of another user
     * `:hopeless?`: the credentials have no remedy, and nothing is done
     * `:set_aside`: the directory with the files as they were; `nil` where nothing was done
   """
@@ -86,7 +87,19 @@ defmodule BaileysEx.Auth.Repair do
 
   @type option() :: {:backend, module()}
 
-  @doc "What can be done. Only reads."
+  @doc """
+  Finds out what can be done, see `t:t/0`. It only reads. `:backend` says whose files the directory holds, by
+  default what `BaileysEx.Auth.Inspection.detect/1` says.
+
+      iex> BaileysEx.Auth.FilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
+      iex> File.write!("auth/lid-mapping-15550000000.json", "{")
+      iex> {:ok, plan} = BaileysEx.Auth.Repair.plan("auth")
+      iex> for step <- plan.steps, do: {Path.basename(step.file), step.remedy}
+      [{"lid-mapping-15550000000.json", {:remove_key, :"lid-mapping", "15550000000"}}]
+
+  Errors are those of `BaileysEx.Auth.Inspection.detect/1`, and those of the backend for a directory that a later
+  version or another backend has written.
+  """
   @spec plan(Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def plan(path, opts \\ []) do
     with {:ok, module, path} <- directory(path, opts) do
@@ -96,8 +109,14 @@ defmodule BaileysEx.Auth.Repair do
   end
 
   @doc """
-  Does what `plan/2` says, with the same options; what is taken away is set aside, in a directory that the
-  answer names.
+  Does what `plan/2` says, with the same options and errors. The files that it changes are copied first, to the
+  directory that the result names as `:set_aside`.
+
+      iex> BaileysEx.Auth.FilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
+      iex> File.write!("auth/lid-mapping-15550000000.json", "{")
+      iex> {:ok, done} = BaileysEx.Auth.Repair.run("auth")
+      iex> File.ls!(done.set_aside)
+      ["lid-mapping-15550000000.json"]
   """
   @spec run(Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def run(path, opts \\ []) do

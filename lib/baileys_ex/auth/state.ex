@@ -120,9 +120,13 @@ defmodule BaileysEx.Auth.State do
   @doc """
   Makes a fresh identity, as Baileys' `initAuthCreds` does.
 
-  Three key pairs, a pre-key with id 1 signed by the identity, a registration id of 14 bits and a
-  random secret. Any field given, as keyword list or map, is taken instead of a generated one; the
-  pre-key is signed by a `:signed_identity_key` that is given.
+  It has three key pairs, a pre-key with id 1 that is signed by the identity, a registration id of 14 bits
+  and a random secret. A field that is given, in a keyword list or a map, is used instead of a generated
+  one. A `:signed_identity_key` that is given signs the pre-key.
+
+      iex> state = BaileysEx.Auth.State.new(platform: "android")
+      iex> {state.platform, state.signed_pre_key.key_id, byte_size(state.noise_key.public)}
+      {"android", 1, 32}
 
   Raises an `ArgumentError` for a name that is no field, and where a given `:signed_identity_key`
   cannot sign.
@@ -143,9 +147,10 @@ defmodule BaileysEx.Auth.State do
   end
 
   @doc """
-  The value of a field, of a state or of a map that holds credentials under `:creds`.
+  The value of a field of a state, or of a map that holds credentials under `:creds`.
 
-  A field that is absent or `nil` is looked for in `:creds`, and gives the default in the end.
+  A field that is absent or `nil` is looked up in `:creds`; where it is absent or `nil` there too, the
+  result is `default`.
 
       iex> state = BaileysEx.Auth.State.new(platform: "android")
       iex> BaileysEx.Auth.State.get(state, :platform)
@@ -164,24 +169,41 @@ defmodule BaileysEx.Auth.State do
     end
   end
 
-  @doc "The account's JID, once paired."
+  @doc """
+  The account's JID, `nil` until pairing has begun.
+
+      iex> BaileysEx.Auth.State.me_id(BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net"}))
+      "1555@s.whatsapp.net"
+      iex> BaileysEx.Auth.State.me_id(BaileysEx.Auth.State.new())
+      nil
+  """
   @spec me_id(t() | map()) :: String.t() | nil
   def me_id(state), do: me_member(state, :id)
 
-  @doc "The account's name, once known."
+  @doc """
+  The account's name, `nil` until it is known.
+
+      iex> BaileysEx.Auth.State.me_name(BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net", name: "Zoë"}))
+      "Zoë"
+  """
   @spec me_name(t() | map()) :: String.t() | nil
   def me_name(state), do: me_member(state, :name)
 
-  @doc "The account's LID, once known."
+  @doc """
+  The account's LID, `nil` until it is known.
+
+      iex> BaileysEx.Auth.State.me_lid(BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net", lid: "9@lid"}))
+      "9@lid"
+  """
   @spec me_lid(t() | map()) :: String.t() | nil
   def me_lid(state), do: me_member(state, :lid)
 
   @doc """
   Whether the account has finished pairing: it has an id, and the identity that the phone signed.
 
-  `registered` does not tell: Baileys 7.0.0-rc14 sets it in one place, when a pairing code was used,
-  and an account that was paired by QR code works with `false`. Nor does `me` alone, which is there as
-  soon as a pairing code is asked for.
+  `registered` does not tell this: Baileys 7.0.0-rc14 sets it in one place only, when a pairing code was
+  used, and an account that was paired by QR code works with `false`. Nor does `me` alone, which is set
+  as soon as a pairing code is asked for.
 
       iex> alias BaileysEx.Auth.State
       iex> asked = State.new(me: %{id: "1555@s.whatsapp.net"}, registered: true)
@@ -198,7 +220,8 @@ defmodule BaileysEx.Auth.State do
   end
 
   @doc """
-  The credentials to save: those under `:creds`, the state itself, or of a map the fields of a state.
+  The credentials to save: those under `:creds`, the state itself, or those members of a map that are fields
+  of a state.
 
       iex> BaileysEx.Auth.State.creds_view(%{creds: %{registered: true}, keys: :elsewhere})
       %{registered: true}
@@ -243,13 +266,13 @@ defmodule BaileysEx.Auth.State do
   end
 
   @doc """
-  Makes a whole state of one that another version saved, or of a map of its fields.
+  Makes a whole state from one that another version saved, or from a map of its fields.
 
-  Fields that it lacks get the struct's defaults. Fields of a state that this version does not know
-  go to `:unknown_fields` by their names, so that saving loses nothing; other names in a map are
-  left out. (A struct with other fields than its own would print as a plain map, secrets and all.)
+  Fields that are missing get the struct's defaults. Fields of a state that this version does not know
+  move to `:unknown_fields` under their names, so that saving loses nothing; other names in a map are
+  left out. (A struct with fields that are not its own would print as a plain map, with its secrets.)
 
-  What makes the identity must be there and have its shape: otherwise the result is
+  The members that make up the identity must be there and have their shape. Otherwise the result is
   `{:error, {member, problem}}`, such as `{"signed_pre_key.signature", "is missing"}`; `member` is
   `nil` where the term is no state at all. No value is shown.
 

@@ -1,9 +1,9 @@
 defmodule BaileysEx.Auth.Telemetry do
   @moduledoc """
-  Events for those who watch an application, through [`:telemetry`](https://hexdocs.pm/telemetry).
+  The events that this library emits through [`:telemetry`](https://hexdocs.pm/telemetry).
 
-  This library does not depend on `:telemetry`: it looks for it once, when the application
-  `:baileys_ex_auth` starts, and without it no event is made at all. With it:
+  This library does not depend on `:telemetry`. It looks for it once, when the application
+  `:baileys_ex_auth` starts; without it no events are emitted. With it:
 
       :telemetry.attach_many(
         "auth-state",
@@ -12,8 +12,8 @@ defmodule BaileysEx.Auth.Telemetry do
         nil
       )
 
-  Handlers run in the process that did the work, after the directory's lock was given back, but for
-  the events of a migration's steps and of the lock, which come while it is held.
+  Handlers run in the process that did the work, after it has released the directory's lock. Only the
+  events of a migration's steps and of the lock come while it is held.
 
   ## Events
 
@@ -40,16 +40,16 @@ defmodule BaileysEx.Auth.Telemetry do
     * `type` is the family of the key as a string, `"creds"` for the credentials; `types` is a list
       of them without repetition
     * `result` is `:ok`, `:not_found` or `:error`
-    * `reason` is of what kind a failure was, an atom: that of the operating system (`:enospc`), of a
+    * `reason` is the kind of a failure, an atom: that of the operating system (`:enospc`), of a
       `BaileysEx.Auth.DatabaseError` (`:unavailable`), `:corrupt`, `:invalid_key`, `:invalid_term`,
       `:locked`, `:not_owner`, the first element of a tuple (`:changed_meanwhile`), or `:other`; `nil`
-      where nothing failed. A store that was stopped as it should has `:normal` or `:shutdown`; one that
+      where nothing failed. For a store that was stopped in order it is `:normal` or `:shutdown`; one that
       is killed has no event
-    * `action` is that of a `BaileysEx.Auth.KeyStore.OperationError`, and `retrying` comes once for each try
-    * `commit` includes the wait for the lock, and a checkpoint if one was due; the checkpoint then
-      has its own event too
-    * `recovery` is what the first touch of a directory, or a commit after another VM was killed in the
-      middle of one, did to complete what was interrupted
+    * `action` is that of a `BaileysEx.Auth.KeyStore.OperationError`; `retrying` is emitted once for each try
+    * the duration of `commit` includes the wait for the lock, and a checkpoint if one was due; the
+      checkpoint then has its own event too
+    * `recovery` is emitted when an interrupted commit was completed: by the first use of a directory, or by
+      a commit after another VM was killed in the middle of one
     * `owner` is a `BaileysEx.Auth.Owner`
     * `scope` is `:cluster` for a lock among all connected nodes, `:node` for one of this node, and
       `:transaction` for the key of a store's transaction
@@ -88,23 +88,29 @@ defmodule BaileysEx.Auth.Telemetry do
 
   @enabled {__MODULE__, :enabled}
 
-  @doc "The names of all events."
+  @doc """
+  The names of all events, to attach a handler to.
+
+      iex> [:baileys_ex_auth, :commit] in BaileysEx.Auth.Telemetry.events()
+      true
+  """
   @spec events() :: [[atom(), ...]]
   def events, do: @events
 
   @typedoc """
   Options of `attach_default_logger/1`.
 
-    * `:level` of what goes as it should, `:info` by default. What failed, a store that tries again and one
-      that has lost its place are `:warning`; loads and commits that worked, and waits for a lock, `:debug`
-    * `:events`, the events to log, as `events/0` names them; all by default
-    * `:encode`, whether a line is JSON, `true` by default, or text
+    * `:level`: the level of ordinary events, `:info` by default. Failures, retries and the loss of a claim
+      are logged at `:warning`; successful loads and commits, and waits for a lock, at `:debug`
+    * `:events`: the events to log, as `events/0` names them; all by default
+    * `:encode`: whether a line is JSON (`true`, the default) or text (`false`)
   """
   @type logger_option() ::
           {:level, Logger.level()} | {:events, [[atom(), ...]]} | {:encode, boolean()}
 
   @doc """
-  Logs events, a line each, from now on and for all stores of this VM.
+  Logs events, one line each, from now on and for all stores of this VM. For the options see
+  `t:logger_option/0`.
 
       BaileysEx.Auth.Telemetry.attach_default_logger(level: :debug, encode: false)
       #=> :ok
@@ -113,8 +119,8 @@ defmodule BaileysEx.Auth.Telemetry do
 
       {"backend":"BaileysEx.Auth.NativeFilePersistence","event":"store:started","path":...}
 
-  `{:error, :already_exists}` where it is attached, `{:error, :no_telemetry}` where the application
-  has no `:telemetry`. Raises `ArgumentError` for options that are not known or cannot work.
+  It is `{:error, :already_exists}` where the logger is attached already, and `{:error, :no_telemetry}` where
+  the application has no `:telemetry`. Raises `ArgumentError` for options that are not known or cannot work.
   """
   @spec attach_default_logger([logger_option()]) ::
           :ok | {:error, :already_exists | :no_telemetry}
@@ -136,15 +142,25 @@ defmodule BaileysEx.Auth.Telemetry do
     end
   end
 
-  @doc "Ends what `attach_default_logger/1` began; `{:error, :not_found}` where it is not attached."
+  @doc """
+  Ends what `attach_default_logger/1` began.
+
+      BaileysEx.Auth.Telemetry.detach_default_logger()
+      #=> :ok
+
+  It is `{:error, :not_found}` where the logger is not attached, or the application has no `:telemetry`.
+  """
   @spec detach_default_logger() :: :ok | {:error, :not_found}
   def detach_default_logger do
     if enabled?(), do: DefaultLogger.detach(), else: {:error, :not_found}
   end
 
   @doc """
-  Looks for `:telemetry` again, and says whether it is there. The application does this when it
-  starts; only code that loads `:telemetry` later needs it.
+  Looks for `:telemetry` again, and returns whether it is there. The application does this when it
+  starts; only code that loads `:telemetry` later needs to call it.
+
+      BaileysEx.Auth.Telemetry.detect()
+      #=> true
   """
   @spec detect() :: boolean()
   def detect do

@@ -6,10 +6,10 @@ defmodule BaileysEx.Auth.DatabaseError do
     * `:kind` says what to do about it, see `t:kind/0`
     * `:code` is the server's SQLSTATE, where it gave one
 
-  A driver's own error can hold parameters, which are keys; nothing of it is here.
+  A driver's own error can hold parameters, which are keys; nothing of it is kept here.
 
-  An answer that was lost with the connection (`:unavailable`) may belong to a write that happened:
-  the same write can be repeated without harm.
+  Where the connection was lost (`:unavailable`) the write may have happened although its answer did not
+  arrive. The same write can be repeated without harm.
   """
 
   @typedoc """
@@ -73,7 +73,14 @@ defmodule BaileysEx.Auth.DatabaseError do
   def new(place, :driver_failed), do: %__MODULE__{place: place, kind: :refused}
   def new(place, kind), do: %__MODULE__{place: place, kind: kind}
 
-  @doc "Whether the same call could succeed later."
+  @doc """
+  Whether the same call could succeed later, without a change to the schema, the context or the application.
+
+      iex> BaileysEx.Auth.DatabaseError.transient?(%BaileysEx.Auth.DatabaseError{place: "ada", kind: :timeout})
+      true
+      iex> BaileysEx.Auth.DatabaseError.transient?(%BaileysEx.Auth.DatabaseError{place: "ada", kind: :missing_table})
+      false
+  """
   @spec transient?(t()) :: boolean()
   def transient?(%__MODULE__{kind: kind}) do
     kind in [:unavailable, :timeout, :conflict, :full, :read_only]
