@@ -337,8 +337,9 @@ defmodule BaileysEx.Auth.CLITest do
     File.rm!(Path.join(path, "creds.etf"))
 
     assert {0, shown, ""} = cli(["restore", backup, path])
-    assert shown =~ "#{path} is what #{backup} holds"
-    [aside] = Regex.run(~r/what it held lies in (.*)\n/, shown, capture: :all_but_first)
+    assert shown =~ "#{path} is restored\n"
+    assert shown =~ ~r/from +#{backup}\n/
+    [aside] = Regex.run(~r/set aside +(.*)\n/, shown, capture: :all_but_first)
     refute File.exists?(Path.join(aside, "creds.etf"))
     assert File.exists?(Path.join(aside, "session-15559990002.0.etf"))
     assert {0, _shown, ""} = cli(["verify", path])
