@@ -26,6 +26,7 @@ defmodule BaileysEx.Auth.DoctestsTest do
   doctest Accounts
   doctest BaileysJSON
   doctest CorruptFileError
+  doctest BaileysEx.Auth.Postgres.Schema
   doctest DatabaseError
   doctest FilePersistence
   doctest KeyStore

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.PostgresPersistence do
   @moduledoc """
-  Credentials and Signal keys in PostgreSQL: for accounts that several machines run, one at a time.
+  Credentials and Signal keys in PostgreSQL: for accounts that several machines run, one machine at a time.
 
       {:ok, auth} =
         BaileysEx.Auth.PostgresPersistence.use_postgres_auth_state(repo: MyApp.Repo, account: "ada")
@@ -15,26 +15,27 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
     * `:account`, the name of the account, any text
     * one way to the server: `:repo`, an Ecto repository on PostgreSQL; `:conn`, a Postgrex pool; or
-      `:connection`, `{module, handle}` with a `BaileysEx.Auth.Postgres.Connection`. None of these
-      is a dependency: they are called where the application has them
+      `:connection`, `{module, handle}` with a `BaileysEx.Auth.Postgres.Connection`. This library depends
+      on none of them: it calls what the application has
     * `:prefix`, the name of the schema that holds the tables, `"public"` by default
 
   Another option raises `ArgumentError`. Calls take part in the transaction that the calling process
-  has opened on the repository. A key store commits from a process of its own: allow it where Ecto's
-  sandbox asks for that, and do not start one inside a transaction.
+  has opened on the repository. A key store commits from a process of its own: allow that process where
+  Ecto's sandbox asks for it, and do not start a store inside a transaction.
 
   ## Promises
 
     * A commit is one statement, all of it or none, whatever the number of keys. It may be repeated:
-      a second one changes nothing more.
-    * What is acknowledged survives what the server promises: with `synchronous_commit = off`, or a
-      failover to an asynchronous replica, the last commits can be lost.
+      the second time it changes nothing more.
+    * A commit that was acknowledged is as safe as the server makes it: with `synchronous_commit = off`, or
+      after a failover to an asynchronous replica, the last commits can be lost.
     * A store claims its account when it starts, and the newest claim wins. Each write checks the
       claim in the same statement: whoever has lost it writes nothing and gets a
       `BaileysEx.Auth.NotOwnerError`.
-    * What plain functions changed in an account is seen by its store within half a minute, and at each
-      commit: one that was made from something older is refused.
-    * Values are external term format, as in the native directory, and read only after the same check.
+    * The store of an account notices within half a minute, and at each commit, what plain functions
+      have changed there. A commit that was made from older values is refused.
+    * Values are in the external term format, as in the native directory, and are read only after the
+      same check.
 
   ## Errors
 
@@ -43,7 +44,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     * `{:error, %BaileysEx.Auth.CorruptRowError{}}`: the row cannot be read, and was left alone
     * `{:error, %BaileysEx.Auth.InvalidTermError{}}`: the term could not be loaded again; nothing was
       written
-    * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: type and id are no text, hold a NUL or are too long
+    * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: the type or the id is no text, holds a NUL or is too long
     * `{:error, %BaileysEx.Auth.NotOwnerError{}}`: somebody else has claimed the account since
   """
 
@@ -71,8 +72,21 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @type context() :: keyword()
 
   @doc """
-  Loads the credentials, and gives what a connection needs to keep its auth state there. Options as for
-  `load_credentials/2`.
+  Loads the credentials, and gives what a connection needs to keep its auth state in the account; see
+  `t:BaileysEx.Auth.Persistence.auth_state_helper/0`.
+
+      {:ok, auth} =
+        BaileysEx.Auth.PostgresPersistence.use_postgres_auth_state(
+          [repo: MyApp.Repo, account: "ada"],
+          must_exist: true
+        )
+
+      auth.state         # a BaileysEx.Auth.State
+      auth.connect_opts  # the store of Signal keys, for the connection
+      :ok = auth.save_creds.(auth.state)
+
+  With `must_exist: true` (`false` by default) an account without credentials is refused, see
+  `load_credentials/2`, which has the same errors.
   """
   @spec use_postgres_auth_state(context(), [Persistence.load_option()]) ::
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
@@ -82,17 +96,26 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  The credentials; a fresh `State.new()`, and nothing written, where none were saved. A row that
-  cannot be read, or a table that is not there, is an error.
+  Loads the credentials of an account. Where none were saved it gives a fresh `BaileysEx.Auth.State`, and writes
+  nothing.
+
+      {:ok, state} = BaileysEx.Auth.PostgresPersistence.load_credentials(repo: MyApp.Repo, account: "ada")
+
+  A row that cannot be read is `{:error, %BaileysEx.Auth.CorruptRowError{}}`, never a fresh identity; a missing
+  table, or a server that does not answer, is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
   @spec load_credentials(context()) :: {:ok, State.t()} | {:error, term()}
   def load_credentials(context), do: load_credentials(context, [])
 
   @doc """
-  As `load_credentials/1`. With `must_exist: true` an account without credentials is
-  `{:error, {:no_credentials, account}}`: for one that is known to be paired, so that a misspelt name
-  never brings up a fresh identity.
+  As `load_credentials/1`, with an option: with `must_exist: true` an account without credentials is
+  `{:error, {:no_credentials, account}}`. Use it for an account that is known to be paired: a misspelt name then
+  never leads to a fresh identity.
+
+      context = [repo: MyApp.Repo, account: "adda"]
+      BaileysEx.Auth.PostgresPersistence.load_credentials(context, must_exist: true)
+      #=> {:error, {:no_credentials, "adda"}}
   """
   @spec load_credentials(context(), [Persistence.load_option()]) ::
           {:ok, State.t()} | {:error, term()}
@@ -110,8 +133,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Saves the credentials, a `BaileysEx.Auth.State`. A state that lacks what an identity needs is
-  `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names the member, and nothing is written.
+  Saves the credentials, a `BaileysEx.Auth.State`.
+
+      {:ok, state} = BaileysEx.Auth.PostgresPersistence.load_credentials(context)
+      :ok = BaileysEx.Auth.PostgresPersistence.save_credentials(context, state)
+
+  A state that lacks what an identity needs is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names the
+  member, and nothing is written. The other errors are listed in the module's documentation.
   """
   @impl true
   @spec save_credentials(context(), State.t()) :: :ok | {:error, term()}
@@ -129,11 +157,14 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def save_credentials(_context, _other), do: AuthState.no_state()
 
   @doc """
-  The value of one key, as it was saved; for the families and their shapes see
-  `BaileysEx.Auth.NativeFilePersistence.load_keys/3`.
+  Loads the value of one key, as it was saved. `type` is a family as Baileys names it, `id` anything that
+  `to_string/1` takes; `BaileysEx.Signal.Store` says what the values look like.
 
-  A key that was never saved, or was deleted, is `{:error, :not_found}`; bytes that are none of this library
-  are `{:error, %BaileysEx.Auth.CorruptRowError{}}`; what the database refuses is
+      BaileysEx.Auth.PostgresPersistence.load_keys(context, :"device-list", "15550000000")
+      #=> {:ok, ["0", "3"]}
+
+  A key that was never saved, or was deleted, is `{:error, :not_found}`; a value that this library did not
+  write is `{:error, %BaileysEx.Auth.CorruptRowError{}}`; a query that fails is
   `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
@@ -149,7 +180,15 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end
   end
 
-  @doc "Several keys of one type, by one statement; those that are not there are left out."
+  @doc """
+  Loads several keys of one type by one statement. The result has their values by id, without those that are
+  not there.
+
+      BaileysEx.Auth.PostgresPersistence.load_many(context, :"device-list", ["15550000000", "15550000001"])
+      #=> {:ok, %{"15550000000" => ["0", "3"]}}
+
+  Errors are those of `load_keys/3`, but for `:not_found`.
+  """
   @impl true
   @spec load_many(context(), atom(), [term()]) ::
           {:ok, %{optional(String.t()) => term()}} | {:error, term()}
@@ -168,25 +207,37 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
   @doc """
   Saves the value of one key; `nil` deletes it. The value is any plain term: a function, pid or reference in
-  it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
+  it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written. The other errors are listed in the
+  module's documentation.
 
-      :ok = PostgresPersistence.save_keys(context, :"device-list", "15550000000", ["0", "3"])
+      :ok = BaileysEx.Auth.PostgresPersistence.save_keys(context, :"device-list", "15550000000", ["0", "3"])
   """
   @impl true
   @spec save_keys(context(), atom(), term(), term()) :: :ok | {:error, term()}
   def save_keys(context, type, id, data), do: commit_keys(context, %{type => %{id => data}})
 
-  @doc "Deletes one key; a key that is not there is `:ok`."
+  @doc """
+  Deletes one key. It is `:ok` too where the key is not there; the errors are listed in the module's
+  documentation.
+
+      :ok = BaileysEx.Auth.PostgresPersistence.delete_keys(context, :session, "15550000000.0")
+  """
   @impl true
   @spec delete_keys(context(), atom(), term()) :: :ok | {:error, term()}
   def delete_keys(context, type, id), do: commit_keys(context, %{type => %{id => nil}})
 
   @doc """
-  Saves and deletes (`nil`) several keys by one statement, all or none of them:
+  Saves several keys, by type and id, and deletes those whose value is `nil`, by one statement: all of it, or
+  after an error none of it.
 
-      commit_keys(context, %{session: %{"15550000001.0" => record}, "pre-key": %{"7" => nil}})
+      :ok =
+        BaileysEx.Auth.PostgresPersistence.commit_keys(context, %{
+          session: %{"15550000001.0" => record},
+          "pre-key": %{"7" => nil}
+        })
 
-  `{:error, %BaileysEx.Auth.NotOwnerError{}}` where this VM had claimed the account and lost it.
+  Where this VM had claimed the account and lost it, it is `{:error, %BaileysEx.Auth.NotOwnerError{}}`. The other
+  errors are listed in the module's documentation.
   """
   @impl true
   @spec commit_keys(context(), Persistence.changes()) :: :ok | {:error, term()}
@@ -212,7 +263,14 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end
   end
 
-  @doc "The ids of every key, by type. Values are not read."
+  @doc """
+  Lists the ids of every key by type, as strings. Values are not read.
+
+      BaileysEx.Auth.PostgresPersistence.list_keys(context)
+      #=> {:ok, %{session: ["15550000001.0"], "pre-key": ["1", "2"]}}
+
+  A query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  """
   @impl true
   @spec list_keys(context()) :: {:ok, Persistence.key_list()} | {:error, term()}
   def list_keys(context) do
@@ -223,12 +281,25 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end
   end
 
-  @doc "Sees to it that the tables are there and of this version; there is never anything to settle."
+  @doc """
+  Checks that the tables are there and have this library's version; otherwise it is
+  `{:error, %BaileysEx.Auth.DatabaseError{}}`. There is nothing to recover: the server does that.
+
+      :ok = BaileysEx.Auth.PostgresPersistence.recover(context)
+  """
   @impl true
   @spec recover(context()) :: :ok | {:error, term()}
   def recover(context), do: context |> Account.new!() |> Schema.check()
 
-  @doc "Claims the account, and waits for a commit that runs."
+  @doc """
+  Claims the account for this VM; it waits for a commit that is running. Once somebody else has claimed it
+  after that, every write of this VM there is refused with a `BaileysEx.Auth.NotOwnerError`.
+  `BaileysEx.Auth.KeyStore` claims its account when it starts.
+
+      :ok = BaileysEx.Auth.PostgresPersistence.claim(context, BaileysEx.Auth.Owner.new())
+
+  A query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  """
   @impl true
   @spec claim(context(), Owner.t()) :: :ok | {:error, term()}
   def claim(context, %Owner{id: id} = owner) do
@@ -236,7 +307,14 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     with {:ok, changes} <- Claim.take(account, owner), do: Claim.remember(account, id, changes)
   end
 
-  @doc "Gives a claim back that still stands."
+  @doc """
+  Gives a claim up, if it still stands. A claim that somebody else's has replaced is `:ok` too, and nothing
+  changes.
+
+      :ok = BaileysEx.Auth.PostgresPersistence.release(context, owner)
+
+  A query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  """
   @impl true
   @spec release(context(), Owner.t()) :: :ok | {:error, term()}
   def release(context, %Owner{id: id}) do
@@ -247,7 +325,15 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end
   end
 
-  @doc "Who has claimed the account."
+  @doc """
+  Tells who has claimed the account: a `BaileysEx.Auth.Owner`, or `nil` where nobody has. It only reads.
+
+      {:ok, owner} = BaileysEx.Auth.PostgresPersistence.owner(context)
+      owner && to_string(owner)
+      #=> "my_app@web-2 (process 4711 on web-2) since 2026-11-27 02:11:03Z"
+
+  A query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  """
   @impl true
   @spec owner(context()) :: {:ok, Owner.t() | nil} | {:error, term()}
   def owner(context), do: context |> Account.new!() |> Claim.owner()
@@ -266,8 +352,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def changes_seen(context), do: context |> Account.new!() |> Claim.changes_seen()
 
   @doc """
-  Deletes the credentials and every key by one statement, under a claim: for an account that has been logged
-  out. A store that has the account, on whatever machine, loses it. Nothing to delete is `:ok`.
+  Deletes the credentials and every key by one statement: for an account that has been logged out. There is no
+  way back: make a copy with `snapshot/2` before.
+
+      :ok = BaileysEx.Auth.PostgresPersistence.delete_auth_state(context)
+
+  It claims the account first, so a store that uses it, on whatever machine, can write no more. It is `:ok`
+  where there is nothing to delete; a query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
   @spec delete_auth_state(context()) :: :ok | {:error, term()}
@@ -287,7 +378,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end)
   end
 
-  @doc "Deletes every key of the account, not the credentials, by one statement."
+  @doc """
+  Deletes every key of the account by one statement. The credentials stay.
+
+      :ok = BaileysEx.Auth.PostgresPersistence.clear(context)
+
+  Errors are those of `commit_keys/2`.
+  """
   @spec clear(context()) :: :ok | {:error, term()}
   def clear(context) do
     with {:ok, keys} <- list_keys(context) do
@@ -296,9 +393,22 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Reads every row and reports all that cannot be read, at once: `{:error, error}` with a
-  `BaileysEx.Auth.DamagedAccountError`. `:on_progress` is given `%{done: keys, total: keys}` after each
-  batch.
+  Reads every row, and changes nothing. See `t:BaileysEx.Auth.Verification.report/0` for what it returns.
+
+      {:ok, report} = BaileysEx.Auth.PostgresPersistence.verify(context)
+      report.families
+      #=> %{session: 12, "pre-key": 812}
+
+  Options:
+
+    * `:credentials`: `:required` (default) or `:optional`, for an account that holds keys only
+    * `:on_progress`: a function that is given `%{done: keys, total: keys}` after each batch
+
+  Errors:
+
+    * `{:error, %BaileysEx.Auth.DamagedAccountError{}}` names every row that cannot be read
+    * `{:error, {:no_credentials, place}}`: there are keys and no credentials, which `:credentials` requires
+    * `{:error, %BaileysEx.Auth.DatabaseError{}}`: a query failed
   """
   @spec verify(context(), [Verification.option()]) ::
           {:ok, Verification.report()} | {:error, DamagedAccountError.t() | Exception.t()}
@@ -318,8 +428,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Copies the account as it is at this moment, whoever is using it, to a native directory, which must not
-  exist or be empty.
+  Copies the account, which may be in use, to a native directory, which must not exist or be empty. The copy
+  is the account's state at one moment.
+
+      :ok = BaileysEx.Auth.PostgresPersistence.snapshot(context, "/backup/ada")
+
+  Errors are those of `BaileysEx.Auth.PersistenceMigration.migrate/3`, such as
+  `{:error, {:target_not_empty, path}}`, and `{:error, %BaileysEx.Auth.DatabaseError{}}` for a query that fails.
   """
   @spec snapshot(context(), Path.t()) :: :ok | {:error, term()}
   def snapshot(context, target) do

@@ -26,13 +26,29 @@ defmodule BaileysEx.Auth.Postgres.Schema do
 
   @version 1
 
-  @doc "The version that this library writes and reads."
+  @doc """
+  The version of the tables that this library writes and reads.
+
+      iex> BaileysEx.Auth.Postgres.Schema.version()
+      1
+  """
   @spec version() :: pos_integer()
   def version, do: @version
 
   @doc """
   The statements that lead from one version to another, to be executed in order and in one
-  transaction. Options: `:from` (0, nothing there), `:to` (the newest), `:prefix`.
+  transaction.
+
+      iex> hd(BaileysEx.Auth.Postgres.Schema.up(prefix: "whatsapp"))
+      ~s(CREATE SCHEMA IF NOT EXISTS "whatsapp")
+
+  Options:
+
+    * `:from`: the version that is there; by default 0, for nothing
+    * `:to`: the version to reach; by default `version/0`
+    * `:prefix`: the name of the schema that holds the tables; `"public"` by default
+
+  Raises `ArgumentError` for versions that do not exist, or are in the wrong order.
   """
   @spec up(keyword()) :: [String.t()]
   def up(opts \\ []) do
@@ -51,7 +67,12 @@ defmodule BaileysEx.Auth.Postgres.Schema do
     end)
   end
 
-  @doc "The statements that remove everything, accounts too."
+  @doc """
+  The statements that remove everything, the accounts included. The option is `:prefix`, as for `up/1`.
+
+      iex> hd(BaileysEx.Auth.Postgres.Schema.down())
+      ~s(DROP TABLE "public".baileys_auth_keys)
+  """
   @spec down(keyword()) :: [String.t()]
   def down(opts \\ []) do
     Options.check!(opts, [:prefix, :account, :repo, :conn, :connection])
@@ -60,8 +81,13 @@ defmodule BaileysEx.Auth.Postgres.Schema do
   end
 
   @doc """
-  Brings the schema to the newest version. Options as for `BaileysEx.Auth.PostgresPersistence`, without
-  `:account`. Run again, it changes nothing; let one node at a time run it.
+  Brings the schema to the newest version. It takes the options of the context of
+  `BaileysEx.Auth.PostgresPersistence`, without `:account`.
+
+      :ok = BaileysEx.Auth.Postgres.Schema.migrate(conn: MyApp.Pool)
+
+  Where the schema has that version already, nothing changes. Run it on one node at a time. A statement that
+  fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @spec migrate(keyword()) :: :ok | {:error, DatabaseError.t()}
   def migrate(opts) do
