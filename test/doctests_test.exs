@@ -10,6 +10,7 @@ defmodule BaileysEx.Auth.DoctestsTest do
     CorruptFileError,
     DatabaseError,
     FilePersistence,
+    Inspection,
     KeyStore,
     Lock,
     NativeFilePersistence,
@@ -29,6 +30,7 @@ defmodule BaileysEx.Auth.DoctestsTest do
   doctest BaileysEx.Auth.Postgres.Schema
   doctest DatabaseError
   doctest FilePersistence
+  doctest Inspection
   doctest KeyStore
   doctest Lock
   doctest NativeFilePersistence

@@ -1,13 +1,13 @@
 defmodule BaileysEx.Auth.Inspection do
   @moduledoc """
-  What an auth directory or an account in PostgreSQL holds, for people who operate it.
-  `mix baileys.auth.inspect` shows it.
+  Reports what an auth directory or an account in PostgreSQL holds, for people who operate it.
+  `mix baileys.auth.inspect` shows such a report.
 
       {:ok, report} = BaileysEx.Auth.Inspection.inspect_directory("auth_native")
       report.account
       #=> %{id: "15551230001:7@s.whatsapp.net", name: "Ada", lid: "900000000001:7@lid"}
 
-  No report holds key material; account, file names and paths are in it.
+  A report holds no key material. The account, file names and paths are in it.
   """
 
   alias BaileysEx.Auth.{
@@ -39,9 +39,12 @@ defmodule BaileysEx.Auth.Inspection do
   @type dialect() :: :native | :baileys | :explicit | :legacy | :mixed | :unknown
 
   @typedoc """
-  The journal of a native directory: `:commits` that are not in a checkpoint yet, and that every reader
-  finds there, in `:bytes`; `:torn?` when its last append was cut short, which loses nothing
-  that was acknowledged; `:epoch` counts the journals of the directory.
+  The journal of a native directory.
+
+    * `:commits`: how many commits it holds that are not in a checkpoint yet; every reader finds them there
+    * `:bytes`: its size
+    * `:torn?`: whether its last append was cut short, which loses nothing that was acknowledged
+    * `:epoch` counts the journals that the directory has had
   """
   @type journal() :: %{
           exists?: boolean(),
@@ -54,30 +57,30 @@ defmodule BaileysEx.Auth.Inspection do
   @typedoc """
   A report.
 
-    * `:dialects` counts the JSON files that tell their dialect
+    * `:dialects` counts the JSON files that show which dialect they are in
     * `:credentials` is `:absent` for a directory that holds keys only; `:account`,
       `:registered?` and `:paired?` (see `BaileysEx.Auth.State.paired?/1`) are `nil` unless it is
       `:present`
-    * `:keys`: how many keys can be read, by type, those that are in the journal and in no file yet included
+    * `:keys`: how many keys can be read, by type, including those that are only in the journal yet
     * `:families`: files and bytes by type of key; `:creds` is the credentials and `:unknown` files
       of families that this library does not know
     * `:disk_bytes`: what the directory takes of the disk, in whole blocks, as `du` counts it
     * `:oldest_change` and `:newest_change`: when credentials or keys were last written, to the second
     * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are
       present and count what was uploaded
-    * `:ages`: keys by type and by when they were last written, see `BaileysEx.Auth.Inspection.Growth`;
-      `:growing` the types of which there are more than `:warn_above`
+    * `:ages`: keys by type and by when they were last written, see `BaileysEx.Auth.Inspection.Growth`
+    * `:growing`: the types of which there are more than `:warn_above`
     * `:damaged`: files that cannot be read
-    * `:unknown`: names with a key's extension and no known family, perhaps somebody else's; they are
+    * `:unknown`: files with a key's extension but of no known family, perhaps another program's; they are
       left where they are
-    * `:leftovers`: names of interrupted writes, ours or Baileys', copies that other programs made of
-      files, and keys under an old name that are there under the current one too; they are never read
-    * `:foreign`: other names that are no keys
+    * `:leftovers`: files of interrupted writes, this library's or Baileys'; copies that other programs made
+      of files; and keys under an old name that exist under the current one too. They are never read
+    * `:foreign`: other files that are no keys
     * `:owner`: the `BaileysEx.Auth.Owner` whose store has claimed the directory, or `nil`
-    * `:permissions`: what others than the owner can access, `.` being the directory itself; files
-      should have mode 0600 and the directory 0700
-    * `:owners`: files that belong to another user than the directory does: the application that owns the
-      directory may not be able to read them
+    * `:permissions`: files, and `.` for the directory itself, that users other than the owner can access;
+      files should have mode 0600 and the directory 0700
+    * `:owners`: files that belong to another user than the directory does; the application may not be able
+      to read them
   """
   @type report() :: %{
           path: Path.t(),
@@ -120,16 +123,25 @@ defmodule BaileysEx.Auth.Inspection do
   @native_manifest ".baileys_ex_native_file_persistence.etf"
 
   @doc """
-  Reports on a directory. Every file is read, nothing is written and no lock is taken: the owner of
-  the directory may be using it. Names, sizes and times are those of the files; what they hold, and
-  who is `:damaged`, is told with the journal, whose commits a crash may have left out of the files.
+  Reports on a directory, see `t:report/0`. Every file is read, nothing is written and no lock is taken, so
+  the directory may be in use. Names, sizes and times are those of the files. What the keys hold, and which
+  files are `:damaged`, is as a reader of the directory sees it: with the commits that are only in the journal.
 
-  Options: `:backend`, by default as `detect/1` says; `:warn_above`, see `t:warn_above/0`; `:on_progress` as for
-  `verify/2`.
+      iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
+      iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> {:ok, report} = BaileysEx.Auth.Inspection.inspect_directory("auth")
+      iex> {report.dialect, report.credentials, report.paired?, report.keys}
+      {:native, :present, false, %{"lid-mapping": 1}}
 
-  Errors: those of `detect/1`, and of the backend when its manifest or journal forbids to read the
-  directory. Damaged files are no error here, but in the report. Raises `ArgumentError` for a
-  `:backend` that is none of the two, and for a `:warn_above` that names an unknown type or holds no number.
+  Options:
+
+    * `:backend`: the backend whose files the directory holds; by default what `detect/1` says
+    * `:warn_above`: how many keys are expected at most, see `t:warn_above/0`
+    * `:on_progress`: a function that is given `%{done: files, total: files}` after each step
+
+  Errors are those of `detect/1`, and those of the backend where the manifest or the journal does not allow
+  the directory to be read. A damaged file is no error; the report names it. Raises `ArgumentError` for a
+  `:backend` that is not one of directories, and for a `:warn_above` that names an unknown type or holds no number.
   """
   @spec inspect_directory(Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
   def inspect_directory(path, opts \\ []) do
@@ -198,16 +210,22 @@ defmodule BaileysEx.Auth.Inspection do
         }
 
   @doc """
-  Reports on an account in PostgreSQL. The context is that of `BaileysEx.Auth.PostgresPersistence`. Every row
-  is read, by several statements, and nothing is written: whoever owns the account may be using it.
+  Reports on an account in PostgreSQL, see `t:account_report/0`. The context is that of
+  `BaileysEx.Auth.PostgresPersistence`. Every row is read, by several statements, and nothing is written, so
+  the account may be in use.
 
       {:ok, report} = BaileysEx.Auth.Inspection.inspect_account(repo: MyApp.Repo, account: "ada")
       report.families[:session]
       #=> %{keys: 2, bytes: 5821}
 
-  `:on_progress` is given `%{done: keys, total: keys}`; `:warn_above` is as for `inspect_directory/2`. Errors: `{:error, {:not_an_auth_directory, place}}`
-  where there are neither credentials nor keys, and a `BaileysEx.Auth.DatabaseError`. Rows that cannot be
-  read are no error here, but in the report.
+  Options:
+
+    * `:warn_above`: how many keys are expected at most, see `t:warn_above/0`
+    * `:on_progress`: a function that is given `%{done: keys, total: keys}`
+
+  An account with neither credentials nor keys is `{:error, {:not_an_auth_directory, place}}`; a query that
+  fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`. A row that cannot be read is no error; the report
+  names it.
   """
   @spec inspect_account(keyword(), on_progress: (map() -> term()), warn_above: warn_above()) ::
           {:ok, account_report()} | {:error, term()}
@@ -222,8 +240,14 @@ defmodule BaileysEx.Auth.Inspection do
   end
 
   @doc """
-  The backend whose files a directory holds, by their names; the native one also where all that it has is in its
-  journal.
+  Tells which backend's files a directory holds, by their names. For the native backend it is enough that the
+  journal holds something.
+
+      iex> BaileysEx.Auth.FilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
+      iex> BaileysEx.Auth.Inspection.detect("auth")
+      {:ok, BaileysEx.Auth.FilePersistence}
+
+  Errors:
 
     * `{:error, posix}`: it cannot be listed
     * `{:error, {:not_an_auth_directory, path}}`: it holds neither credentials nor keys
@@ -236,8 +260,14 @@ defmodule BaileysEx.Auth.Inspection do
   end
 
   @doc """
-  The auth directories directly under `root`, by name. A directory counts if it holds credentials or keys, or
-  cannot be listed; one whose name begins with a dot does not.
+  The names of the auth directories directly under `root`, sorted. They are those that hold credentials or
+  keys, or cannot be listed, without those whose name begins with a dot.
+
+      iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("accounts/ada", BaileysEx.Auth.State.new())
+      iex> BaileysEx.Auth.Inspection.directories("accounts")
+      {:ok, ["ada"]}
+
+  A `root` that cannot be listed is `{:error, posix}`.
   """
   @spec directories(Path.t()) :: {:ok, [String.t()]} | {:error, File.posix()}
   def directories(root) do
@@ -261,12 +291,20 @@ defmodule BaileysEx.Auth.Inspection do
         }
 
   @doc """
-  Inspects every auth directory directly under `root`, several at a time, in order of their names. One that
-  cannot be inspected is an error in its place. `:on_progress` is given `%{done: accounts, total: accounts}`;
-  `:warn_above` is as for `inspect_directory/2`.
+  Inspects every auth directory directly under `root`, see `directories/1`; several at the same time. The
+  result is sorted by name. Where a directory cannot be inspected, its `:result` is the error.
 
-      {:ok, accounts} = BaileysEx.Auth.Inspection.inspect_all("/var/lib/my_app/auth")
-      for %{name: name, result: {:ok, report}} <- accounts, do: {name, report.paired?}
+      iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("accounts/ada", BaileysEx.Auth.State.new())
+      iex> {:ok, accounts} = BaileysEx.Auth.Inspection.inspect_all("accounts")
+      iex> for %{name: name, result: {:ok, report}} <- accounts, do: {name, report.paired?}
+      [{"ada", false}]
+
+  Options:
+
+    * `:warn_above`: how many keys of an account are expected at most, see `t:warn_above/0`
+    * `:on_progress`: a function that is given `%{done: accounts, total: accounts}`
+
+  A `root` that cannot be listed is `{:error, posix}`.
   """
   @spec inspect_all(Path.t(), on_progress: (map() -> term()), warn_above: warn_above()) ::
           {:ok, [account()]} | {:error, File.posix()}
