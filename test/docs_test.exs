@@ -47,6 +47,21 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
+  test "the documentation of every public function has an example that calls it" do
+    for {module, name, arity, text} <- documented_functions() do
+      code = for "    " <> line <- String.split(text, "\n"), do: line
+
+      assert Enum.any?(code, &(&1 =~ ~r/\b#{Regex.escape(name)}[(\/]/)),
+             "#{inspect(module)}.#{name}/#{arity}"
+    end
+  end
+
+  test "the documentation of every public function that can fail speaks of its errors" do
+    for {module, name, arity, text} <- documented_functions(), fails?(module, name, arity) do
+      assert text =~ ~r/\{:error, |\berrors?\b/i, "#{inspect(module)}.#{name}/#{arity}"
+    end
+  end
+
   test "the help of each task fits 80 columns" do
     for task <- public_modules(), mix_task?(task) do
       {:docs_v1, _, :elixir, _, %{"en" => help}, _, _} = Code.fetch_docs(task)
@@ -102,6 +117,27 @@ defmodule BaileysEx.Auth.DocsTest do
         {:docs_v1, _, _, _, moduledoc, _, _} = Code.fetch_docs(module),
         moduledoc != :hidden,
         do: module
+  end
+
+  # Those that only say "As `load_keys/3`, …" are documented there. What `use GenServer` defines has its text.
+  defp documented_functions do
+    for module <- public_modules(),
+        not mix_task?(module),
+        {:docs_v1, _, _, _, _, _, entries} = Code.fetch_docs(module),
+        {{kind, name, arity}, _, _, %{"en" => text}, _} when kind in [:function, :macro] <-
+          entries,
+        {name, arity} != {:child_spec, 1},
+        not (text =~ ~r/^As `[a-z_]+[?!]?\/\d`/),
+        do: {module, Atom.to_string(name), arity, text}
+  end
+
+  defp fails?(module, name, arity) do
+    {:ok, specs} = Code.Typespec.fetch_specs(module)
+    {_function, specs} = List.keyfind(specs, {String.to_existing_atom(name), arity}, 0, {nil, []})
+
+    Enum.any?(specs, fn spec ->
+      Macro.to_string(Code.Typespec.spec_to_quoted(:f, spec)) =~ "{:error, "
+    end)
   end
 
   defp mix_task?(module), do: String.starts_with?(inspect(module), "Mix.Tasks.")

@@ -15,6 +15,7 @@ defmodule BaileysEx.Auth.DoctestsTest do
     Lock,
     NativeFilePersistence,
     Owner,
+    PersistenceMigration,
     Repair,
     Telemetry
   }
@@ -35,6 +36,7 @@ defmodule BaileysEx.Auth.DoctestsTest do
   doctest Lock
   doctest NativeFilePersistence
   doctest Owner
+  doctest PersistenceMigration
   doctest Repair
   doctest Telemetry
 

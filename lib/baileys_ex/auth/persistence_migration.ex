@@ -18,49 +18,51 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           {BaileysEx.Auth.NativeFilePersistence, "auth_native"}
         )
 
-  The source is never changed. A directory is written under unfinished names, synced, and published at
-  once, an account by one statement: after any failure or crash the target is as it was, or is complete
-  when it is next opened, and after success it is complete. Stop the program that uses the source first: messages that it
-  receives during the migration would advance sessions that the copy does not see.
+  The source is never changed. A directory is written under temporary names, synced, and published at
+  once; an account is written by one statement. After a failure or crash the target is as it was, or is
+  complete when it is next opened; after success it is complete. Stop the program that uses the source
+  first: messages that it receives during the migration would advance its sessions, and not those of the
+  copy.
 
-  Sessions, late messages included, go on where they were. What cannot be read is reported all
-  together, file by file, before anything is published.
+  Sessions continue where they were, also for messages that arrive late. Everything that cannot be read is
+  reported together, file by file, before anything is published.
 
-  A target that exists stays the directory that it is, with its owner, group and mode: it may be the mount
-  point of a volume, a directory of a lower layer of an overlay, or be reached by a link. A store that is
-  running on it has lost it.
+  A target directory that exists stays, with its owner, group and mode: it may be the mount point of a
+  volume, a directory of a lower layer of an overlay, or be reached by a link. A store that uses it can
+  write no more.
 
   ## Options
 
     * `:overwrite?` replaces a target that is not empty (default `false`)
     * `:on_corrupt`: `:error` (default) refuses when a file cannot be read; `:skip` leaves such
-      *keys* out and lists them in the summary. Credentials that cannot be read are always refused.
-    * `:credentials`: `:required` (default) refuses a source that holds keys and no credentials, for
-      which a fresh identity would come up; `:optional` migrates the keys alone
+      *keys* out and lists them in the summary. Credentials that cannot be read are always refused
+    * `:credentials`: `:required` (default) refuses a source that holds keys and no credentials, which
+      would be taken for a fresh identity; `:optional` migrates the keys alone
     * `:on_change`: `:error` (default) publishes nothing where files of the source were written, added or
-      deleted while it was read; `:ignore` publishes what was read, and names them in the summary
-    * `:unknown`: files with a key's extension and no known family, such as another program's JSON, are
-      left where they are (`:leave`, default) and named, or carried over with `:carry`
+      deleted while it was read; `:ignore` publishes what was read, and names those files in the summary
+    * `:unknown`: what to do with files that have a key's extension and no known family, such as another
+      program's JSON. `:leave` (default) leaves them where they are and names them in the summary;
+      `:carry` copies them
     * `:on_progress`: a function that is given `t:progress/0` after each step
 
   Only for rows and documents:
 
-    * `:prefix`: what is in front of every name of this account; rows without it are other accounts' and
-      only counted (`:other_rows`). By default it is what all names have in front, up to a separator
+    * `:prefix`: the beginning of every name of this account. Rows without it belong to other accounts, and
+      are only counted (`:other_rows`). By default it is what all names begin with, up to a separator
     * `:source_name`: what errors and the summary call the source (default `"the rows"`)
 
   Only on the way back to JSON:
 
     * `:sender_keys`: the form of group keys in the target. Baileys 6.17.16 and every version up to 6.7.18
-      keep them as a JSON `:array` and can use no other form; 6.7.19 and later, and every 7.0, write
+      keep them as a JSON `:array` and can read no other form; 6.7.19 and later, and every 7.0, write
       them as a `:buffer`. By default it is the form that the native directory was made from, else
       `:buffer`
-    * `:device_names`: `:old` names the files of devices as Baileys before 6.4 asks for them
-      (`session-15558880004-3.0.json`); `:current` (default) as every later one does
-      (`session-15558880004.3.json`). Under the other's name neither finds them
+    * `:device_names`: `:old` names the files of devices as Baileys before 6.4 does
+      (`session-15558880004-3.0.json`); `:current` (default) as every later version does
+      (`session-15558880004.3.json`). Neither finds files under the other's names
 
-  A migration to native brings old device names under the current ones, but for a key that is there
-  under both: the current name's is the newer.
+  A migration to native renames old device names to the current ones. Where a key exists under both, the
+  one with the current name is the newer, and is used.
 
   ## Summary
 
@@ -72,23 +74,25 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       `{:target_already_contains_native_data, path}`, or `…_compat_json_data` on the way
       back; `{:error, {:target_not_empty, path}}` when it holds anything else. Both are replaced
       with `overwrite?: true`
-    * `{:error, {:recovery_required, module, path}}`: the target's new content was decided on, and an error
-      came before it was all in place; see `recover/1` of the backend
-    * `{:error, {:invalid_migration_target, path, posix}}`: not a directory, not accessible, or full
-      (`:enospc`); what the operating system says of the source is a plain `{:error, posix}`.
-      `:einval` when source and target are the same or one holds the other
+    * `{:error, {:recovery_required, module, path}}`: the target's new content was durable, and an error
+      occurred before all of it was in place; see `recover/1` of the backend
+    * `{:error, {:invalid_migration_target, path, posix}}`: the target is no directory, not accessible, or full
+      (`:enospc`); `:einval` when source and target are the same, or one is within the other
+    * `{:error, posix}`: the operating system's error for the source
     * `{:error, {:not_an_auth_directory, path}}`: the source holds neither credentials nor keys
     * `{:error, {:no_credentials, place}}`: it holds keys only
-    * `{:error, {:source_changed, path, names}}`: somebody was writing in it; nothing was published
-    * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}`: files that cannot be read, all of them;
-      a `BaileysEx.Auth.DamagedAccountError` for rows
+    * `{:error, {:source_changed, path, names}}`: another program was writing in the source; nothing was
+      published
+    * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}` names all files that cannot be read, and a
+      `BaileysEx.Auth.DamagedAccountError` all rows of an account in PostgreSQL
     * `{:error, %BaileysEx.Auth.DamagedRowsError{}}`: the same for rows and documents, also for a name that
       is there twice with different content
     * `{:error, {:prefix_needed, source, prefixes}}`: the rows are of several accounts, or not all have the
       prefix that the credentials have
-    * `{:error, {:import_spool, directory, posix}}`: rows on their way could not be kept there
-    * `{:error, {:target_changed_meanwhile, place}}`: somebody wrote to the account at the last moment
-    * the errors of the backends, for the source as for the target
+    * `{:error, {:import_spool, directory, posix}}`: there is no room in that directory for the rows that wait,
+      or it cannot be written
+    * `{:error, {:target_changed_meanwhile, place}}`: another program wrote to the account in the last moment
+    * the errors of the backends, of the source and of the target
   """
 
   alias BaileysEx.Auth.{
@@ -137,20 +141,20 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       `unknown: :carry` also files of no known family under `:unknown`
     * `:credentials?`: whether the source had credentials
     * `:skipped`: files left out because of `on_corrupt: :skip`
-    * `:dropped`: files of sender keys of which elements that hold no key were left out (`null`, `{}`,
-      a skipped key without its seed), and how many; the rest of the file was carried over
-    * `:sender_keys`: the form of group keys in the JSON directory, source or target; `nil` where it is
-      not known, for a source without any
-    * `:renamed`: files of devices under a name of other versions, with the name in the target; of
-      `:superseded` files the key is there under its current name as well, written by a newer version:
-      they were left out
-    * `:unknown`: names in the source with a key's extension and no known family, which were left
-    * `:changed`: names in the source that changed after they were read, with `on_change: :ignore`
-    * `:ignored`: names in the source that are no keys, such as leftovers of interrupted writes, and
+    * `:dropped`: files of sender keys, and how many of their elements were left out because they hold no
+      key (`null`, `{}`, a skipped key without its seed); the rest of the file was carried over
+    * `:sender_keys`: the form of group keys in the JSON directory, source or target; `nil` where there are
+      none
+    * `:renamed`: files of devices that have another name in the target
+    * `:superseded`: files of devices under an old name that were left out, because the key exists under its
+      current name too, written by a newer version
+    * `:unknown`: files of the source with a key's extension and no known family, which were left out
+    * `:changed`: files of the source that changed after they were read, with `on_change: :ignore`
+    * `:ignored`: files of the source that are no keys, such as leftovers of interrupted writes, and
       copies that other programs made of files
-    * for rows and documents, whose `source_backend` is `BaileysEx.Auth.BaileysJSON` and whose names stand
-      where files are named: `:prefix`, what was in front of the names, and `:other_rows`, how many had
-      another one
+    * `:prefix` and `:other_rows`, for rows and documents only: what the names began with, and how many began
+      with something else. `:source_backend` is `BaileysEx.Auth.BaileysJSON` then, and names of rows are
+      where those of files would be
   """
   @type summary() :: %{
           optional(:prefix) => String.t(),
@@ -178,14 +182,14 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   @type place() :: {module(), Path.t() | PostgresPersistence.context()}
 
   @typedoc """
-  An account that is kept as Baileys' JSON elsewhere than in a directory: an enumerable of rows, which may be
-  lazy and is run once, in the calling process, or one document.
+  An account that is kept as Baileys' JSON, but not in a directory: an enumerable of rows, or one document.
+  The enumerable may be lazy; it is run once, in the calling process.
 
     * a name is `creds` or `auth_creds`, or `<type>-<id>` with the id as Baileys gives it, such as
-      `sender-key-120363041234567890@g.us::15551230001::0`, behind a prefix that all have
-    * a document is `%{"creds" => creds, "keys" => %{type => %{id => value}}}`, parsed or as text; the names
-      that Baileys' old single file has for the types (`"preKeys"`, `"sessions"`, …) are known
-    * JSON is what `t:BaileysEx.Auth.BaileysJSON.json/0` says
+      `sender-key-120363041234567890@g.us::15551230001::0`. All names may begin with the same prefix
+    * a document is `%{"creds" => creds, "keys" => %{type => %{id => value}}}`, parsed or as text. The types
+      may have the names of Baileys' old single file (`"preKeys"`, `"sessions"`, …)
+    * JSON is as in `t:BaileysEx.Auth.BaileysJSON.json/0`
   """
   @type rows() ::
           Enumerable.t(
@@ -213,14 +217,34 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     :device_names
   ]
 
-  @doc "Migrates a JSON directory, Baileys' own or one that baileys_ex wrote, to a native one."
+  @doc """
+  Migrates a JSON directory, Baileys' own or one that baileys_ex wrote, to a native one.
+
+      iex> BaileysEx.Auth.FilePersistence.save_credentials("auth_json", BaileysEx.Auth.State.new())
+      iex> alias BaileysEx.Auth.PersistenceMigration
+      iex> {:ok, summary} = PersistenceMigration.migrate_compat_json_to_native("auth_json", "auth_native")
+      iex> {summary.credentials?, summary.migrated_keys}
+      {true, 0}
+
+  Options and errors are listed in the module's documentation.
+  """
   @spec migrate_compat_json_to_native(Path.t(), Path.t(), [option()]) ::
           {:ok, summary()} | {:error, term()}
   def migrate_compat_json_to_native(source_path, target_path, opts \\ []) do
     migrate({FilePersistence, source_path}, {NativeFilePersistence, target_path}, opts)
   end
 
-  @doc "Migrates a native directory to the JSON form, for Baileys to go on with."
+  @doc """
+  Migrates a native directory to the JSON form, for Baileys to continue with.
+
+      iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("auth_native", BaileysEx.Auth.State.new())
+      iex> alias BaileysEx.Auth.PersistenceMigration
+      iex> {:ok, summary} = PersistenceMigration.migrate_native_to_compat_json("auth_native", "auth_json")
+      iex> {summary.credentials?, File.exists?("auth_json/creds.json")}
+      {true, true}
+
+  Options and errors are listed in the module's documentation.
+  """
   @spec migrate_native_to_compat_json(Path.t(), Path.t(), [option()]) ::
           {:ok, summary()} | {:error, term()}
   def migrate_native_to_compat_json(source_path, target_path, opts \\ []) do
@@ -229,7 +253,17 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   @doc """
   Migrates between two places of different kinds, from one account in PostgreSQL to another, or from rows
-  or a document to any place; a directory is copied by `snapshot/2` of its backend.
+  or a document to any place. To copy a directory, use `snapshot/2` of its backend.
+
+      iex> rows = [
+      ...>   {"ada:lid-mapping-15550000000", ~s("800000000")},
+      ...>   {"ada:lid-mapping-800000000_reverse", ~s("15550000000")}
+      ...> ]
+      iex> target = {BaileysEx.Auth.NativeFilePersistence, "auth_native"}
+      iex> {:ok, summary} =
+      ...>   BaileysEx.Auth.PersistenceMigration.migrate(rows, target, prefix: "ada:", credentials: :optional)
+      iex> summary.families
+      %{"lid-mapping": 2}
 
   An account is read by one statement, as it is at one moment, and written by one, whatever its size:
   all of it is in memory meanwhile. Whoever has claimed the target is fenced
@@ -238,6 +272,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   The target can also be a backend of your own, with its context: all keys go there by one
   `c:BaileysEx.Auth.Persistence.commit_keys/2`, and the credentials after them.
+
+  Options and errors are listed in the module's documentation.
   """
   @spec migrate(place() | rows(), place() | {module(), context :: term()}, [option()]) ::
           {:ok, summary()} | {:error, term()}
@@ -288,22 +324,29 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   defp spool_directory(_target), do: System.tmp_dir!()
 
   @doc """
-  The way back: an account as a stream of `{name, json}`, the credentials first, so that a store of Node.js
-  can be filled again.
+  Exports an account as a stream of `{name, json}`, the credentials first, to fill a store of Node.js.
 
-      {:ok, rows} = PersistenceMigration.export({NativeFilePersistence, "auth_native"}, prefix: "ada:")
-      for {name, json} <- rows, do: MyApp.put(name, json)
+      iex> alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}
+      iex> NativeFilePersistence.save_keys("auth_native", :"lid-mapping", "15550000000", "800000000")
+      iex> {:ok, rows} = PersistenceMigration.export({NativeFilePersistence, "auth_native"}, prefix: "ada:")
+      iex> Enum.to_list(rows)
+      [{"ada:lid-mapping-15550000000", ~s("800000000")}]
 
-  All of the account is verified first, and damage is an error at once; an error that comes later, such as a
-  file that is changed meanwhile, is raised by the stream. The directory is locked while the stream runs.
+  The directory is locked while the stream runs.
+
+  Options:
 
     * `:prefix` is put in front of every name
-    * `:creds_name` is `"creds"` by default; `postgres-baileys` has `"auth_creds"`
+    * `:creds_name`: the name of the credentials, `"creds"` by default; `postgres-baileys` has `"auth_creds"`
     * `:sender_keys`: the form of group keys, as for a migration to JSON
     * `:bytes`: how bytes are spelled, as for `BaileysEx.Auth.BaileysJSON.encode/3`; `postgres-baileys`
       needs `:array`
-    * `:on_corrupt`: `:skip` leaves out keys that cannot be read or have no JSON form, without a word
+    * `:on_corrupt`: `:skip` leaves out keys that cannot be read or have no JSON form, without reporting them
     * `:on_progress`: a function that is given `t:progress/0` after each step
+
+  The whole account is verified first, with the errors of `verify/2` of its backend; one without credentials and
+  keys is `{:error, {:not_an_auth_directory, place}}`. An error that occurs later, such as a file that changes
+  meanwhile, is raised by the stream.
   """
   @spec export(place(), [export_option()]) ::
           {:ok, Enumerable.t({name :: String.t(), json :: String.t()})} | {:error, term()}

@@ -1,13 +1,13 @@
 defmodule BaileysEx.Auth.Inspection.Growth do
   @moduledoc """
-  What grows in an auth directory, by when the file of each key was last written.
+  Counts the keys of an auth directory by age, the time since the file of a key was last written.
 
-  A session is written with every message, so its age is the time since its last use; a pre-key, a mapping or a
-  device list is written when it is made or renewed. In a copy, or after a migration, the time is that of the copy
-  for files that were not linked.
+  A session is written with every message, so its age is the time since its last use. A pre-key, a mapping or a
+  device list is written when it is made or renewed. In a copy, or after a migration, files that were not linked
+  have the time of the copy.
 
-  Nothing is deleted by age: a session that rests is as good as new, and a pre-key that was uploaded may be handed
-  out after months.
+  Nothing should be deleted because of its age: a session works however long it was not used, and the server may
+  hand out a pre-key months after it was uploaded.
   """
 
   alias BaileysEx.Auth.Inspection.WarnAbove
@@ -21,8 +21,8 @@ defmodule BaileysEx.Auth.Inspection.Growth do
         }
 
   @typedoc """
-  A type of which there are more keys than expected; `:above` is how many are, and `:older` how many were not
-  written for 30 days, or `nil` where no time is known.
+  A type of which there are more keys than expected: `:above` is the number that was expected at most, and `:older`
+  how many keys were not written for 30 days, or `nil` where no time is known.
   """
   @type warning() :: %{
           type: atom() | String.t(),
@@ -47,7 +47,8 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   end
 
   @doc """
-  The types with more keys than expected, the most first; `ages` are those of `ages/2` by type, as far as known.
+  The types with more keys than expected, the most numerous first; `ages` are those of `ages/2` by type, as far as
+  they are known.
 
       iex> alias BaileysEx.Auth.Inspection.Growth
       iex> ages = %{session: %{day: 2, week: 1, month: 0, older: 7}}

@@ -1,10 +1,10 @@
 defmodule BaileysEx.Auth.Inspection.PreKeys do
   @moduledoc """
-  How many pre-keys an account has left, by its files and the counters of its credentials.
+  Counts how many pre-keys an account has left, from its files and the counters of its credentials.
 
-  A pre-key is made under the id `next_pre_key_id`, uploaded, and deleted when somebody has started
-  a session with it. Ids below `first_unuploaded_pre_key_id` were uploaded (`uploadPreKeys` in
-  Baileys moves that counter on), so:
+  A pre-key is made with the id `next_pre_key_id`, uploaded, and deleted when somebody has started
+  a session with it. Ids below `first_unuploaded_pre_key_id` were uploaded (Baileys' `uploadPreKeys`
+  increases that counter), so:
 
     * an uploaded id whose file is there is unused: the server may still hand it out
     * an uploaded id whose file is gone was used
@@ -29,7 +29,8 @@ defmodule BaileysEx.Auth.Inspection.PreKeys do
         }
 
   @doc """
-  Counts by the ids of the pre-keys on disk; `nil` where the counter is no integer.
+  Counts from the credentials and the ids of the pre-keys on disk; `nil` where
+  `first_unuploaded_pre_key_id` is no integer.
 
       iex> state = BaileysEx.Auth.State.new(first_unuploaded_pre_key_id: 4, next_pre_key_id: 6)
       iex> BaileysEx.Auth.Inspection.PreKeys.count(state, ["1", "3", "4", "5"])
