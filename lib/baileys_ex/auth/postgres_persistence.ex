@@ -496,26 +496,20 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     {gone, saved} = Enum.split_with(changes, &match?({_type, _id, nil}, &1))
     seen = with {:store, seen} <- by, do: seen, else: (_counted -> nil)
 
-    rows = [
-      Enum.map(saved, &elem(&1, 0)),
-      Enum.map(saved, &elem(&1, 1)),
-      Enum.map(saved, &elem(&1, 2)),
-      Enum.map(gone, &elem(&1, 0)),
-      Enum.map(gone, &elem(&1, 1))
-    ]
+    deleted = if gone == [], do: [], else: columns(gone, 0..1)
+    rows = columns(saved, 0..2) ++ deleted
 
     written =
       Claim.write(account, seen, fn claim ->
-        sql = statement(claim, by).(account.prefix)
+        sql = statement(claim, by).(account.prefix, gone != [])
         {id, fence} = claim || {nil, nil}
 
-        with {:ok, [[0, _changes]]} <-
-               Account.query(account, sql, [account.name, id, fence, seen | rows]),
+        with {:ok, []} <- Account.query(account, sql, [account.name, id, fence, seen | rows]),
              do: :refused
       end)
 
     case written do
-      {:ok, [[1, changes]]} ->
+      {:ok, [[changes]]} ->
         Claim.saw(account, changes)
 
       {:error, :changed_meanwhile} ->
@@ -526,8 +520,10 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     end
   end
 
+  defp columns(rows, indices), do: for(index <- indices, do: Enum.map(rows, &elem(&1, index)))
+
   # Without a claim there is nothing that a store could rely on.
-  defp statement(nil, _by), do: &Statements.commit_free/1
-  defp statement(_claim, {:store, _seen}), do: &Statements.commit/1
-  defp statement(_claim, :counted), do: &Statements.commit_counted/1
+  defp statement(nil, _by), do: &Statements.commit_free/2
+  defp statement(_claim, {:store, _seen}), do: &Statements.commit/2
+  defp statement(_claim, :counted), do: &Statements.commit_counted/2
 end
