@@ -12,7 +12,8 @@ defmodule BaileysEx.Hostile.WrongSourceTest do
     Inspection,
     KeyStore,
     NativeFilePersistence,
-    PersistenceMigration
+    PersistenceMigration,
+    Restore
   }
 
   alias BaileysEx.Signal.{Curve, SessionRecord, Store}
@@ -35,10 +36,29 @@ defmodule BaileysEx.Hostile.WrongSourceTest do
 
         file = Path.join(tmp, "file")
         File.write!(file, "")
+        inside = Path.join(source, "note")
+        File.write!(inside, "")
+        backup = Path.join(tmp, "backup")
+        :ok = backend.snapshot(source, backup)
+        old = Path.join(tmp, "old")
+        :ok = backend.snapshot(source, old)
+
+        # A path inside of the source is the target's nevertheless.
+        assert backend.snapshot(source, Path.join(inside, "x")) ==
+                 {:error, {:invalid_snapshot_target, Path.join(inside, "x"), :enotdir}}
+
         # A directory that nobody can make.
         for {target, posix} <- [{"/proc/auth", :enoent}, {Path.join(file, "x"), :enotdir}] do
           assert backend.snapshot(source, target) ==
                    {:error, {:invalid_snapshot_target, target, posix}}
+
+          for {path, opts} <- [{target, []}, {old, [aside: target]}] do
+            assert Restore.run(backup, path, opts) ==
+                     {:error, {:invalid_restore_target, target, posix}}
+          end
+
+          assert Restore.run(target, old) ==
+                   {:error, {:unreadable_snapshot, target, posix}}
 
           assert PersistenceMigration.migrate(from, {to, target}) ==
                    {:error, {:invalid_migration_target, target, posix}}

@@ -117,8 +117,11 @@ defmodule BaileysEx.Auth.Directory do
       snapshot = fn -> Busy.wait(fn -> Native.store_snapshot(path, format, target) end) end
 
       case Owner.run(locks, fn call -> call.(snapshot) end) do
-        {:error, {:target, posix}} ->
-          {:error, snapshot_target(NativeError.to_public({:io, posix}, module), target)}
+        {:error, {:target, {:io, _posix} = reason}} ->
+          {:error, snapshot_target(NativeError.to_public(reason, module), target)}
+
+        {:error, {_side, reason}} ->
+          {:error, NativeError.to_public(reason, module)}
 
         result ->
           done(backend, path, result)

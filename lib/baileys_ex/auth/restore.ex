@@ -22,6 +22,9 @@ defmodule BaileysEx.Auth.Restore do
   ## Errors
 
     * those of `verify/2` of the backend for the snapshot: what is damaged is not put back
+    * `{:error, {:unreadable_snapshot, snapshot, posix}}`: what the operating system refuses of it
+    * `{:error, {:invalid_restore_target, path, posix}}`: what it refuses of the directory, such as `:enospc`, or
+      of where its content was to be kept
     * `{:error, {:no_credentials, snapshot}}`
     * `{:error, {:other_form, path, module}}`: the directory is of the other backend, the application's
     * `{:error, {:target_not_empty, path}}`: the directory is not empty, and no auth directory
@@ -30,7 +33,6 @@ defmodule BaileysEx.Auth.Restore do
     * `{:error, %BaileysEx.Auth.CorruptFileError{}}` for a link in the directory, which cannot be kept
     * `{:error, {:recovery_required, module, path}}`: the new content was decided on, and an error came before
       it was all in place; see `recover/1` of the backend
-    * those of the operating system, such as `{:error, :enospc}`
   """
 
   alias BaileysEx.Auth.Directory.{Busy, Forms, Owner}
@@ -62,24 +64,41 @@ defmodule BaileysEx.Auth.Restore do
   @spec run(snapshot :: Path.t(), Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def run(snapshot, path, opts \\ []) do
     Options.check!(opts, [:backend, :aside])
+    snapshot = Path.expand(snapshot)
     path = Path.expand(path)
     aside = opts |> Keyword.get_lazy(:aside, fn -> beside(path) end) |> Path.expand()
 
-    with {:ok, module} <- backend(snapshot, opts),
-         {:ok, snapshot} <- Directory.real(snapshot),
-         {:ok, real} <- Directory.real(path),
-         {:ok, real_aside} <- Directory.real(aside),
-         :ok <- apart(real, snapshot),
-         :ok <- apart(real_aside, snapshot),
+    with {:ok, module} <- snapshot |> backend(opts) |> of_snapshot(snapshot),
+         {:ok, real_snapshot} <- snapshot |> Directory.real() |> of_snapshot(snapshot),
+         {:ok, real} <- path |> Directory.real() |> of_target(path),
+         {:ok, real_aside} <- aside |> Directory.real() |> of_target(aside),
+         :ok <- apart(real, real_snapshot),
+         :ok <- apart(real_aside, real_snapshot),
          :ok <- apart(real_aside, real),
+         :ok <- path |> replaceable(module) |> of_target(path),
          :ok <- free(aside),
-         :ok <- replaceable(path, module),
-         {:ok, _report} <- module.verify(snapshot),
-         {:ok, kept?} <- restore(module, snapshot, real, real_aside) do
+         {:ok, _report} <- snapshot |> module.verify() |> of_snapshot(snapshot),
+         {:ok, kept?} <- restore(module, real_snapshot, real, real_aside) do
       set_aside = if kept?, do: aside
       {:ok, %{backend: module, snapshot: snapshot, path: path, set_aside: set_aside}}
+    else
+      {:error, {:source, reason}} -> of_snapshot({:error, reason}, snapshot)
+      {:error, {:target, reason}} -> of_target({:error, reason}, path)
+      {:error, {:aside, reason}} -> of_target({:error, reason}, aside)
+      {:error, reason} -> {:error, reason}
     end
   end
+
+  # What the operating system refuses does not say what it is about.
+  defp of_snapshot({:error, posix}, snapshot) when is_atom(posix),
+    do: {:error, {:unreadable_snapshot, snapshot, posix}}
+
+  defp of_snapshot(answer, _snapshot), do: answer
+
+  defp of_target({:error, posix}, path) when is_atom(posix),
+    do: {:error, {:invalid_restore_target, path, posix}}
+
+  defp of_target(answer, _path), do: answer
 
   defp backend(snapshot, opts) do
     with :error <- Forms.given!(opts), do: Inspection.detect(snapshot)
@@ -103,7 +122,7 @@ defmodule BaileysEx.Auth.Restore do
     case File.lstat(aside) do
       {:error, :enoent} -> :ok
       {:ok, _there} -> {:error, {:set_aside_exists, aside}}
-      {:error, posix} -> {:error, posix}
+      {:error, posix} -> of_target({:error, posix}, aside)
     end
   end
 
@@ -137,7 +156,7 @@ defmodule BaileysEx.Auth.Restore do
 
     case Owner.run(locks, fn call -> call.(fn -> Busy.wait(work) end) end) do
       {:ok, kept?} -> {:ok, kept?}
-      {:error, reason} -> {:error, NativeError.to_public(reason, module)}
+      {:error, {side, reason}} -> {:error, {side, NativeError.to_public(reason, module)}}
     end
   end
 end

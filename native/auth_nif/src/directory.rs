@@ -15,7 +15,7 @@ use crate::stores::{distrust, format_of, store};
 use crate::{error, etf, json};
 
 mod atoms {
-    rustler::atoms! { closed, creds, key, old_key, unknown, own, leftover, foreign, target }
+    rustler::atoms! { closed, creds, key, old_key, unknown, own, leftover, foreign }
 }
 
 /// Recovers the directory where needed. Takes its lock.
@@ -102,23 +102,21 @@ fn store_changes<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'
     ))
 }
 
-/// A consistent copy. Takes the directory's lock.
-/// `{:error, {:target, posix}}` for what is not in the directory itself.
+/// A consistent copy. Takes the directory's lock. Of errors it says which side they are about:
+/// `{:error, {:source | :target, reason}}`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
-    let result = store.open().and_then(|()| store.snapshot(target.as_ref()));
+    let result = store.snapshot(target.as_ref());
     distrust(target);
-    match &result {
-        Err(Error::Io { path: at, source }) if !at.starts_with(path) => {
-            Ok(env.error_tuple((atoms::target(), error::posix(source))))
-        }
-        _ => Ok(done(env, &store, result)),
-    }
+    Ok(match result {
+        Ok(()) => done(env, &store, Ok(())),
+        Err(error) => error::copy_to_term(env, &error),
+    })
 }
 
-/// `{:ok, kept_aside} | {:error, reason}`: gives the target what the directory holds, and keeps what it held.
-/// Takes both locks.
+/// `{:ok, kept_aside} | {:error, {:source | :target | :aside, reason}}`: gives the target what the directory
+/// holds, and keeps what it held. Takes both locks.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_restore<'a>(
     env: Env<'a>,
@@ -128,11 +126,12 @@ fn store_restore<'a>(
     aside: &str,
 ) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
-    let result = store
-        .open()
-        .and_then(|()| store.restore(target.as_ref(), aside.as_ref()));
+    let result = store.restore(target.as_ref(), aside.as_ref());
     distrust(target);
-    Ok(tagged(env, result))
+    Ok(match result {
+        Ok(kept) => (atom::ok(), kept).encode(env),
+        Err(error) => error::copy_to_term(env, &error),
+    })
 }
 
 /// `{:ok, {exists, epoch, commits, bytes, torn}} | {:error, reason}`. Only reads, and opens nothing.

@@ -1,7 +1,7 @@
 //! Errors of the store as the tuples that `BaileysEx.Auth.Native` documents.
 
 use auth_store::Error;
-use auth_store::engine::Owner;
+use auth_store::engine::{CopyError, Owner};
 use auth_store::error::Flaw;
 use rustler::types::atom::Atom;
 use rustler::{Encoder, Env, Term};
@@ -27,12 +27,25 @@ mod atoms {
         access,
         journal,
         bookkeeping,
+        source,
+        target,
+        aside,
     }
 }
 
 /// `{:error, reason}`; `BaileysEx.Auth.NativeError` makes what callers get of the reason.
 pub fn to_term<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
     env.error_tuple(reason(env, error))
+}
+
+/// `{:error, {:source | :target | :aside, reason}}`
+pub fn copy_to_term<'a>(env: Env<'a>, error: &CopyError) -> Term<'a> {
+    let (side, error) = match error {
+        CopyError::Source(error) => (atoms::source(), error),
+        CopyError::Target(error) => (atoms::target(), error),
+        CopyError::Aside(error) => (atoms::aside(), error),
+    };
+    env.error_tuple((side, reason(env, error)))
 }
 
 pub fn reason<'a>(env: Env<'a>, error: &Error) -> Term<'a> {

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use crate::codec::json;
 use crate::engine::{
-    By, Change, Directory, Disk, Happened, JournalDamage, JournalState, Kind, Owner, Stamp,
+    By, Change, CopyError, Directory, Disk, Happened, JournalDamage, JournalState, Kind, Owner,
+    Stamp,
 };
 use crate::error::{Error, Result};
 use crate::layout::{self, Entry, Format};
@@ -190,15 +191,22 @@ impl<D: Disk> Store<D> {
         self.directory.idle()
     }
 
-    pub fn snapshot(&self, target: &Path) -> Result<()> {
-        self.check_there()?;
+    pub fn snapshot(&self, target: &Path) -> Result<(), CopyError> {
+        self.open_there()?;
         self.directory.snapshot(target, false)
     }
 
     /// Gives `target` what this directory holds; see [`Directory::restore`].
-    pub fn restore(&self, target: &Path, aside: &Path) -> Result<bool> {
-        self.check_there()?;
+    pub fn restore(&self, target: &Path, aside: &Path) -> Result<bool, CopyError> {
+        self.open_there()?;
         self.directory.restore(target, aside)
+    }
+
+    /// Opens what is to be copied.
+    fn open_there(&self) -> Result<(), CopyError> {
+        self.open()
+            .and_then(|()| self.check_there())
+            .map_err(CopyError::Source)
     }
 
     /// What opens and commits did besides, since the last call of this function.

@@ -21,10 +21,20 @@ defmodule BaileysEx.Auth.CLI.Backends do
   @doc "The backend that `--backend` names, or else that the directory's files tell."
   @spec of(Path.t(), keyword()) :: {:ok, module()} | {:error, term()} | {:usage, String.t()}
   def of(path, options) do
+    case given(options) do
+      {:ok, [backend: module]} -> existing(path, module)
+      {:ok, []} -> Inspection.detect(path)
+      mistake -> mistake
+    end
+  end
+
+  @doc "`--backend` as the option of functions; none where it was not given."
+  @spec given(keyword()) :: {:ok, [backend: module()]} | {:usage, String.t()}
+  def given(options) do
     case Keyword.fetch(options, :backend) do
-      {:ok, name} when is_map_key(@modules, name) -> existing(path, Map.fetch!(@modules, name))
+      {:ok, name} when is_map_key(@modules, name) -> {:ok, [backend: Map.fetch!(@modules, name)]}
       {:ok, _name} -> {:usage, "--backend is native or json"}
-      :error -> Inspection.detect(path)
+      :error -> {:ok, []}
     end
   end
 

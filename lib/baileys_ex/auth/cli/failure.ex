@@ -116,8 +116,11 @@ defmodule BaileysEx.Auth.CLI.Failure do
   end
 
   def describe({code, path, posix}, command)
-      when code in [:invalid_migration_target, :invalid_snapshot_target],
+      when code in [:invalid_migration_target, :invalid_snapshot_target, :invalid_restore_target],
       do: SystemError.of_target(code, path, posix, command)
+
+  def describe({:unreadable_snapshot = code, path, posix}, command),
+    do: SystemError.of_source(code, path, posix, command)
 
   def describe({:not_agreed, path}, _command),
     do: failure(:not_agreed, "#{path} was left as it is", "Only the answer yes deletes it.")
@@ -264,36 +267,45 @@ defmodule BaileysEx.Auth.CLI.Failure do
     |> Map.put(:files, Damage.files([error]))
   end
 
-  def describe({:unsupported_persistence_version, backend, version}, _command) do
+  def describe({:unsupported_persistence_version, backend, version}, command) do
     failure(
       :unsupported_persistence_version,
-      "the #{form(backend)} directory is of version #{version}, which this release does not know",
+      "the #{which(backend, command)} is of version #{version}, which this release does not know",
       "It was written by a later release: use that one. Nothing was changed."
     )
   end
 
-  def describe({:unsupported_journal_version, backend, version}, _command) do
+  def describe({:unsupported_journal_version, backend, version}, command) do
     failure(
       :unsupported_journal_version,
-      "the #{form(backend)} directory's journal is of version #{version}, which this release " <>
+      "the #{which(backend, command)}'s journal is of version #{version}, which this release " <>
         "does not know",
       "It was written by a later release: use that one. Nothing was changed."
     )
   end
 
-  def describe({:unexpected_persistence_backend, backend, name}, _command) do
+  def describe({:unexpected_persistence_backend, backend, name}, command) do
     failure(
       :unexpected_persistence_backend,
-      "the manifest of the #{form(backend)} directory says that it belongs to #{inspect(name)}",
+      "the manifest of the #{which(backend, command)} says that it belongs to #{inspect(name)}",
       "Check the path. Nothing was changed."
     )
   end
 
-  def describe({:invalid_persistence_metadata, backend, _reason}, _command) do
+  def describe({:invalid_persistence_metadata, backend, _reason}, command) do
     failure(
       :invalid_persistence_metadata,
-      "the manifest of the #{form(backend)} directory cannot be read",
+      "the manifest of the #{which(backend, command)} cannot be read",
       "mix baileys.auth.repair rebuilds it. Nothing was changed."
+    )
+  end
+
+  def describe({:recovery_required, _backend, path}, "restore") do
+    failure(
+      :recovery_required,
+      "not all of what the snapshot holds is in its place in #{path} yet",
+      "See to the disk (full? failing?), and run it again. What #{path} held is set aside, and " <>
+        "whoever opens it goes on where this stopped."
     )
   end
 
@@ -364,6 +376,10 @@ defmodule BaileysEx.Auth.CLI.Failure do
       do: " --skip-corrupt leaves out keys that cannot be read.",
       else: ""
   end
+
+  # Of two directories.
+  defp which(_backend, "restore"), do: "snapshot"
+  defp which(backend, _command), do: "#{form(backend)} directory"
 
   defp form(FilePersistence), do: "JSON"
   defp form(NativeFilePersistence), do: "native"

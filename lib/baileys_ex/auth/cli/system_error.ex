@@ -35,6 +35,14 @@ defmodule BaileysEx.Auth.CLI.SystemError do
     failure(code, "#{path} cannot be written to: #{text(posix)}", target_advice(posix, command))
   end
 
+  @doc "Of what is only read, in an error that says so."
+  @spec of_source(atom(), Path.t(), atom(), command :: String.t()) :: t()
+  def of_source(_code, path, posix, command) when posix in [:eacces, :eperm],
+    do: describe(posix, [path], command)
+
+  def of_source(code, path, posix, command),
+    do: failure(code, "#{path} cannot be read: #{text(posix)}", advice(posix, command))
+
   @doc "What the operating system calls it."
   @spec text(atom()) :: String.t()
   def text(posix), do: "#{:file.format_error(posix)} (#{posix})"
@@ -50,6 +58,13 @@ defmodule BaileysEx.Auth.CLI.SystemError do
     do: Path.expand(source)
 
   defp about(_posix, paths, _command), do: Enum.map_join(paths, " and ", &Path.expand/1)
+
+  defp target_advice(posix, "restore") when posix in [:enospc, :edquot] do
+    "Make room for the snapshot, and for a copy of what PATH holds, which --aside DIR can " <>
+      "keep on another disk. Nothing was changed."
+  end
+
+  defp target_advice(posix, "restore"), do: advice(posix, "restore")
 
   defp target_advice(posix, command)
        when posix in [:enospc, :edquot, :emfile, :enfile, :erofs, :eio],

@@ -42,7 +42,7 @@ defmodule BaileysEx.Auth.Directory.Busy do
   end
 
   defp busy?({:busy, _path, _holder}), do: true
-  # Of a migration.
+  # Of a migration or a copy.
   defp busy?({side, {:busy, _path, _holder}}) when side in [:source, :target], do: true
   defp busy?(_reason), do: false
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::copy_error::CopyError::{self, Aside, Target};
 use super::directories::{make_directories, remove_tree};
 use super::disk::{Disk, Kind, SyncPoint};
 use super::effects;
@@ -11,7 +12,9 @@ use super::failure::At;
 use super::files::{found, irregular};
 use super::names::{self, parent};
 use super::temp::write_all;
-use crate::error::{Error, Result};
+use crate::error::Error;
+
+type Result<T> = std::result::Result<T, CopyError>;
 
 const CHUNK: usize = 64 * 1024;
 
@@ -24,25 +27,31 @@ pub(super) fn keep<D: Disk>(
     aside: &Path,
     unfinished: &Path,
 ) -> Result<()> {
-    if found(disk.metadata(aside)).at(aside)?.is_some() {
-        return Err(Error::io(aside, io::ErrorKind::AlreadyExists.into()));
+    let there = found(disk.metadata(aside)).at(aside).map_err(Aside)?;
+    if there.is_some() {
+        return Err(Aside(Error::io(aside, io::ErrorKind::AlreadyExists.into())));
     }
-    make_directories(disk, parent(aside)).map_err(|failure| failure.error)?;
-    let kept = copy_tree(disk, directory, unfinished)
-        .and_then(|()| effects::rename(disk, unfinished, aside).at(aside));
+    make_directories(disk, parent(aside)).map_err(|failure| Aside(failure.error))?;
+    let kept = copy_tree(disk, directory, unfinished).and_then(|()| {
+        effects::rename(disk, unfinished, aside)
+            .at(aside)
+            .map_err(Aside)
+    });
     if kept.is_err() {
         remove_tree(disk, unfinished);
         return kept;
     }
     let parent = parent(aside);
-    disk.sync_directory(parent, SyncPoint::Published).at(parent)
+    disk.sync_directory(parent, SyncPoint::Published)
+        .at(parent)
+        .map_err(Aside)
 }
 
 fn copy_tree<D: Disk>(disk: &D, directory: &Path, target: &Path) -> Result<()> {
     let mut pending = vec![(directory.to_owned(), target.to_owned())];
     let mut made: Vec<PathBuf> = Vec::new();
     while let Some((from, to)) = pending.pop() {
-        disk.create_directory(&to).at(&to)?;
+        disk.create_directory(&to).at(&to).map_err(Aside)?;
         for (name, kind) in listed(disk, &from)? {
             let (from, to) = (from.join(&name), to.join(&name));
             match kind {
@@ -54,7 +63,9 @@ fn copy_tree<D: Disk>(disk: &D, directory: &Path, target: &Path) -> Result<()> {
     }
     // Last: one is made in another after that one's files.
     for path in &made {
-        disk.sync_directory(path, SyncPoint::StagedNames).at(path)?;
+        disk.sync_directory(path, SyncPoint::StagedNames)
+            .at(path)
+            .map_err(Aside)?;
     }
     Ok(())
 }
@@ -69,25 +80,32 @@ fn listed<D: Disk>(disk: &D, directory: &Path) -> Result<Vec<(OsString, Kind)>> 
             entries.push((name.to_owned(), kind));
         }
     })
-    .at(directory)?;
+    .at(directory)
+    .map_err(Target)?;
     Ok(entries)
 }
 
 fn copy<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<()> {
     let source = disk
         .open_read(from)
-        .map_err(|error| irregular(disk, from).unwrap_or_else(|| Error::io(from, error)))?;
-    let target = disk.create(to).at(to)?;
+        .map_err(|error| irregular(disk, from).unwrap_or_else(|| Error::io(from, error)))
+        .map_err(Target)?;
+    let copy = disk.create(to).at(to).map_err(Aside)?;
     let mut chunk = vec![0; CHUNK];
     let mut offset = 0;
     loop {
-        let read = disk.read_at(&source, &mut chunk, offset).at(from)?;
+        let read = disk.read_at(&source, &mut chunk, offset);
+        let read = read.at(from).map_err(Target)?;
         if read == 0 {
             break;
         }
         let bytes = chunk.get(..read).unwrap_or_default();
-        write_all(disk, &target, bytes, offset).at(to)?;
+        write_all(disk, &copy, bytes, offset)
+            .at(to)
+            .map_err(Aside)?;
         offset += read as u64;
     }
-    disk.sync_file(&target, SyncPoint::StagedFiles).at(to)
+    disk.sync_file(&copy, SyncPoint::StagedFiles)
+        .at(to)
+        .map_err(Aside)
 }

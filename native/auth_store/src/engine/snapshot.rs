@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use super::copy_error::CopyError::{self, Source, Target};
 use super::directory::{Directory, Policy};
 use super::disk::{Disk, Kind};
 use super::failure::At;
 use super::lock;
 use super::names;
 use super::staging::{Staging, sweep};
-use crate::error::{Error, Result};
+use crate::error::Error;
+
+type Result<T> = std::result::Result<T, CopyError>;
 
 impl<D: Disk> Directory<D> {
     /// Makes `target` a copy of the directory as it stands between two commits, complete without
@@ -30,29 +33,41 @@ impl<D: Disk> Directory<D> {
     }
 
     fn copy_whole(&self, target: &Path, replace: bool, aside: Option<&Path>) -> Result<bool> {
-        if lock::identity(&self.disk, target)?.is_some_and(|of_target| {
-            lock::identity(&self.disk, &self.path).is_ok_and(|of_this| of_this == Some(of_target))
-        }) {
-            return Err(Error::io(target, std::io::ErrorKind::InvalidInput.into()));
+        if lock::identity(&self.disk, target)
+            .map_err(Target)?
+            .is_some_and(|of_target| {
+                lock::identity(&self.disk, &self.path)
+                    .is_ok_and(|of_this| of_this == Some(of_target))
+            })
+        {
+            let itself = std::io::ErrorKind::InvalidInput.into();
+            return Err(Target(Error::io(target, itself)));
         }
         self.exclusive_open(|writer| {
             // Links share what was written long ago: only a checkpoint knows it to be durable.
             self.checkpoint_locked(writer)?;
-            sweep(&self.disk, target)?;
-            let mut staging = Staging::with_limits(self.disk.clone(), target, self.limits)?;
-            staging.refuse_occupied(replace)?;
-            self.copy_into(&mut staging)?;
-            let kept = match aside {
-                Some(aside) => staging.keep_aside(aside)?,
-                None => false,
-            };
-            staging.publish(replace)?;
-            Ok(kept)
+            Ok(self.copy_to(target, replace, aside))
         })
+        .map_err(Source)?
+    }
+
+    /// Of a directory that is locked, and complete without a journal.
+    fn copy_to(&self, target: &Path, replace: bool, aside: Option<&Path>) -> Result<bool> {
+        sweep(&self.disk, target).map_err(Target)?;
+        let staging = Staging::with_limits(self.disk.clone(), target, self.limits);
+        let mut staging = staging.map_err(Target)?;
+        staging.refuse_occupied(replace).map_err(Target)?;
+        self.copy_into(&mut staging)?;
+        let kept = match aside {
+            Some(aside) => staging.keep_aside(aside)?,
+            None => false,
+        };
+        staging.publish(replace).map_err(Target)?;
+        Ok(kept)
     }
 
     fn copy_into(&self, staging: &mut Staging<D>) -> Result<()> {
-        let mut problem: Option<Error> = None;
+        let mut problem: Option<CopyError> = None;
         self.disk
             .entries(&self.path, &mut |name, kind| {
                 let Some(name) = name.to_str().filter(|name| names::is_key(name)) else {
@@ -68,7 +83,8 @@ impl<D: Disk> Directory<D> {
                 };
                 problem = copied.err();
             })
-            .at(&self.path)?;
+            .at(&self.path)
+            .map_err(Source)?;
         problem.map_or(Ok(()), Err)
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::aside;
 use super::case::Spellings;
+use super::copy_error::CopyError;
 use super::directories::{make_directories, remove_tree, sync_name};
 use super::disk::{Disk, Kind, SyncPoint};
 use super::effects;
@@ -130,26 +131,29 @@ impl<D: Disk> Staging<D> {
 
     /// Takes over a file that is only ever replaced, never written in place: by a hard link where
     /// the file system allows.
-    pub fn link_or_copy(&mut self, from: &Path, name: &str) -> Result<()> {
-        let path = self.add(name)?;
+    pub fn link_or_copy(&mut self, from: &Path, name: &str) -> Result<(), CopyError> {
+        let path = self.add(name).map_err(CopyError::Target)?;
         match self.disk.link(from, &path) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::io(from, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(CopyError::Source(Error::io(from, error)))
+            }
             // Another file system, one without links, or too many of them: EXDEV, EPERM, EMLINK.
             Err(_) => self.copy_to(from, &path),
         }
     }
 
     /// Takes over a file by copying it.
-    pub fn copy(&mut self, from: &Path, name: &str) -> Result<()> {
-        let path = self.add(name)?;
+    pub fn copy(&mut self, from: &Path, name: &str) -> Result<(), CopyError> {
+        let path = self.add(name).map_err(CopyError::Target)?;
         self.copy_to(from, &path)
     }
 
-    fn copy_to(&self, from: &Path, path: &Path) -> Result<()> {
-        let bytes = read_file(&self.disk, from)?
-            .ok_or_else(|| Error::io(from, io::ErrorKind::NotFound.into()))?;
-        self.create_file(path, &bytes)
+    fn copy_to(&self, from: &Path, path: &Path) -> Result<(), CopyError> {
+        let bytes = read_file(&self.disk, from)
+            .and_then(|bytes| bytes.ok_or_else(|| Error::io(from, io::ErrorKind::NotFound.into())))
+            .map_err(CopyError::Source)?;
+        self.create_file(path, &bytes).map_err(CopyError::Target)
     }
 
     /// Syncs everything and makes it the content of the target, which must not exist, or be an empty
@@ -186,11 +190,15 @@ impl<D: Disk> Staging<D> {
 
     /// Keeps what the target holds in `aside`, which must not exist, whole and durable. `false` where it holds
     /// nothing. The lock keeps it from changing until it is replaced.
-    pub fn keep_aside(&self, aside: &Path) -> Result<bool> {
-        if matches!(self.place, Place::Beside(_)) || is_bare(&self.disk, &self.target)? {
+    pub fn keep_aside(&self, aside: &Path) -> Result<bool, CopyError> {
+        let is_bare = || is_bare(&self.disk, &self.target).map_err(CopyError::Target);
+        if matches!(self.place, Place::Beside(_)) || is_bare()? {
             return Ok(false);
         }
-        let unfinished = beside(aside, self.disk.random().at(aside)?)?;
+        let token = self.disk.random().at(aside);
+        let unfinished = token
+            .and_then(|token| beside(aside, token))
+            .map_err(CopyError::Aside)?;
         aside::keep(&self.disk, &self.target, aside, &unfinished)?;
         Ok(true)
     }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use auth_store::Error;
-use auth_store::engine::{Change, JOURNAL, PUBLICATION, Policy, SyncPoint, sweep_staging};
+use auth_store::engine::{
+    Change, CopyError, JOURNAL, PUBLICATION, Policy, SyncPoint, sweep_staging,
+};
 use rustix::io::Errno;
 
 use crate::explorer::{Expect, Explorer};
@@ -305,7 +307,8 @@ fn is_latched(process: &Process) -> Result<bool, String> {
         auth.list(&mut |_| {}),
         auth.commit(&[change]),
         auth.checkpoint(),
-        auth.snapshot(Path::new("/data/deep/other"), false),
+        auth.snapshot(Path::new("/data/deep/other"), false)
+            .map_err(CopyError::into_error),
     ];
     if all.into_iter().all(asks) {
         Ok(true)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use auth_store::Result;
 use auth_store::engine::{
-    Change, Directory, Disk, Limits, Policy, Staging, SyncPoint, sweep_staging,
+    Change, CopyError, Directory, Disk, Limits, Policy, Staging, SyncPoint, sweep_staging,
 };
 
 use crate::sim::{Mark, Moment, SimDisk, mix};
@@ -180,7 +180,9 @@ impl Process {
         self.targets.push(Some(self.last().clone()));
         self.disk.sim().target.started += 1;
         sweep_staging(&self.disk, Path::new(COPY))?;
-        self.auth.snapshot(Path::new(COPY), true)?;
+        self.auth
+            .snapshot(Path::new(COPY), true)
+            .map_err(CopyError::into_error)?;
         let mut sim = self.disk.sim();
         sim.target.acknowledged = sim.target.started;
         sim.record();

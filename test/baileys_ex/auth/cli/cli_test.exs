@@ -56,7 +56,7 @@ defmodule BaileysEx.Auth.CLITest do
         assert {1, json, ""} = cli([unquote(command), missing, "--json" | target])
         assert %{"error" => %{"code" => code, "advice" => _} = error} = JSON.decode!(json)
         assert error["message"] =~ missing
-        assert code in ["enoent", "not_an_auth_directory"]
+        assert code in ["enoent", "unreadable_snapshot", "not_an_auth_directory"]
       end
     end
 
@@ -349,6 +349,26 @@ defmodule BaileysEx.Auth.CLITest do
     assert %{"set_aside" => ^aside, "backend" => "native"} = JSON.decode!(json)
     assert {1, "", error} = cli(["restore", backup, path, "--aside", aside])
     assert error =~ "Give another --aside"
+
+    for {argv, said} <- [
+          {["restore", Path.join(tmp, "missing"), path],
+           "#{tmp}/missing cannot be read: no such"},
+          {["restore", backup, "/proc/auth"], "/proc/auth cannot be written to: no such"},
+          {["restore", backup, path, "--aside", "/proc/x"],
+           "/proc/x cannot be written to: no such"}
+        ] do
+      assert {1, "", error} = cli(argv)
+      assert error =~ "error: " <> said
+    end
+
+    manifest = Path.join(backup, ".baileys_ex_native_file_persistence.etf")
+    known = File.read!(manifest)
+    File.rm!(manifest)
+
+    File.write!(manifest, "")
+    assert {1, "", error} = cli(["restore", backup, path])
+    assert error =~ "the manifest of the snapshot cannot be read"
+    File.write!(manifest, known)
 
     json = Fixtures.copy!(:baileys, tmp)
     assert {1, "", error} = cli(["restore", json, path])

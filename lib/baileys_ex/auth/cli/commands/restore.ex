@@ -45,10 +45,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
 
   @impl true
   def run([snapshot, path], options, terminal) do
-    with {:ok, backend} <- Backends.of(snapshot, options),
-         options = [backend: backend] ++ Keyword.take(options, [:aside]),
-         {:ok, restored} <- Restore.run(snapshot, path, options) do
-      {:ok, %{restored | backend: Backends.name(backend)}, text(restored, terminal)}
+    with {:ok, backend} <- Backends.given(options),
+         {:ok, restored} <-
+           Restore.run(snapshot, path, backend ++ Keyword.take(options, [:aside])) do
+      {:ok, %{restored | backend: Backends.name(restored.backend)}, text(restored, terminal)}
     end
   end
 
