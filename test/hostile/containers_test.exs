@@ -15,7 +15,6 @@ defmodule BaileysEx.Hostile.ContainersTest do
 
   alias BaileysEx.Test.Terminal
 
-  @ebin Path.dirname(to_string(:code.which(BaileysEx.Auth.CLI)))
   @somebody 12_345
 
   setup :setup_temp_dir
@@ -187,8 +186,7 @@ defmodule BaileysEx.Hostile.ContainersTest do
   end
 
   defp as_somebody(argv) do
-    code = "BaileysEx.Auth.CLI.main(#{inspect(argv)})"
-    run = "HOME=/tmp elixir -pa #{Terminal.quoted(@ebin)} -e #{Terminal.quoted(code)}"
+    run = "HOME=/tmp " <> Terminal.eval(argv)
     setpriv = "setpriv --reuid #{@somebody} --regid #{@somebody} --clear-groups sh -c "
     Terminal.run(setpriv <> Terminal.quoted(run))
   end

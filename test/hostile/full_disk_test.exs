@@ -1,17 +1,19 @@
 defmodule BaileysEx.Hostile.FullDiskTest do
   # One account's disk is full: that account says so at once, the others go on, and it does too when there is
-  # room again.
+  # room again. A restore that finds no room leaves what there was.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
 
+  alias BaileysEx.Auth.{Fixtures, NativeFilePersistence}
   alias BaileysEx.Test.{Mounts, Terminal}
 
   @ebin Path.dirname(to_string(:code.which(BaileysEx.Auth.CLI)))
 
   setup :setup_temp_dir
 
-  @tag skip: if(Mounts.allowed?(), do: false, else: "this machine lets nobody mount here")
+  @moduletag skip: if(Mounts.allowed?(), do: false, else: "this machine lets nobody mount here")
+
   test "an account whose disk is full fails alone, is named at once, and goes on later",
        context do
     ada = Path.join(context.tmp, "ada")
@@ -55,5 +57,53 @@ defmodule BaileysEx.Hostile.FullDiskTest do
     assert log =~ "both go on"
     assert [_before, _after] = String.split(log, "key store of #{ada} could not save: :enospc")
     refute log =~ "key store of #{Path.join(context.tmp, "bob")}"
+  end
+
+  # The snapshot takes some 400 KiB of what it is restored to, and what that holds as much again.
+  for {where, free, refused} <- [
+        {"the directory", 100, "volume/ada"},
+        {"what it holds is set aside", 500, "volume/aside"}
+      ] do
+    test "a restore for which there is no room where #{where} leaves it as it was, and says so",
+         %{tmp: tmp} do
+      template = Fixtures.copy!(:native, tmp)
+      [backup, volume, held] = for name <- ["backup", "volume", "held"], do: Path.join(tmp, name)
+      :ok = NativeFilePersistence.snapshot(template, backup)
+      :ok = NativeFilePersistence.save_keys(template, :"lid-mapping", "after", "the snapshot")
+      File.mkdir!(volume)
+      [path, aside] = for name <- ["ada", "aside"], do: Path.join(volume, name)
+      restore = Terminal.eval(["restore", backup, path, "--aside", aside])
+
+      script = """
+      mount -t tmpfs -o size=4m none #{volume}
+      cp -r #{template} #{path}
+      dd if=/dev/zero of=#{volume}/filler 2>/dev/null || true
+      truncate -s -#{unquote(free)}K #{volume}/filler
+      files() { cd #{volume}; find . -type f ! -name .baileys_ex.lock -exec sha256sum {} + | sort; cd /; }
+      files > #{tmp}/before
+      #{restore} || echo "exit $?"
+      files | diff #{tmp}/before -
+      df --output=avail -k #{volume} | tail -1
+      mount -o remount,size=20m #{volume}
+      #{restore}
+      cp -r #{path} #{held}-path; cp -r #{aside} #{held}-aside
+      """
+
+      assert {shown, error, 0} = Terminal.run("unshare -m sh -ec #{Terminal.quoted(script)}")
+
+      assert error == """
+             error: #{Path.join(tmp, unquote(refused))} cannot be written to: no space left on device (enospc)
+             Make room for the snapshot, and for a copy of what PATH holds, which --aside DIR can keep on another disk. Nothing was changed.
+             """
+
+      # Nothing unfinished takes up the room that there was.
+      assert [_, left] = Regex.run(~r/^exit 1\n *(\d+)\n/, shown)
+      assert_in_delta String.to_integer(left), unquote(free), 16
+      assert shown =~ "ok  #{path} is restored"
+
+      load = &Fixtures.load_all!(NativeFilePersistence, &1)
+      assert load.(held <> "-path") == load.(backup)
+      assert load.(held <> "-aside") == load.(template)
+    end
   end
 end

@@ -9,8 +9,6 @@ defmodule BaileysEx.Hostile.VolumesTest do
   alias BaileysEx.Auth.{NotOwnerError, PersistenceMigration, State}
   alias BaileysEx.Test.{Mounts, Terminal}
 
-  @ebin Path.dirname(to_string(:code.which(BaileysEx.Auth.CLI)))
-
   @unless_mounts if Mounts.allowed?(), do: false, else: "this machine lets nobody mount here"
   @overlay "mount -t tmpfs none $1; cd $1; mkdir l u w m; " <>
              "mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m"
@@ -35,10 +33,10 @@ defmodule BaileysEx.Hostile.VolumesTest do
       mount -t tmpfs none #{target}; mount -t tmpfs none #{copy}
       mkdir #{target}/lost+found; chown 1000:1001 #{target}; chmod 2750 #{target}
       stat -c 'before %i %u:%g %a' #{target}
-      #{main(["migrate", source, target, "--verify"])}
-      #{main(["snapshot", target, copy])}
-      #{main(["verify", copy])}
-      #{main(["migrate", source, target, "--overwrite", "--verify"])}
+      #{Terminal.eval(["migrate", source, target, "--verify"])}
+      #{Terminal.eval(["snapshot", target, copy])}
+      #{Terminal.eval(["verify", copy])}
+      #{Terminal.eval(["migrate", source, target, "--overwrite", "--verify"])}
       stat -c 'after %i %u:%g %a' #{target}
       ls -A #{target} | grep -v etf
       mount | grep -c ' #{target} '
@@ -59,11 +57,67 @@ defmodule BaileysEx.Hostile.VolumesTest do
 
       script = """
       mount -t tmpfs none #{target}; touch #{target}/notes.txt
-      #{main(["migrate", source, target])}
+      #{Terminal.eval(["migrate", source, target])}
       """
 
       {"", error, 1} = Terminal.run("unshare -m sh -ec #{Terminal.quoted(script)}")
       assert error =~ "#{target} is not empty"
+    end
+
+    test "is restored, and what it held is kept aside whole", context do
+      %{target: target, tmp: tmp} = context
+      before = Fixtures.copy!(:native, tmp)
+      [backup, aside] = for name <- ["backup", "aside"], do: Path.join(tmp, name)
+      :ok = NativeFilePersistence.snapshot(before, backup)
+      :ok = NativeFilePersistence.save_keys(before, :"lid-mapping", "after", "the snapshot")
+      File.mkdir!(target)
+
+      script = """
+      mount -t tmpfs none #{target}
+      cp -r #{before}/. #{target}
+      mkdir #{target}/lost+found; chown 1000:1001 #{target}; chmod 2750 #{target}
+      stat -c 'before %i %u:%g %a' #{target}
+      #{Terminal.eval(["restore", backup, target, "--aside", aside])}
+      #{Terminal.eval(["verify", target])}
+      stat -c 'after %i %u:%g %a' #{target}
+      stat -c 'file %u:%g %a' #{target}/creds.etf
+      ls -A #{target} | grep -v etf
+      mount | grep -c ' #{target} '
+      cp -r #{target} #{tmp}/seen
+      """
+
+      {shown, "", 0} = Terminal.run("unshare -m sh -ec #{Terminal.quoted(script)}")
+      assert shown =~ "ok  #{target} is restored"
+      assert [[_, stat]] = Regex.scan(~r/^before (.*)$/m, shown)
+      assert [[_, ^stat]] = Regex.scan(~r/^after (.*)$/m, shown)
+      assert stat =~ "1000:1001 2750"
+      # Made by root: its owner's.
+      assert shown =~ ~r/^file 1000:100[01] 600$/m
+      assert String.ends_with?(shown, ".baileys_ex.lock\nlost+found\n1\n")
+
+      load = &Fixtures.load_all!(NativeFilePersistence, &1)
+      assert load.(Path.join(tmp, "seen")) == load.(backup)
+      assert load.(aside) == load.(before)
+    end
+
+    test "that is read-only is a backup to restore from", context do
+      %{target: target, tmp: tmp} = context
+      path = Fixtures.copy!(:native, tmp)
+      backup = Path.join(tmp, "backup")
+      File.mkdir!(backup)
+
+      script = """
+      mount -t tmpfs none #{backup}
+      #{Terminal.eval(["snapshot", path, Path.join(backup, "ada")])}
+      mount -o remount,ro #{backup}
+      #{Terminal.eval(["restore", Path.join(backup, "ada"), target])}
+      """
+
+      {shown, "", 0} = Terminal.run("unshare -m sh -ec #{Terminal.quoted(script)}")
+      assert shown =~ "ok  #{target} is restored"
+
+      assert Fixtures.load_all!(NativeFilePersistence, target) ==
+               Fixtures.load_all!(NativeFilePersistence, path)
     end
   end
 
@@ -82,7 +136,7 @@ defmodule BaileysEx.Hostile.VolumesTest do
       cp -r #{tmp}/image l/auth; touch l/auth/pre-key-777.etf
       mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m
       cd #{tmp}
-      #{main(["migrate", source, Path.join(mount, "m/auth"), "--overwrite", "--verify"])}
+      #{Terminal.eval(["migrate", source, Path.join(mount, "m/auth"), "--overwrite", "--verify"])}
       """
 
       assert {shown, "", 0} = Terminal.run("unshare -m sh -ec #{Terminal.quoted(script)}")
@@ -156,10 +210,5 @@ defmodule BaileysEx.Hostile.VolumesTest do
     assert {:error, :not_found} = NativeFilePersistence.load_keys(target, :"lid-mapping", "old")
     assert {:error, :not_found} = NativeFilePersistence.load_keys(target, :"lid-mapping", "new")
     assert {:ok, _} = NativeFilePersistence.verify(target)
-  end
-
-  defp main(argv) do
-    code = "BaileysEx.Auth.CLI.main(#{inspect(argv)})"
-    "elixir -pa #{Terminal.quoted(@ebin)} -e #{Terminal.quoted(code)}"
   end
 end

@@ -51,6 +51,13 @@ defmodule BaileysEx.Test.Terminal do
     wait_for(port, text, "", fn -> react.(&Port.command(port, &1)) end)
   end
 
+  @doc "The shell command that `bin/app eval` is for one of ours: the code is there, no application is started."
+  @spec eval([String.t()]) :: String.t()
+  def eval(argv) do
+    ebin = BaileysEx.Auth.CLI |> :code.which() |> Path.dirname()
+    "elixir -pa #{quoted(ebin)} -e #{quoted("BaileysEx.Auth.CLI.main(#{inspect(argv)})")}"
+  end
+
   @doc "A word for the shell."
   @spec quoted(String.t()) :: String.t()
   def quoted(word), do: "'" <> String.replace(word, "'", "'\\''") <> "'"

@@ -15,7 +15,6 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
   end
 
   @root Path.expand("../../../..", __DIR__)
-  @ebin BaileysEx.Auth.Application |> :code.which() |> Path.dirname()
   @keys 20_000
   # Enough for a migration to be in the middle when its first bar is seen.
   @interrupted_keys 8_000
@@ -143,14 +142,14 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
   describe "a release, without Mix," do
     test "runs the same commands", %{tmp: tmp} do
       path = Fixtures.copy!(:native, tmp)
-      assert {json, "", 0} = Terminal.run(main(["inspect", path, "--json"]))
+      assert {json, "", 0} = Terminal.run(Terminal.eval(["inspect", path, "--json"]))
       assert %{"dialect" => "native"} = JSON.decode!(json)
-      assert {"", _, 1} = Terminal.run(main(["inspect", tmp]))
-      assert {"", _, 2} = Terminal.run(main(["inspect"]))
+      assert {"", _, 1} = Terminal.run(Terminal.eval(["inspect", tmp]))
+      assert {"", _, 2} = Terminal.run(Terminal.eval(["inspect"]))
     end
 
     test "shows no colours with NO_COLOR, and nothing at all with TERM=dumb", %{tmp: tmp} do
-      command = main(["inspect", Fixtures.copy!(:baileys, tmp)])
+      command = Terminal.eval(["inspect", Fixtures.copy!(:baileys, tmp)])
       assert {shown, 0} = Terminal.run_on_terminal(command, [{"NO_COLOR", "1"}])
       refute shown =~ "\e[3"
       refute shown =~ "\e[1m"
@@ -160,7 +159,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
 
     test "shows JSON only, on a terminal too", %{tmp: tmp} do
       path = Fixtures.copy!(:baileys, tmp)
-      {shown, 0} = Terminal.run_on_terminal(main(["inspect", path, "--json"]))
+      {shown, 0} = Terminal.run_on_terminal(Terminal.eval(["inspect", path, "--json"]))
       assert %{"backend" => "json"} = JSON.decode!(String.trim(shown))
     end
   end
@@ -171,7 +170,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
 
     {shown, 0} =
       Terminal.run_on_terminal(
-        main(["migrate", source, target, "--verify", "--without-credentials"])
+        Terminal.eval(["migrate", source, target, "--verify", "--without-credentials"])
       )
 
     lines = String.split(shown, "\r")
@@ -194,7 +193,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
 
   test "a migration shows no bar where there is no terminal", %{tmp: tmp} do
     argv = ["migrate", make_source(tmp, 300), Path.join(tmp, "target"), "--without-credentials"]
-    {shown, "", 0} = Terminal.run(main(argv))
+    {shown, "", 0} = Terminal.run(Terminal.eval(argv))
 
     refute shown =~ "\r"
     refute shown =~ "%"
@@ -275,7 +274,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
   # Interrupts a migration as soon as it has shown that it is on its way.
   defp interrupted(%{tmp: tmp, source: source, target: target}, react, options \\ []) do
     pid_file = Path.join(tmp, "pid")
-    main = main(["migrate", source, target, "--without-credentials" | options])
+    main = Terminal.eval(["migrate", source, target, "--without-credentials" | options])
     command = "sh -c #{Terminal.quoted("echo $$ > #{pid_file}; exec #{main}")}"
 
     Terminal.interrupt(command, "files", fn type ->
@@ -304,12 +303,6 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
 
   # A line but for colours, and for paths, which are as long as they are.
   defp without(line, tmp), do: String.replace(line, [tmp, "\e[31m", "\e[32m", "\e[0m"], "")
-
-  # As `bin/app eval` runs it: the code is there, no application is started.
-  defp main(argv) do
-    code = "BaileysEx.Auth.CLI.main(#{inspect(argv)})"
-    "elixir -pa #{Terminal.quoted(@ebin)} -e #{Terminal.quoted(code)}"
-  end
 
   defp host_project do
     """
