@@ -69,6 +69,8 @@ defmodule BaileysEx.Auth.Inspection do
     * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are
       present and count what was uploaded
     * `:ages`: keys by type and by when they were last written, see `BaileysEx.Auth.Inspection.Growth`
+    * `:sessions`: sessions by their last use, as far as their records tell it: when a session was made or closed, or
+      a message was last read with it, but not when one was last sent. Copying does not change it
     * `:growing`: the types of which there are more than `:warn_above`
     * `:damaged`: files that cannot be read
     * `:unknown`: files with a key's extension but of no known family, perhaps another program's; they are
@@ -100,6 +102,7 @@ defmodule BaileysEx.Auth.Inspection do
           newest_change: DateTime.t() | nil,
           pre_keys: PreKeys.t() | nil,
           ages: %{optional(atom() | String.t()) => Growth.ages()},
+          sessions: Growth.known(),
           growing: [Growth.warning()],
           damaged: [CorruptFileError.t()],
           unknown: [String.t()],
@@ -158,7 +161,9 @@ defmodule BaileysEx.Auth.Inspection do
          {:ok, owner} <- module.owner(path),
          {:ok, survey} <- Verification.survey({module, format}, path, opts) do
       {credentials, state} = credentials(path, format)
-      ages = ages(census.times)
+      now = System.os_time(:second)
+      held = Census.held_since(path)
+      ages = ages(survey.growth.written, held, now)
       keys = Map.drop(survey.families, [:creds, :unknown])
 
       report = %{
@@ -171,9 +176,10 @@ defmodule BaileysEx.Auth.Inspection do
         families: census.families,
         disk_bytes: disk_bytes,
         oldest_change: census.oldest,
-        newest_change: census.newest,
-        pre_keys: state && PreKeys.count(state, census.pre_keys),
+        newest_change: newest(census.newest, journal, held),
+        pre_keys: state && PreKeys.count(state, with_time(survey.growth.pre_keys, held), now),
         ages: ages,
+        sessions: Growth.last_uses(survey.growth.last_uses, Map.get(keys, :session, 0), now),
         growing: Growth.warnings(keys, warn_above, ages),
         damaged: survey.damaged,
         unknown: census.unknown,
@@ -191,8 +197,8 @@ defmodule BaileysEx.Auth.Inspection do
 
   @typedoc """
   A report on an account in PostgreSQL, whose members are as those of `t:report/0`; `:place` is what
-  messages call it, and `:families` has keys and bytes by type, without the credentials. Rows have no time, so that
-  there are no ages, and `:older` is `nil` in what is `:growing`.
+  messages call it, and `:families` has keys and bytes by type, without the credentials. Rows have no time: nothing
+  is said of ages, and `:older` is `nil` in what is `:growing`. But sessions tell their last use themselves.
   """
   @type account_report() :: %{
           place: String.t(),
@@ -204,6 +210,7 @@ defmodule BaileysEx.Auth.Inspection do
             optional(atom() | String.t()) => %{keys: pos_integer(), bytes: non_neg_integer()}
           },
           pre_keys: PreKeys.t() | nil,
+          sessions: Growth.known(),
           growing: [Growth.warning()],
           damaged: [CorruptRowError.t()],
           owner: Owner.t() | nil
@@ -364,13 +371,21 @@ defmodule BaileysEx.Auth.Inspection do
          do: {:error, NativeError.to_public(reason, module)}
   end
 
-  defp ages(times) do
-    now = System.os_time(:second)
-
-    for {type, times} <- times, type not in [:creds, :unknown], into: %{} do
-      {type, Growth.ages(times, now)}
-    end
+  defp ages(written, held, now) do
+    Map.new(written, fn {type, times} ->
+      {type, times |> Enum.map(&(&1 || held)) |> Growth.ages(now)}
+    end)
   end
+
+  defp newest(of_files, %{commits: commits}, held) when commits > 0 and held != nil do
+    of_journal = DateTime.from_unix!(held)
+    if of_files, do: Enum.max([of_files, of_journal], DateTime), else: of_journal
+  end
+
+  defp newest(of_files, _journal, _held), do: of_files
+
+  # What is in the journal alone was written no later than that.
+  defp with_time(pre_keys, held), do: for({id, time} <- pre_keys, do: {id, time || held})
 
   defp dialect(:etf, _dialects), do: :native
 

@@ -86,6 +86,7 @@ defmodule BaileysEx.Auth.Native do
   def incoming_publish(_incoming), do: stub()
   def incoming_abort(_incoming), do: stub()
   def rows_check(_rows), do: stub()
+  def rows_last_use(_sessions), do: stub()
 
   defp stub, do: :erlang.nif_error(:nif_not_loaded)
 end

@@ -54,7 +54,7 @@ defmodule BaileysEx.Auth.Verification do
         {:error, {:no_credentials, path}}
 
       {:ok, survey} ->
-        {:ok, Map.drop(survey, [:damaged, :dialects])}
+        {:ok, Map.drop(survey, [:damaged, :dialects, :growth])}
 
       error ->
         error
@@ -62,7 +62,8 @@ defmodule BaileysEx.Auth.Verification do
   end
 
   @doc false
-  # A report with the damaged files in it, and how many files are in which dialect of JSON.
+  # A report with the damaged files in it, how many files are in which dialect of JSON, and when keys were
+  # written: in seconds since 1970, or `nil` for what has no file yet, and in milliseconds what sessions tell.
   @spec survey(Directory.backend(), Path.t(), [option()]) :: {:ok, map()} | {:error, term()}
   def survey({module, format}, path, opts) do
     path = Path.expand(path)
@@ -75,7 +76,7 @@ defmodule BaileysEx.Auth.Verification do
       end
 
     case outcome do
-      {:ok, {credentials?, counts, damaged, {ignored, unknown}, bytes_read, dialects}} ->
+      {:ok, {credentials?, counts, damaged, {ignored, unknown}, bytes_read, dialects, growth}} ->
         {:ok,
          %{
            credentials?: credentials?,
@@ -84,7 +85,8 @@ defmodule BaileysEx.Auth.Verification do
            unknown: unknown,
            ignored: ignored,
            bytes_read: bytes_read,
-           dialects: Map.new(dialects)
+           dialects: Map.new(dialects),
+           growth: growth(growth)
          }}
 
       {:error, reason} ->
@@ -102,6 +104,11 @@ defmodule BaileysEx.Auth.Verification do
       {"", count} -> {:unknown, count}
       {family, count} -> {Keys.type(family), count}
     end)
+  end
+
+  defp growth({written, pre_keys, last_uses}) do
+    written = Map.new(written, fn {family, times} -> {Keys.type(family), times} end)
+    %{written: written, pre_keys: pre_keys, last_uses: last_uses}
   end
 
   defp steps(_survey, total, total, _on_progress), do: :ok

@@ -193,8 +193,9 @@ fn survey_step<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>, files: usize
     }
 }
 
-/// `{has_creds, [{family, count}], damaged, {ignored, unknown}, bytes_read, [{dialect, count}]}` of what
-/// was surveyed.
+/// `{has_creds, [{family, count}], damaged, {ignored, unknown}, bytes_read, [{dialect, count}], growth}` of
+/// what was surveyed; growth is `{[{family, [written]}], [{pre_key_id, written}], [last_use]}`, with
+/// seconds since 1970, or `nil`, and milliseconds.
 #[rustler::nif(schedule = "DirtyIo")]
 fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a> {
     match handle.take() {
@@ -206,7 +207,19 @@ fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a
             let mut ignored = survey.ignored;
             ignored.extend(survey.superseded);
             let left = (ignored, survey.unknown);
-            (tally.has_creds, keys, damaged, left, bytes, dialects).encode(env)
+            let growth = survey.growth;
+            let written: Vec<(String, Vec<Option<i64>>)> = growth.written.into_iter().collect();
+            let growth = (written, growth.pre_keys, growth.sessions);
+            (
+                tally.has_creds,
+                keys,
+                damaged,
+                left,
+                bytes,
+                dialects,
+                growth,
+            )
+                .encode(env)
         }
         None => env.error_tuple(atoms::finished()),
     }

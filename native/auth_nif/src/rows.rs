@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use auth_store::engine::RealDisk;
 use auth_store::migrate::{Incoming, Outgoing, Row, RowDamage};
-use auth_store::survey::{Purpose, decode_native};
+use auth_store::survey::{Purpose, decode_native, last_use};
 use rustler::types::atom::{self, Atom};
 use rustler::{Binary, Encoder, Env, NifResult, ResourceArc, Term};
 
@@ -172,6 +172,16 @@ fn rows_check<'a>(
         Some((family, id, problem.member, problem.problem))
     });
     damaged.collect()
+}
+
+/// When each session was last used, in milliseconds since 1970; `nil` where it does not tell or cannot be read.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn rows_last_use(sessions: Vec<Binary<'_>>) -> Vec<Option<i64>> {
+    let times = sessions.into_iter().map(|bytes| {
+        let session = decode_native("session", bytes.as_slice(), Purpose::Verify).ok()?;
+        last_use(&session)
+    });
+    times.collect()
 }
 
 /// `[{family, id, member, problem}]`

@@ -15,8 +15,10 @@ use crate::manifest::{self, Manifest};
 use crate::store::Store;
 use crate::value::Value;
 
+mod growth;
 mod names;
 
+pub use growth::{Growth, last_use};
 use names::names_of;
 
 /// What one file of the directory turned out to be.
@@ -102,6 +104,8 @@ pub struct Survey<D: Disk> {
     pub sender_keys: Option<json::SenderKeyForm>,
     /// How many JSON files are in which dialect, of those that tell.
     pub dialects: BTreeMap<json::Dialect, u64>,
+    /// How the directory grows; noted for [`Purpose::Verify`] alone.
+    pub growth: Growth,
     /// Files under an old name whose key is there under its current one as well: not read.
     pub superseded: Vec<String>,
     /// Files with a key's extension and no family that is known: somebody else's, not read.
@@ -175,6 +179,7 @@ impl<D: Disk> Survey<D> {
             dropped: Vec::new(),
             sender_keys: None,
             dialects: BTreeMap::new(),
+            growth: Growth::default(),
             superseded: names.superseded,
             unknown: names.unknown,
             ignored: names.ignored,
@@ -244,12 +249,16 @@ impl<D: Disk> Survey<D> {
             self.next += 1;
             let mut version = None;
             match self.read(&name, &mut version) {
-                Ok(Some((value, bytes))) => self.give(&name, &value, &bytes, sink)?,
+                Ok(Some((value, bytes))) => {
+                    self.note_growth(&name, version.as_ref(), Some(&value));
+                    self.give(&name, &value, &bytes, sink)?;
+                }
                 // Listed, and deleted since: the caller broke the lock, nothing is lost by us.
                 Ok(None) => (),
                 Err(damage) => {
                     // What could not even be read is as it was if it still is what it is now.
                     version = version.or(self.store.stamp(&name)?);
+                    self.note_growth(&name, version.as_ref(), None);
                     self.damaged.push(damage);
                 }
             }
@@ -321,6 +330,15 @@ impl<D: Disk> Survey<D> {
             self.local_identity = identity_of(&value);
         }
         Ok(Some((value, bytes)))
+    }
+
+    fn note_growth(&mut self, name: &str, version: Option<&Stamp>, value: Option<&Value>) {
+        if matches!(self.purpose, Purpose::Verify)
+            && let Some((family, id)) = self.key_of(name)
+        {
+            let written = version.and_then(Stamp::written);
+            self.growth.note(&family, &id, written, value);
+        }
     }
 
     fn note_form(&mut self, bytes: &[u8]) {

@@ -15,14 +15,14 @@ defmodule BaileysEx.Auth.Inspection.Census do
           },
           oldest: DateTime.t() | nil,
           newest: DateTime.t() | nil,
-          times: %{optional(:creds | atom() | String.t()) => [integer()]},
-          pre_keys: [String.t()],
           unknown: [String.t()],
           leftovers: [String.t()],
           foreign: [String.t()],
           permissions: [%{name: String.t(), mode: non_neg_integer()}],
           owners: [%{name: String.t(), uid: non_neg_integer()}]
         }
+
+  @journal ".baileys_ex.journal"
 
   # Names a call of the NIF, which runs on a normal scheduler.
   @names 256
@@ -41,6 +41,14 @@ defmodule BaileysEx.Auth.Inspection.Census do
     names |> Enum.chunk_every(@names) |> Enum.flat_map(&Native.layout_kinds(&1, format))
   end
 
+  @doc "When what has no file yet was written, in seconds since 1970: its journal tells, or else its directory."
+  @spec held_since(Path.t()) :: integer() | nil
+  def held_since(path) do
+    Enum.find_value([Path.join(path, @journal), path], fn path ->
+      with {:ok, {_type, _size, mtime, _mode, _uid}} <- info(path), do: mtime, else: (_ -> nil)
+    end)
+  end
+
   @spec take(Path.t(), [binary()], :json | :etf) :: {:ok, t()} | {:error, File.posix()}
   def take(path, names, format) do
     with {:ok, info} <- info(path) do
@@ -48,8 +56,6 @@ defmodule BaileysEx.Auth.Inspection.Census do
         families: %{},
         oldest: nil,
         newest: nil,
-        times: %{},
-        pre_keys: [],
         unknown: [],
         leftovers: [],
         foreign: [],
@@ -92,7 +98,6 @@ defmodule BaileysEx.Auth.Inspection.Census do
 
     case kind do
       :creds -> add(census, :creds, info)
-      {:key, "pre-key", id} -> add(%{census | pre_keys: [id | census.pre_keys]}, :"pre-key", info)
       {:key, family, _id} -> add(census, Keys.type(family), info)
       :unknown -> add(%{census | unknown: [name | census.unknown]}, :unknown, info)
       :own -> census
@@ -115,7 +120,6 @@ defmodule BaileysEx.Auth.Inspection.Census do
     %{
       census
       | families: Map.update(census.families, family, one, more),
-        times: Map.update(census.times, family, [mtime], &[mtime | &1]),
         oldest: min(census.oldest || mtime, mtime),
         newest: max(census.newest || mtime, mtime)
     }

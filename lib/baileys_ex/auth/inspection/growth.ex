@@ -4,7 +4,8 @@ defmodule BaileysEx.Auth.Inspection.Growth do
 
   A session is written with every message, so its age is the time since its last use. A pre-key, a mapping or a
   device list is written when it is made or renewed. In a copy, or after a migration, files that were not linked
-  have the time of the copy.
+  have the time of the copy, and the keys may be older. What the record of a session says of its last use survives
+  a copy: see `last_uses/3`.
 
   Nothing should be deleted because of its age: a session works however long it was not used, and the server may
   hand out a pre-key months after it was uploaded.
@@ -18,6 +19,15 @@ defmodule BaileysEx.Auth.Inspection.Growth do
           week: non_neg_integer(),
           month: non_neg_integer(),
           older: non_neg_integer()
+        }
+
+  @typedoc "As `t:ages/0`, with the number of those whose age is not known."
+  @type known() :: %{
+          day: non_neg_integer(),
+          week: non_neg_integer(),
+          month: non_neg_integer(),
+          older: non_neg_integer(),
+          unknown: non_neg_integer()
         }
 
   @typedoc """
@@ -47,6 +57,33 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   end
 
   @doc """
+  Counts as `ages/2` does where only the times of some of `total` things are known.
+
+      iex> BaileysEx.Auth.Inspection.Growth.known([1_000_000], 3, 1_000_000)
+      %{day: 1, week: 0, month: 0, older: 0, unknown: 2}
+  """
+  @spec known([integer()], total :: non_neg_integer(), now :: integer()) :: known()
+  def known(times, total, now),
+    do: times |> ages(now) |> Map.put(:unknown, max(total - length(times), 0))
+
+  @doc """
+  Counts sessions by the last use that their records tell, in milliseconds since 1970.
+
+      iex> BaileysEx.Auth.Inspection.Growth.last_uses([999_999_000], 2, 1_000_000)
+      %{day: 1, week: 0, month: 0, older: 0, unknown: 1}
+  """
+  @spec last_uses([integer()], sessions :: non_neg_integer(), now :: integer()) :: known()
+  def last_uses(milliseconds, sessions, now),
+    do: milliseconds |> Enum.map(&div(&1, 1000)) |> known(sessions, now)
+
+  @doc "The span in which something happened so many seconds ago."
+  @spec span(seconds_ago :: integer()) :: :day | :week | :month | :older
+  def span(seconds) when seconds < @day, do: :day
+  def span(seconds) when seconds < 7 * @day, do: :week
+  def span(seconds) when seconds < 30 * @day, do: :month
+  def span(_seconds), do: :older
+
+  @doc """
   The types with more keys than expected, the most numerous first; `ages` are those of `ages/2` by type, as far as
   they are known.
 
@@ -68,9 +105,4 @@ defmodule BaileysEx.Auth.Inspection.Growth do
     end
     |> Enum.sort_by(&{-&1.keys, to_string(&1.type)})
   end
-
-  defp span(seconds) when seconds < @day, do: :day
-  defp span(seconds) when seconds < 7 * @day, do: :week
-  defp span(seconds) when seconds < 30 * @day, do: :month
-  defp span(_seconds), do: :older
 end

@@ -22,7 +22,13 @@ defmodule BaileysEx.Auth.Inspection.InDatabase do
           Map.new(survey.families, fn {family, keys} ->
             {family, %{keys: keys, bytes: survey.sizes[family]}}
           end),
-        pre_keys: state && PreKeys.count(state, survey.pre_keys),
+        pre_keys: state && PreKeys.count(state, for(id <- survey.pre_keys, do: {id, nil}), nil),
+        sessions:
+          Growth.last_uses(
+            survey.last_uses,
+            Map.get(survey.families, :session, 0),
+            System.os_time(:second)
+          ),
         growing: survey.families |> Map.delete(:unknown) |> Growth.warnings(warn_above),
         damaged: survey.damaged,
         owner: owner

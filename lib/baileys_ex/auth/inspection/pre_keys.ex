@@ -1,57 +1,84 @@
 defmodule BaileysEx.Auth.Inspection.PreKeys do
   @moduledoc """
-  Counts how many pre-keys an account has left, from its files and the counters of its credentials.
+  Counts how many pre-keys an account has made and has left, and when they were made, from its keys and the counters
+  of its credentials.
 
-  A pre-key is made with the id `next_pre_key_id`, uploaded, and deleted when somebody has started
-  a session with it. Ids below `first_unuploaded_pre_key_id` were uploaded (Baileys' `uploadPreKeys`
-  increases that counter), so:
+  A pre-key is made with the id `next_pre_key_id`, handed out, and deleted when somebody has started a session
+  with it. Ids below `first_unuploaded_pre_key_id` were handed out: uploaded to the server, or sent to one contact
+  with a request to repeat a message. So:
 
-    * an uploaded id whose file is there is unused: the server may still hand it out
-    * an uploaded id whose file is gone was used
-    * a file from that counter on has not been uploaded yet
+    * a pre-key with such an id is unused: the server may still give it to somebody
+    * where such an id has no pre-key, it was used, or it was lost; nothing tells the two apart
+    * a pre-key with a higher id has not been handed out yet
+
+  The file of a pre-key is written once, so its time is when the pre-key was made. One that was used leaves nothing
+  behind. But ids are given in order: it was made between its two neighbours that are still there, and where both
+  have the same age, it has that age too. When it was used is not known, only that it was after it was made. Nor is
+  it known how many the server still has: Baileys asks it at each connection.
   """
 
+  alias BaileysEx.Auth.Inspection.Growth
   alias BaileysEx.Auth.State
 
   @typedoc """
     * `:made`: how many were ever made, by the counter `next_pre_key_id`; `nil` where that is no integer
-    * `:stored`: pre-keys on disk, `unused + not_uploaded`
-    * `:unused`: uploaded and not used yet
-    * `:not_uploaded`: made, and not uploaded yet
-    * `:used`: uploaded once, and gone
+    * `:stored`: how many are there, `unused + not_uploaded`
+    * `:unused`: handed out and not used yet
+    * `:not_uploaded`: made, and not handed out yet
+    * `:used`: handed out, and no longer there
+    * `:ages`: how long ago all of them, the unused and the used ones were made; `nil` where no times are known
   """
   @type t() :: %{
           made: non_neg_integer() | nil,
           stored: non_neg_integer(),
           unused: non_neg_integer(),
           not_uploaded: non_neg_integer(),
-          used: non_neg_integer()
+          used: non_neg_integer(),
+          ages: %{made: Growth.known(), unused: Growth.known(), used: Growth.known()} | nil
         }
 
   @doc """
-  Counts from the credentials and the ids of the pre-keys on disk; `nil` where
-  `first_unuploaded_pre_key_id` is no integer.
+  Counts pre-keys from the credentials, and the ids of the pre-keys with the time each was made, in seconds since
+  1970. It is `nil` where `first_unuploaded_pre_key_id` is no integer; without `now` there are no ages.
 
-      iex> state = BaileysEx.Auth.State.new(first_unuploaded_pre_key_id: 4, next_pre_key_id: 6)
-      iex> BaileysEx.Auth.Inspection.PreKeys.count(state, ["1", "3", "4", "5"])
-      %{made: 5, stored: 4, unused: 2, not_uploaded: 2, used: 1}
+      iex> state = BaileysEx.Auth.State.new(first_unuploaded_pre_key_id: 5, next_pre_key_id: 7)
+      iex> {now, days_ago} = {1_800_000_000, &(1_800_000_000 - &1 * 86_400)}
+      iex> stored = [{"2", days_ago.(9)}, {"4", days_ago.(9)}, {"5", now}, {"6", now}]
+      iex> counted = BaileysEx.Auth.Inspection.PreKeys.count(state, stored, now)
+      iex> Map.delete(counted, :ages)
+      %{made: 6, stored: 4, unused: 2, not_uploaded: 2, used: 2}
+      iex> counted.ages.made
+      %{day: 2, week: 0, month: 3, older: 0, unknown: 1}
+      iex> counted.ages.used
+      %{day: 0, week: 0, month: 1, older: 0, unknown: 1}
   """
-  @spec count(State.t(), [String.t()]) :: t() | nil
-  def count(%State{first_unuploaded_pre_key_id: first} = state, ids) when is_integer(first) do
-    {uploaded, others} = Enum.split_with(ids, &uploaded?(&1, first))
-    unused = length(uploaded)
+  @spec count(State.t(), [{id :: String.t(), made :: integer() | nil}], now :: integer() | nil) ::
+          t() | nil
+  def count(%State{first_unuploaded_pre_key_id: first} = state, pre_keys, now)
+      when is_integer(first) do
+    made = made(state.next_pre_key_id)
+    numbered = numbered(pre_keys)
+    {uploaded, others} = Enum.split_with(pre_keys, fn {id, _made} -> uploaded?(id, first) end)
+    gone = gone(numbered, first - 1, now)
 
     %{
-      made: made(state.next_pre_key_id),
-      stored: length(ids),
-      unused: unused,
+      made: made,
+      stored: length(pre_keys),
+      unused: length(uploaded),
       not_uploaded: length(others),
-      used: max(first - 1 - unused, 0)
+      used: gone |> Map.values() |> Enum.sum(),
+      ages:
+        now &&
+          %{
+            made: ages_of_made(numbered, made || max(first - 1, 0), now),
+            unused: Growth.known(times(uploaded), length(uploaded), now),
+            used: gone
+          }
     }
   end
 
   # Credentials are read without it, and what it was cannot be told.
-  def count(%State{}, _ids), do: nil
+  def count(%State{}, _pre_keys, _now), do: nil
 
   defp made(next) when is_integer(next), do: max(next - 1, 0)
   defp made(_unknown), do: nil
@@ -61,5 +88,47 @@ defmodule BaileysEx.Auth.Inspection.PreKeys do
       {number, ""} -> number < first
       _no_number -> false
     end
+  end
+
+  defp numbered(pre_keys) do
+    for(
+      {id, made} <- pre_keys,
+      {number, ""} when number > 0 <- [Integer.parse(id)],
+      do: {number, made}
+    )
+    |> Enum.sort()
+    |> Enum.uniq_by(&elem(&1, 0))
+  end
+
+  defp times(pre_keys), do: for({_id, made} when made != nil <- pre_keys, do: made)
+
+  defp ages_of_made(numbered, last, now) do
+    there = for {number, made} <- numbered, number <= last, do: {number, made}
+
+    there
+    |> times()
+    |> Growth.known(length(there), now)
+    |> Map.merge(gone(numbered, last, now), fn _span, some, more -> some + more end)
+  end
+
+  # The ids up to `last` that are not there, by when they must have been made: before all stands 1970, and
+  # after all stands now. A counter may be any number: gaps are counted, not walked through.
+  defp gone(numbered, last, now) do
+    none = %{day: 0, week: 0, month: 0, older: 0, unknown: 0}
+
+    [{0, 0} | numbered]
+    |> Enum.zip(numbered ++ [{last + 1, now}])
+    |> Enum.reduce(none, fn {{low, after_time}, {high, before_time}}, gone ->
+      missing = max(min(high, last + 1) - low - 1, 0)
+      Map.update!(gone, between(after_time, before_time, now), &(&1 + missing))
+    end)
+  end
+
+  defp between(from, to, now) when is_nil(from) or is_nil(to) or is_nil(now) or from > to,
+    do: :unknown
+
+  defp between(from, to, now) do
+    span = Growth.span(now - from)
+    if Growth.span(now - to) == span, do: span, else: :unknown
   end
 end

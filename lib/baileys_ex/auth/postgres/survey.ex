@@ -7,12 +7,16 @@ defmodule BaileysEx.Auth.Postgres.Survey do
 
   @page 500
 
-  @typedoc "`:creds` are the bytes of the credentials; `:sizes` the bytes by type, without them."
+  @typedoc """
+  `:creds` are the bytes of the credentials; `:sizes` the bytes by type, without them; `:last_uses` of sessions, in
+  milliseconds since 1970, of those that tell.
+  """
   @type t() :: %{
           creds: binary() | nil,
           families: %{optional(atom() | String.t()) => pos_integer()},
           sizes: %{optional(atom() | String.t()) => non_neg_integer()},
           pre_keys: [String.t()],
+          last_uses: [integer()],
           damaged: [CorruptRowError.t()]
         }
 
@@ -54,7 +58,7 @@ defmodule BaileysEx.Auth.Postgres.Survey do
 
   defp begin(account, creds) do
     damaged = if creds, do: Value.damaged(account, [{"creds", nil, creds}]), else: []
-    %{creds: creds, families: %{}, sizes: %{}, pre_keys: [], damaged: [damaged]}
+    %{creds: creds, families: %{}, sizes: %{}, pre_keys: [], last_uses: [], damaged: [damaged]}
   end
 
   defp pages(account, {type, id}, {done, survey}, {total, on_progress} = progress) do
@@ -82,6 +86,7 @@ defmodule BaileysEx.Auth.Postgres.Survey do
       | families: add(survey.families, Value.families(rows)),
         sizes: add(survey.sizes, Value.sizes(rows)),
         pre_keys: for({"pre-key", id, _bytes} <- rows, do: id) ++ survey.pre_keys,
+        last_uses: Value.last_uses(rows) ++ survey.last_uses,
         damaged: [Value.damaged(account, rows) | survey.damaged]
     }
   end

@@ -160,6 +160,13 @@ defmodule BaileysEx.Auth.Postgres.Value do
     |> Map.new(fn {type, of_type} -> {family(type), bytes(of_type)} end)
   end
 
+  @doc "When the sessions among the rows were last used, in milliseconds since 1970, of those that tell."
+  @spec last_uses([tuple()]) :: [integer()]
+  def last_uses(rows) do
+    sessions = for {"session", _id, bytes} <- rows, do: bytes
+    for time <- Native.rows_last_use(sessions), time != nil, do: time
+  end
+
   defp family(""), do: :unknown
   defp family(type), do: Keys.type(type)
 

@@ -31,6 +31,12 @@ impl Stamp {
         Stamp { young: 0, ..*self } == Stamp { young: 0, ..*other }
     }
 
+    /// When the file was written, in seconds since 1970; `None` for content that has no file yet.
+    pub fn written(&self) -> Option<i64> {
+        let seconds = self.modified.div_euclid(1_000_000_000);
+        i64::try_from(seconds).ok().filter(|_| self.inode != 0)
+    }
+
     /// Of content that has no file yet.
     pub(super) fn of_held(version: u64) -> Self {
         Stamp {

@@ -108,9 +108,12 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     {:ok, of_directory} = Inspection.inspect_directory(json)
     assert {:ok, report} = Inspection.inspect_account(account)
 
-    for member <- [:credentials, :account, :registered?, :paired?, :pre_keys] do
+    for member <- [:credentials, :account, :registered?, :paired?, :sessions] do
       assert report[member] == of_directory[member]
     end
+
+    # Rows have no times.
+    assert report.pre_keys == %{of_directory.pre_keys | ages: nil}
 
     {[[creds]], rows} = rows(account)
     bytes = rows |> Enum.map(fn [_type, _id, value] -> byte_size(value) end) |> Enum.sum()
@@ -123,6 +126,8 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     assert text =~ ~r/^  total +98 /m
     assert text =~ to_string(report.owner)
 
+    assert text =~ ~r/^  sessions used  /m
+    refute text =~ "pre-keys made"
     refute text =~ "many keys"
     assert {0, text, ""} = cli(["inspect", argument, "--warn-above", "lid-mapping=41"])
     assert text =~ "many keys of one type (see the guide, Growth) (1)\n  lid-mapping: 42\n"

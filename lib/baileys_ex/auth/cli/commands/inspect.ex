@@ -4,6 +4,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.CLI.{
+    Ages,
     All,
     Backends,
     Damage,
@@ -21,9 +22,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   def usage do
     """
     Shows what an auth directory holds: backend and dialect, account, keys and bytes
-    by family, oldest and newest change, pre-keys left, journal, and what is
-    damaged, unknown or too widely readable; of an account in PostgreSQL, those of
-    them that it has. No key material is shown.
+    by family, oldest and newest change, pre-keys made and used, how old keys are,
+    journal, and what is damaged, unknown or too widely readable; of an account in
+    PostgreSQL, those of them that it has. No key material is shown.
 
         mix baileys.auth.inspect PATH [--backend native|json]
                                  [--without-credentials] [--warn-above N] [--json]
@@ -151,6 +152,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
       ),
       "\n",
       Layout.table(terminal, ["family", "keys", "bytes"], rows(report.families, :keys)),
+      Ages.tables(report, terminal),
       Growing.list(report.growing, terminal),
       Layout.list(terminal, "damaged", Enum.map(report.damaged, &Damage.file/1))
     ]
@@ -163,7 +165,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
       Layout.facts(facts(report, terminal)),
       "\n",
       Layout.table(terminal, ["family", "files", "bytes"], rows(report.families, :files)),
-      ages(report.ages, terminal),
+      Ages.tables(report, terminal),
       Growing.list(report.growing, terminal),
       Layout.list(terminal, "damaged", Enum.map(report.damaged, &Damage.file/1)),
       Layout.list(terminal, "of no known family, left alone", report.unknown),
@@ -262,19 +264,6 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
     sum = fn field -> families |> Enum.map(fn {_, of} -> of[field] end) |> Enum.sum() end
     Enum.sort(rows) ++ [["total", Layout.number(sum.(counted)), Layout.number(sum.(:bytes))]]
-  end
-
-  defp ages(ages, _terminal) when ages == %{}, do: []
-
-  defp ages(ages, terminal) do
-    rows =
-      for {type, of} <- Enum.sort_by(ages, fn {type, _of} -> to_string(type) end) do
-        counts = Enum.map([of.day, of.week, of.month, of.older], &Layout.number/1)
-        [Terminal.safe(to_string(type)) | counts]
-      end
-
-    header = ["last written within", "a day", "a week", "30 days", "before"]
-    ["\n", Layout.table(terminal, header, rows)]
   end
 
   defp permission(%{name: name, mode: mode}), do: "#{octal(mode)} #{name}"
