@@ -47,6 +47,10 @@ defmodule BaileysEx.GuidesTest do
     Supervisor.stop(binding[:supervisor])
   end
 
+  test "the code of growth runs and gives what it says", %{tmp: tmp} do
+    Guide.run("guides/growth.md", path: Fixtures.copy!(:native, tmp))
+  end
+
   test "the code of troubleshooting runs and gives what it says", %{tmp: tmp} do
     binding = Guide.run("guides/troubleshooting.md", path: Fixtures.copy!(:baileys, tmp))
     GenServer.stop(binding[:pid])

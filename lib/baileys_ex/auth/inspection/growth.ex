@@ -76,7 +76,12 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   def last_uses(milliseconds, sessions, now),
     do: milliseconds |> Enum.map(&div(&1, 1000)) |> known(sessions, now)
 
-  @doc "The span in which something happened so many seconds ago."
+  @doc """
+  The span in which something happened so many seconds ago.
+
+      iex> Enum.map([0, 86_400, 8 * 86_400, 31 * 86_400], &BaileysEx.Auth.Inspection.Growth.span/1)
+      [:day, :week, :month, :older]
+  """
   @spec span(seconds_ago :: integer()) :: :day | :week | :month | :older
   def span(seconds) when seconds < @day, do: :day
   def span(seconds) when seconds < 7 * @day, do: :week
