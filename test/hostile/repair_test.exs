@@ -1,5 +1,5 @@
 defmodule BaileysEx.Hostile.RepairTest do
-  # What is damaged is mended where something whole is left, in one commit, and nothing is made up.
+  # What is damaged is repaired where something whole is left, in one commit, and nothing is invented.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -62,7 +62,7 @@ defmodule BaileysEx.Hostile.RepairTest do
         assert Fixtures.files!(path) |> Map.delete(".baileys_ex.lock") == before
         assert {1, shown} = cli([path])
         assert shown =~ "nothing was changed yet"
-        assert shown =~ "costs the session with one device"
+        assert shown =~ "loses the session with one device"
 
         assert {:ok, %{steps: ^steps, set_aside: set_aside}} = Repair.run(path)
         assert plan.steps == steps
@@ -96,7 +96,7 @@ defmodule BaileysEx.Hostile.RepairTest do
         assert {:take, ^bak, %DateTime{}, ^others} = step.remedy
         assert step.cost =~ ~r/since .*, 3\d\d\d seconds before the damaged file/
         assert {0, shown} = cli([path, "--apply"])
-        assert shown =~ "mended"
+        assert shown =~ "repaired"
         assert {:ok, ^state} = backend.load_credentials(path)
         assert {:ok, _report} = backend.verify(path)
       end

@@ -1,27 +1,27 @@
 defmodule BaileysEx.Auth.CorruptFileError do
   @moduledoc """
-  A file of an auth directory cannot be read as what its name promises.
+  A file of an auth directory cannot be read: its content is not what its name says.
 
     * `:path` is the file
     * `:member` is where in it, such as `"session.sessions[].chains[].chain_key"`, or `nil` for
       the whole file
     * `:problem` says what is wrong, and never shows a value of the file
-    * `:kind` says of what kind that is: `t:kind/0`
+    * `:kind` classifies the problem, see `t:kind/0`
 
   The file was left as it is. `advice/1` says what can be done.
   """
 
   @typedoc """
-  What is wrong, by what can be done about it.
+  The kind of a problem, which says what can be done about it.
 
-    * `:content`: what the file holds. `mix baileys.auth.repair` says what can be mended; else it is to be
-      restored from a backup. A damaged *key* can also be deleted, which costs the session or group it
+    * `:content`: the content of the file. `mix baileys.auth.repair` says what can be repaired; otherwise restore
+      the file from a backup. A damaged *key* can also be deleted, which costs the session or group that it
       belongs to. Damaged *credentials* are never replaced by new ones
     * `:symbolic_link` and `:not_a_file`: there is no regular file under the name
     * `:access`: the file is another user's, and nothing is known to be wrong with it
     * `:journal`: the journal that completes the directory is damaged
-    * `:bookkeeping`: the lock or the owner's record, which say nothing of the account
-    * `:row`: a value that is kept elsewhere than in a file: `:path` is its name there
+    * `:bookkeeping`: the lock or the owner's record is damaged; they hold nothing of the account
+    * `:row`: a value that is not kept in a file; `:path` is its name
   """
   @type kind() ::
           :content | :symbolic_link | :not_a_file | :access | :journal | :bookkeeping | :row
@@ -48,54 +48,54 @@ defmodule BaileysEx.Auth.CorruptFileError do
   defp end_of(error), do: "; the file was left as it is, " <> short(error.kind)
 
   defp short(:content), do: "repair the directory or restore it from a backup"
-  defp short(:symbolic_link), do: "put the file itself in the place of the link"
+  defp short(:symbolic_link), do: "replace the link by the file itself"
   defp short(:not_a_file), do: "move away what has its name"
-  defp short(:access), do: "act as its owner or give it to this user"
+  defp short(:access), do: "run this as its owner or give it to this user"
   defp short(:journal), do: "repair the directory"
-  defp short(:bookkeeping), do: "delete it when nobody uses the directory"
+  defp short(:bookkeeping), do: "delete it when no program uses the directory"
 
   @doc """
   What can be done, in a sentence or two.
 
       iex> error = %BaileysEx.Auth.CorruptFileError{path: "auth/creds.json", problem: "is a link", kind: :not_a_file}
       iex> BaileysEx.Auth.CorruptFileError.advice(error)
-      "Move away what has the name of a file."
+      "Move away what has the name of this file: it is not a file."
   """
   @spec advice(t()) :: String.t()
   def advice(%__MODULE__{kind: :content}) do
-    "mix baileys.auth.repair says what can be mended. Else restore the file from a backup. A damaged " <>
-      "key can be deleted, which costs the session or group it belongs to; credentials cannot."
+    "mix baileys.auth.repair says what can be repaired. Otherwise restore the file from a backup. A damaged " <>
+      "key can be deleted, which costs the session or group that it belongs to; credentials cannot."
   end
 
   def advice(%__MODULE__{kind: :symbolic_link}) do
-    "Links that leave the directory are not followed. Put the file itself in the place of the link."
+    "Links that lead out of the directory are not followed. Replace the link by the file itself."
   end
 
-  def advice(%__MODULE__{kind: :not_a_file}), do: "Move away what has the name of a file."
+  def advice(%__MODULE__{kind: :not_a_file}),
+    do: "Move away what has the name of this file: it is not a file."
 
   def advice(%__MODULE__{kind: :access}) do
-    "Nothing is known to be wrong with the file: run this as the user who owns it, or give it to this " <>
-      "user (chown)."
+    "The file itself may be all right: run this as the user who owns it, or give it to this user (chown)."
   end
 
   def advice(%__MODULE__{kind: :journal}) do
-    "Commits that are in the journal only would be lost with it: mix baileys.auth.repair says what of it " <>
-      "can be trusted."
+    "Commits that are only in the journal would be lost with it: mix baileys.auth.repair says how much of " <>
+      "it can be trusted."
   end
 
   def advice(%__MODULE__{kind: :bookkeeping}) do
-    "The file says nothing of the account: stop whatever uses the directory, and delete it."
+    "The file holds nothing of the account: stop the programs that use the directory, and delete it."
   end
 
   def advice(%__MODULE__{kind: :row}) do
-    "Restore the value where it is kept, from a backup. A damaged key can be deleted there, which costs the " <>
-      "session or group it belongs to; credentials cannot."
+    "Restore the value from a backup, where it is kept. A damaged key can be deleted there, which costs the " <>
+      "session or group that it belongs to; credentials cannot."
   end
 end
 
 defmodule BaileysEx.Auth.InvalidTermError do
   @moduledoc """
-  A term that the backend could not give back, refused before anything was written.
+  A term that could not be loaded again, and was refused before anything was written.
 
     * `:member` is where in the term, such as `"pre-key.private"`, or `nil` for the whole
     * `:problem` says what is wrong, and never shows the value
@@ -112,8 +112,8 @@ end
 
 defmodule BaileysEx.Auth.InvalidKeyError do
   @moduledoc """
-  A type and id that cannot name a file of the directory: the name would pass 255 bytes or holds a
-  NUL, or another id has that file name already.
+  A type and id that cannot name a file of the directory: the name would be longer than 255 bytes or
+  holds a NUL, or another id has that file name already.
   """
 
   @type t() :: %__MODULE__{type: String.t(), id: String.t(), problem: String.t()}
@@ -128,7 +128,7 @@ end
 
 defmodule BaileysEx.Auth.DamagedDirectoryError do
   @moduledoc """
-  Files of an auth directory that cannot be read, all of them.
+  Some files of an auth directory cannot be read. The error names all of them.
 
     * `:path` is the directory
     * `:files` holds a `BaileysEx.Auth.CorruptFileError` for each
@@ -169,7 +169,7 @@ end
 
 defmodule BaileysEx.Auth.DamagedRowsError do
   @moduledoc """
-  Values of an account that was to be imported and cannot be read, all of them.
+  Some values of an account that was to be imported cannot be read. The error names all of them.
 
     * `:source` is what they came from, such as the name of a file
     * `:rows` holds a `BaileysEx.Auth.CorruptFileError` for each, with the name of the row as its `:path`

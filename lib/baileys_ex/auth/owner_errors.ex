@@ -1,11 +1,11 @@
 defmodule BaileysEx.Auth.NotOwnerError do
   @moduledoc """
-  A write was refused because the claim that it goes through does not stand any more. Nothing was
+  A write was refused because somebody else has claimed the directory or account since. Nothing was
   written.
 
     * `:place` is the directory, or what the backend calls the account
-    * `:owner` is the `BaileysEx.Auth.Owner` who has it now; `nil` where nobody has, as after the new
-      owner has stopped, or where the directory was replaced
+    * `:owner` is the `BaileysEx.Auth.Owner` who has it now; `nil` where nobody has, for instance after the
+      new owner has stopped, or where the directory was replaced
   """
 
   alias BaileysEx.Auth.Owner
@@ -25,17 +25,16 @@ defmodule BaileysEx.Auth.NotOwnerError do
   end
 
   defp advice do
-    "this process has lost it and writes nothing there: stop its store, or start it again to take " <>
-      "it back"
+    "this process has lost it and writes nothing there: stop its store, or restart it to claim it again"
   end
 end
 
 defmodule BaileysEx.Auth.LockedError do
   @moduledoc """
-  A directory was locked by another process for longer than one waits. Nothing was done.
+  Another process held the lock of a directory for longer than 15 seconds, so nothing was done.
 
     * `:path` is the directory
-    * `:holder` is who has the lock, such as `"process 4711 on web-2"`, where it is known
+    * `:holder` is the process with the lock, such as `"process 4711 on web-2"`; `nil` where it is not known
   """
 
   @type t() :: %__MODULE__{path: Path.t(), holder: String.t() | nil}
@@ -45,7 +44,7 @@ defmodule BaileysEx.Auth.LockedError do
 
   @impl true
   def message(%__MODULE__{path: path, holder: holder}) do
-    "#{path} is locked by #{holder || "another process"}, which has been writing in it all the " <>
-      "time: see whether it hangs, or is a migration that takes long, and try again"
+    "#{path} is locked by #{holder || "another process"}, which has not released it in time: check " <>
+      "whether that process hangs, or is a long migration, and try again"
   end
 end

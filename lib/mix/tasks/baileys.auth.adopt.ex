@@ -1,5 +1,5 @@
 defmodule Mix.Tasks.Baileys.Auth.Adopt do
-  @shortdoc "Makes a checkout of baileys_ex stand on this library"
+  @shortdoc "Changes a checkout of baileys_ex to use this library"
 
   @moduledoc BaileysEx.Auth.CLI.usage("adopt")
 

@@ -1,5 +1,5 @@
 defmodule Mix.Tasks.Baileys.Auth.Import do
-  @shortdoc "Brings an account from rows or a document"
+  @shortdoc "Imports an account from rows or a document"
 
   @moduledoc BaileysEx.Auth.CLI.usage("import")
 

@@ -46,7 +46,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :unreadable_source,
       "#{path}: #{problem}",
-      "Mend the file, so that its modules can be told. Nothing was changed."
+      "Repair the file, so that its modules can be read. Nothing was changed."
     )
   end
 
@@ -54,7 +54,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :uncommitted_changes,
       "#{path} has changes that are not committed",
-      "Commit them, so that git can undo what this does, or go on with --force. " <>
+      "Commit them, so that git can undo what this does, or continue with --force. " <>
         "Nothing was changed."
     )
   end
@@ -62,8 +62,8 @@ defmodule BaileysEx.Auth.CLI.Failure do
   def describe({:no_version_control, path}, _command) do
     failure(
       :no_version_control,
-      "#{path} is no checkout of git, or git was not found",
-      "Nothing could undo what this does: make a copy, and go on with --force. " <>
+      "#{path} is not a git checkout, or git was not found",
+      "Nothing could undo what this does: make a copy, and continue with --force. " <>
         "Nothing was changed."
     )
   end
@@ -72,7 +72,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :file,
       "#{path} cannot be changed: #{SystemError.text(posix)}",
-      "The files before it were changed: git tells which. Run it again with --force."
+      "The files before it were changed: git status shows which. Run this again with --force."
     )
   end
 
@@ -80,7 +80,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :target_not_empty,
       "#{path} is not empty, and holds no credentials and no keys",
-      "Check the path, or move what is there away. Nothing was changed."
+      "Check the path, or move away what is there. Nothing was changed."
     )
   end
 
@@ -88,7 +88,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :other_form,
       "#{path} is a #{form(backend)} directory, and the snapshot is not",
-      "Migrate the snapshot (mix baileys.auth.migrate), and restore what that gives. " <>
+      "Migrate the snapshot (mix baileys.auth.migrate), and restore the result. " <>
         "Nothing was changed."
     )
   end
@@ -111,7 +111,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :invalid_migration_target,
       "#{path} and the source are the same directory, or one is inside the other",
-      "Give a target beside the source. Nothing was changed."
+      "Give a target outside of the source. Nothing was changed."
     )
   end
 
@@ -123,13 +123,13 @@ defmodule BaileysEx.Auth.CLI.Failure do
     do: SystemError.of_source(code, path, posix, command)
 
   def describe({:not_agreed, path}, _command),
-    do: failure(:not_agreed, "#{path} was left as it is", "Only the answer yes deletes it.")
+    do: failure(:not_agreed, "#{path} was not deleted", "Only the answer yes deletes it.")
 
   def describe({:no_accounts, root}, _command) do
     failure(
       :no_accounts,
       "#{root} holds no auth directory",
-      "Give the directory that holds those of the accounts; one account goes without --all."
+      "Give the directory that holds those of the accounts. For one account leave out --all."
     )
   end
 
@@ -144,7 +144,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :not_an_auth_directory,
       "#{source} holds no credentials and no keys",
-      "Check that each line is a name and its value, and what is in front of the names (--prefix)."
+      "Check that each line is a name and its value, and check the prefix of the names (--prefix)."
     )
   end
 
@@ -153,16 +153,16 @@ defmodule BaileysEx.Auth.CLI.Failure do
   def describe({:no_credentials, source}, "import") do
     failure(
       :no_credentials,
-      "#{source} holds keys and no credentials: with these keys a fresh identity would come up",
-      "Dump the row of the credentials (creds or auth_creds) too. --without-credentials goes on."
+      "#{source} holds keys and no credentials: it would be taken for a fresh identity",
+      "Dump the row of the credentials (creds or auth_creds) too, or continue with --without-credentials."
     )
   end
 
   def describe({:no_credentials, path}, _command) do
     failure(
       :no_credentials,
-      "#{path} holds keys and no credentials: with these keys a fresh identity would come up",
-      "Check that this is the whole directory of the account. --without-credentials goes on."
+      "#{path} holds keys and no credentials: it would be taken for a fresh identity",
+      "Check that this is the whole directory of the account, or continue with --without-credentials."
     )
   end
 
@@ -181,16 +181,16 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :ambiguous_auth_directory,
       "#{path} holds both a JSON and a native auth directory",
-      "Say which with --backend native or --backend json, and keep one of them: they are two " <>
-        "states of the account, and going on with both breaks its sessions."
+      "Choose one with --backend native or --backend json, and keep only that: they are two " <>
+        "states of the account, and using both breaks its sessions."
     )
   end
 
   def describe({:incomplete_migration, path}, _command) do
     failure(
       :incomplete_migration,
-      "#{path} does not hold what was migrated: something else has written to it",
-      "Stop what uses the directory, and migrate again with --overwrite."
+      "#{path} does not hold what was migrated: another program has written to it",
+      "Stop the program that uses the directory, and migrate again with --overwrite."
     )
   end
 
@@ -218,15 +218,15 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :database,
       Exception.message(error),
-      "See to that, and run it again: what was done is left, and nothing is done by half."
+      "Solve that, and run this again: nothing is done by half, and what was done already stays."
     )
   end
 
   def describe({:no_repository, repo}, _command) do
     failure(
       :no_repository,
-      "#{inspect(repo)} is no Ecto repository of this application",
-      "Check the name that --repo was given."
+      "#{inspect(repo)} is not an Ecto repository of this application",
+      "Check the name after --repo."
     )
   end
 
@@ -234,7 +234,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :repository_not_started,
       "#{inspect(repo)} could not be started",
-      "Check its configuration, and what environment this runs in."
+      "Check its configuration, and the Mix environment of this command."
     )
   end
 
@@ -247,17 +247,17 @@ defmodule BaileysEx.Auth.CLI.Failure do
   def describe({:prefix_needed, source, prefixes}, _command) do
     failure(
       :prefix_needed,
-      "the names in #{source} have no prefix in common: there are credentials behind " <>
+      "the names in #{source} have no common prefix: there are credentials with the prefixes " <>
         Enum.map_join(prefixes, ", ", &inspect/1),
-      "Say with --prefix which account is meant. Nothing was changed."
+      "Choose the account with --prefix. Nothing was changed."
     )
   end
 
   def describe({:import_spool, directory, posix}, _command) do
     failure(
       :import_spool,
-      "the rows cannot be kept in #{directory} on their way: #{SystemError.text(posix)}",
-      "Make room there, or see to its permissions. Nothing was changed."
+      "the rows that wait cannot be kept in #{directory}: #{SystemError.text(posix)}",
+      "Make room there, or correct its permissions. Nothing was changed."
     )
   end
 
@@ -313,7 +313,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(
       :recovery_required,
       "an earlier write to #{path} failed half-way",
-      "See to the disk (full? failing?), then call #{inspect(backend)}.recover/1."
+      "Check the disk (is it full, or failing?), then call #{inspect(backend)}.recover/1."
     )
   end
 
@@ -338,8 +338,8 @@ defmodule BaileysEx.Auth.CLI.Failure do
   defp not_an_auth_directory(path, "migrate") do
     failure(
       :not_an_auth_directory,
-      "#{path} holds no credentials and no keys of the form that was looked for",
-      "Check the path. A JSON source goes with --to native, a native source with --to json."
+      "#{path} holds no credentials and no keys in the expected form",
+      "Check the path. A JSON source needs --to native, a native source --to json."
     )
   end
 

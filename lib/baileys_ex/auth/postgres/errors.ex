@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.DatabaseError do
   @moduledoc """
-  The database did not do what it was asked to, or did not answer.
+  A query failed, or the database did not answer.
 
     * `:place` is the account, such as `"account ada in PostgreSQL"`
     * `:kind` says what to do about it, see `t:kind/0`
@@ -99,7 +99,7 @@ end
 
 defmodule BaileysEx.Auth.CorruptRowError do
   @moduledoc """
-  A row of the database holds something else than its name promises.
+  A row of the database cannot be read: its value is not what its type says.
 
     * `:place` is the account, `:type` and `:id` the key; both `nil` for the credentials
     * `:member` is where in it, or `nil` for the whole
@@ -132,7 +132,7 @@ end
 
 defmodule BaileysEx.Auth.DamagedAccountError do
   @moduledoc """
-  Rows of an account in the database that cannot be read, all of them.
+  Some rows of an account in the database cannot be read. The error names all of them.
 
     * `:place` is the account
     * `:rows` holds a `BaileysEx.Auth.CorruptRowError` for each

@@ -201,7 +201,7 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     end
 
     assert {1, "", error} = Cli.run(["verify", argument, "--repo", "No.Such.Repo"])
-    assert error =~ "No.Such.Repo is no Ecto repository"
+    assert error =~ "No.Such.Repo is not an Ecto repository"
 
     assert {1, document, ""} = cli(["verify", argument, "--schema", "elsewhere", "--json"])
     assert %{"error" => %{"code" => "database", "message" => text}} = JSON.decode!(document)

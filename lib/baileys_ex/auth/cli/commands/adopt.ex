@@ -10,24 +10,24 @@ defmodule BaileysEx.Auth.CLI.Commands.Adopt do
   @impl true
   def usage do
     """
-    Makes a checkout of baileys_ex stand on this library.
+    Changes a checkout of baileys_ex so that it uses this library.
 
         mix baileys.auth.adopt PATH [--dry-run] [--force] [--dependency TUPLE]
                                     [--json]
 
-    Removes from the checkout what defines a module that this library
-    defines: a whole file where all of it does, else the module alone.
-    Adds this library to the dependencies in its mix.exs. A second run
-    finds nothing to do.
+    Removes the modules that this library defines from the checkout: a
+    whole file where this library defines all of its modules, otherwise
+    only those modules. Adds this library to the dependencies in its
+    mix.exs. A second run finds nothing to do.
 
-    What the removed modules export and this library does not is listed
-    first: code that calls it must be changed.
+    Lists first which functions of the removed modules this library
+    lacks: code that calls them must be changed.
 
     ## Options
 
       * `--dry-run` - say what would be done, and change nothing
-      * `--force` - go on although not everything is committed
-      * `--dependency TUPLE` - what mix.exs gets, such as
+      * `--force` - continue although not everything is committed
+      * `--dependency TUPLE` - what to add to mix.exs, such as
         `'{:baileys_ex_auth, "~> 0.1"}'`; by default a path to where
         this library is now
       * `--json` - one JSON document on standard output, for scripts
@@ -106,7 +106,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Adopt do
 
   defp text(%{edits: edits, by_hand: []} = plan, _options, terminal) when edits == %{} do
     done = Terminal.paint(terminal, [:green, "ok"])
-    [done, "  #{Terminal.safe(plan.path)}: nothing to do, it stands on this library already\n"]
+    [done, "  #{Terminal.safe(plan.path)}: nothing to do, it uses this library already\n"]
   end
 
   defp text(plan, options, terminal) do

@@ -10,19 +10,19 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
   def usage do
     """
     Deletes the credentials and keys of an account that has been logged out, which
-    cannot be paired again with what it has. All of it goes, or nothing. Whoever is
-    using the directory loses it.
+    cannot be paired again with its old state. Everything is deleted, or nothing. A
+    store that uses the directory can write no more.
 
         mix baileys.auth.delete PATH [--yes] [--backend native|json] [--json]
         mix baileys.auth.delete postgres:ACCOUNT --repo MyApp.Repo [--schema NAME]
                                 [--yes] [--json]
 
-    It cannot be undone: make a snapshot first where you are not sure. The
-    directory itself stays, with files in it that are not of the account.
+    This cannot be undone: if you are not sure, make a snapshot first. The directory
+    itself stays, with files in it that are not part of the account.
 
     ## Options
 
-      * `--yes` - do not ask; needed where nobody can answer, and with `--json`
+      * `--yes` - do not ask; required without a terminal, and with `--json`
       * `--backend native|json` - which form, where the directory holds both kinds
     #{Place.usage()}
       * `--json` - one JSON document on standard output, for scripts

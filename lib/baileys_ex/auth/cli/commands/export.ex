@@ -10,9 +10,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
   def usage do
     """
     Writes an account as lines of JSON, `{"name": NAME, "value": VALUE}`, the
-    credentials first, so that a store of Node.js can be filled again. Stop what
-    uses PATH first: messages that it receives afterwards would advance sessions
-    that the copy does not see.
+    credentials first, to fill a store of Node.js. First stop the program that uses
+    PATH: messages that it receives afterwards would advance its sessions, and not
+    those of the copy.
 
         mix baileys.auth.export PATH FILE [--prefix P] [--creds-name NAME]
                                 [--sender-keys array|buffer] [--bytes base64|array]

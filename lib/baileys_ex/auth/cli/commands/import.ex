@@ -10,36 +10,36 @@ defmodule BaileysEx.Auth.CLI.Commands.Import do
   @impl true
   def usage do
     """
-    Brings an account that is kept as Baileys' JSON elsewhere than in a directory,
-    such as in the rows of a table: TARGET is complete or as it was. Stop Node.js
-    first, then dump the account.
+    Imports an account that is kept as Baileys' JSON outside of a directory, such as
+    in the rows of a table. Afterwards TARGET is complete, or as it was before. Stop
+    Node.js first, then dump the account.
 
         mix baileys.auth.import FILE TARGET [--to native|json] [--prefix P]
                                 [--overwrite] [--skip-corrupt]
                                 [--without-credentials] [--carry-unknown]
                                 [--sender-keys array|buffer] [--verify] [--json]
 
-    FILE, or `-` for standard input, holds a row a line:
-    `{"name": NAME, "value": VALUE}` or `[NAME, VALUE]`. NAME is `creds` or
-    `auth_creds`, or `<type>-<id>` such as `pre-key-1`, behind a prefix that all
-    have; VALUE is the JSON, or text that holds it. Or FILE is one document:
-    `{"creds": ..., "keys": {TYPE: {ID: VALUE}}}`.
+    FILE, or `-` for standard input, holds one row per line: `{"name": NAME,
+    "value": VALUE}` or `[NAME, VALUE]`. NAME is `creds` or `auth_creds`, or
+    `<type>-<id>` such as `pre-key-1`, and all may have the same prefix; VALUE is
+    JSON, or text that holds JSON. Or FILE is one document: `{"creds": ..., "keys":
+    {TYPE: {ID: VALUE}}}`.
 
     ## Options
 
       * `--to native|json` - the form of TARGET: `native` (the default) or the JSON
         directory of Baileys
-      * `--prefix P` - what is in front of the names of this account; other rows are
-        left out. By default it is what all names have in front
+      * `--prefix P` - the prefix of the names of this account; other rows are left
+        out. By default it is the prefix that all names have
       * `--overwrite` - replace a TARGET that is not empty
       * `--skip-corrupt` - leave out keys that cannot be read; credentials must be
         readable
       * `--without-credentials` - import keys without the credentials that they
         belong to
-      * `--carry-unknown` - carry values of no known type over too
+      * `--carry-unknown` - import values of no known type too
       * `--sender-keys array|buffer` - with `--to json`, the form of group keys:
         Baileys 6.17.16 and every version up to 6.7.18 can use `array` only, later
-        ones `buffer`. By default the form that they have in FILE
+        ones `buffer`. By default the form in FILE
       * `--verify` - read every file of the new TARGET once more
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -52,8 +52,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Import do
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 
-    Rows may come in any order. They are kept beside TARGET until all have come, in
-    a file without a name, of which nothing is left however this ends.
+    Rows may come in any order. Until all of them are read, they are kept beside
+    TARGET, in a file without a name; it is gone when the import ends, in whatever
+    way.
     """
   end
 

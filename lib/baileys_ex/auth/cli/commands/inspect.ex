@@ -23,8 +23,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     """
     Shows what an auth directory holds: backend and dialect, account, keys and bytes
     by family, oldest and newest change, pre-keys made and used, how old keys are,
-    journal, and what is damaged, unknown or too widely readable; of an account in
-    PostgreSQL, those of them that it has. No key material is shown.
+    journal, and what is damaged, unknown or too widely readable; for an account in
+    PostgreSQL, as much of that as it has. No key material is shown.
 
         mix baileys.auth.inspect PATH [--backend native|json]
                                  [--without-credentials] [--warn-above N] [--json]
@@ -36,14 +36,16 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
     ## Options
 
-      * `--all` - every auth directory directly under ROOT, a row an account
+      * `--all` - every auth directory directly under ROOT, one line for each
+        account
       * `--sort COLUMN` - with `--all`, one of account, backend, damaged, disk,
         keys, name, newest; the greatest or newest first, texts from A to Z. By
         default the name
       * `--backend native|json` - which files to look at, where the directory holds
         both kinds
     #{Place.usage()}
-      * `--without-credentials` - keys without credentials are no problem
+      * `--without-credentials` - do not report keys without credentials as a
+        problem
       * `--warn-above N` - name the types with more than N keys; by default 5000. By
         type: `--warn-above session=20000,pre-key=3000`. It does not change the exit
         code
@@ -52,9 +54,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
 
     ## Exit codes
 
-      * 0 - nothing is wrong with the directory, or with any of them
+      * 0 - nothing is wrong with the directory, or with any of the directories
       * 1 - it cannot be read, files in it are damaged, or there are keys and no
-        credentials; with `--all` also where files of a directory are another user's
+        credentials; with `--all` also if files of a directory belong to another
+        user
       * 2 - wrong usage
 
     The directory is only read, and may be in use.

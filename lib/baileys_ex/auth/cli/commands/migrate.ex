@@ -16,10 +16,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
   def usage do
     """
     Moves a whole auth directory from one form to the other, into an account of
-    PostgreSQL (postgres:ACCOUNT) or out of one. SOURCE is only read, and TARGET is
-    complete or as it was. Stop the program that uses SOURCE first (Node.js, too):
-    messages that it receives meanwhile would advance sessions that the copy does
-    not see.
+    PostgreSQL (postgres:ACCOUNT) or out of one. SOURCE is only read; afterwards
+    TARGET is complete, or as it was before. First stop the program that uses
+    SOURCE, Node.js too: messages that it receives meanwhile would advance its
+    sessions, and not those of the copy.
 
         mix baileys.auth.migrate SOURCE TARGET [--to native|json] [--overwrite]
                                  [--skip-corrupt] [--without-credentials]
@@ -34,9 +34,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
 
     ## Options
 
-      * `--all` - every auth directory directly under ROOT, each to the directory
-        of its name in TARGET. One that fails is named at the end, and those that
-        are done are left: run it again until all are
+      * `--all` - every auth directory directly under ROOT, each to the directory of
+        its name in TARGET. Failures are listed at the end. Run it again until all
+        are done: it skips those that are
       * `--to native|json` - the form of TARGET: `native` (the default) takes the
         JSON directory of Baileys or baileys_ex, `json` takes a native one
     #{Place.usage()}
@@ -46,13 +46,13 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
       * `--without-credentials` - migrate keys for which SOURCE holds no credentials
       * `--allow-changes` - publish what was read although SOURCE was written to
         meanwhile
-      * `--carry-unknown` - carry files of no known family over too, such as another
+      * `--carry-unknown` - copy files of no known family too, such as another
         program's JSON
       * `--sender-keys array|buffer` - with `--to json`, the form of group keys:
         Baileys 6.17.16 and every version up to 6.7.18 can use `array` only, later
         ones `buffer`. By default the form that SOURCE was made from
       * `--device-names current|old` - with `--to json`: `old` for Baileys before
-        6.4, which asks for devices under other names
+        6.4, which has other names for the files of devices
       * `--verify` - read every file of the new TARGET once more
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -65,11 +65,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 
-    Ctrl-C, a kill or a crash leaves TARGET as it was or, in the last moment,
-    complete: whoever opens it next finishes what is left to do. What had been
-    written by then lies in a hidden directory beside it, or in hidden files in it
-    where it exists; the next migration to the same TARGET removes them. A TARGET
-    that exists keeps owner, group and mode, and may be a mount point.
+    Ctrl-C, a kill or a crash leaves TARGET as it was, or in the last moment
+    complete: the next program that opens it completes it. Unfinished files are in a
+    hidden directory beside TARGET, or in hidden files in it if it exists; the next
+    migration to the same TARGET removes them. A TARGET that exists keeps owner,
+    group and mode, and may be a mount point.
     """
   end
 

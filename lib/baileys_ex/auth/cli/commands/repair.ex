@@ -9,15 +9,16 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
   @impl true
   def usage do
     """
-    Says what can be done about a damaged auth directory, and with --apply does it:
-    in one commit, after what is changed was copied to a hidden directory in it.
-    Without --apply nothing is changed.
+    Says how a damaged auth directory can be repaired, and with --apply repairs it:
+    in one commit, after copying the files that it changes to a hidden directory in
+    it. Without --apply nothing is changed.
 
         mix baileys.auth.repair PATH [--apply] [--backend native|json] [--json]
 
     ## Options
 
-      * `--apply` - do what the plan says; stop what uses the directory first
+      * `--apply` - carry the plan out; first stop the program that uses the
+        directory
       * `--backend native|json` - which files to look at, where the directory holds
         both kinds
       * `--json` - one JSON document on standard output, for scripts
@@ -25,15 +26,16 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
 
     ## Exit codes
 
-      * 0 - nothing is damaged, or all that was is mended
-      * 1 - there is something to mend, or something that cannot be mended
+      * 0 - nothing is damaged, or everything was repaired
+      * 1 - there is something to repair, or something that cannot be repaired
       * 2 - wrong usage
 
-    A whole document in front of the rest of an older write is kept; credentials are
-    taken from another file that holds them whole (`creds.json.bak`, an unfinished
-    write); a damaged key is removed, so that its session is negotiated anew; a
-    manifest is rebuilt; of a journal what can be trusted is applied. Credentials
-    that no file holds whole have no remedy, and none are made up.
+    A whole document that is followed by the rest of an older write is kept.
+    Credentials are taken from another file that holds them whole (`creds.json.bak`,
+    an unfinished write). A damaged key is removed, so that its session is
+    negotiated anew. A manifest is rebuilt. Of a journal, the part that can be
+    trusted is applied. If no file holds the credentials whole, they cannot be
+    repaired; none are invented.
     """
   end
 
@@ -80,7 +82,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
       Terminal.paint(terminal, [:bright, Terminal.safe(plan.path)]),
       "\n",
       verdict(plan, terminal),
-      Layout.list(terminal, "to mend", Enum.flat_map(plan.steps, &lines/1)),
+      Layout.list(terminal, "to repair", Enum.flat_map(plan.steps, &lines/1)),
       Layout.list(terminal, "left as it is", Enum.map(plan.left, &Exception.message/1))
     ]
   end
@@ -100,27 +102,27 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
     "nothing was changed yet: --apply does the following\n"
   end
 
-  defp verdict(%{set_aside: nil}, _terminal), do: "nothing here can be mended\n"
+  defp verdict(%{set_aside: nil}, _terminal), do: "nothing here can be repaired\n"
 
   defp verdict(%{set_aside: set_aside}, terminal) do
     [
-      Terminal.paint(terminal, [:green, "mended"]),
-      "  what was changed lies in #{Terminal.safe(set_aside)} as it was\n"
+      Terminal.paint(terminal, [:green, "repaired"]),
+      "  the files as they were before are in #{Terminal.safe(set_aside)}\n"
     ]
   end
 
   defp lines(step) do
     problem = [step.member, step.problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")
-    ["#{step.file}: #{problem}", "  #{remedy(step.remedy)}", "  costs #{step.cost}"]
+    ["#{step.file}: #{problem}", "  #{remedy(step.remedy)}", "  loses #{step.cost}"]
   end
 
   defp remedy({:keep_document, kept, dropped}),
-    do: "keep the first #{kept} bytes, drop #{dropped} behind them"
+    do: "keep the first #{kept} bytes, drop the #{dropped} after them"
 
-  defp remedy({:take, file, _modified, []}), do: "take what #{file} holds"
+  defp remedy({:take, file, _modified, []}), do: "take the credentials in #{file}"
 
   defp remedy({:take, file, _modified, others}),
-    do: "take what #{file} holds (#{Enum.join(others, ", ")} hold some, too)"
+    do: "take the credentials in #{file} (there are some in #{Enum.join(others, ", ")} too)"
 
   defp remedy({:remove_key, _type, _id}), do: "remove the key"
   defp remedy(:rebuild_manifest), do: "write a new one"
@@ -128,5 +130,5 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
   defp remedy({:apply_journal, commits, _trusted, _bytes}),
     do: "apply its first #{Layout.count(commits, "commit")}, and start a new one"
 
-  defp remedy(:none), do: "none: nothing holds them whole"
+  defp remedy(:none), do: "none: no file holds the credentials whole"
 end

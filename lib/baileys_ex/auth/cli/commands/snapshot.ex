@@ -9,10 +9,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
   @impl true
   def usage do
     """
-    Copies an auth directory, one consistent state of it, to TARGET, which must not
-    exist or be empty. The copy can be opened at once. Native files are linked where
-    the file system allows, since they are only ever replaced: copy the snapshot
-    elsewhere for a backup that outlives the disk.
+    Copies one consistent state of an auth directory to TARGET, which must not exist
+    or be empty. The copy can be used at once. Native files are linked where the
+    file system allows it: for a backup that survives the loss of the disk, copy the
+    snapshot to another one.
 
         mix baileys.auth.snapshot PATH TARGET [--backend native|json] [--json]
         mix baileys.auth.snapshot postgres:ACCOUNT TARGET --repo MyApp.Repo
@@ -21,10 +21,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
 
     ## Options
 
-      * `--all` - every auth directory directly under ROOT, each to the directory
-        of its name in TARGET. One that fails is named at the end, and those that
-        are there already are left: run it again until all are, and give each
-        backup a TARGET of its own
+      * `--all` - every auth directory directly under ROOT, each to the directory of
+        its name in TARGET. Failures are listed at the end. Run it again until all
+        are done: it skips those that are in TARGET already, so use a new TARGET for
+        each backup
       * `--backend native|json` - which form, where the directory holds both kinds
     #{Place.usage()}
       * `--json` - one JSON document on standard output, for scripts
@@ -33,12 +33,12 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
     ## Exit codes
 
       * 0 - the snapshot is made, and on disk
-      * 1 - it could not be made, and the target is as it was
+      * 1 - it could not be made, and TARGET is as it was
       * 2 - wrong usage
 
-    An account of PostgreSQL becomes a native directory, as it is at one moment. A
+    The state of a PostgreSQL account at one moment becomes a native directory. A
     directory may be in use: its lock keeps the owner from writing meanwhile. A
-    running application calls `snapshot/2` of its backend.
+    running application can call `snapshot/2` of its backend instead.
     """
   end
 

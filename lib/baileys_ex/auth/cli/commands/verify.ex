@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
   def usage do
     """
     Reads every file of an auth directory, or every row of an account in PostgreSQL,
-    and reports all that cannot be read.
+    and reports everything that cannot be read.
 
         mix baileys.auth.verify PATH [--backend native|json] [--without-credentials]
                                 [--json]
@@ -23,15 +23,16 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
       * `--backend native|json` - which files to read, where the directory holds
         both kinds
     #{Place.usage()}
-      * `--without-credentials` - keys without credentials are no problem
+      * `--without-credentials` - do not report keys without credentials as a
+        problem
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
     ## Exit codes
 
       * 0 - every file can be read
-      * 1 - some cannot, there are keys and no credentials, or the directory cannot
-        be opened
+      * 1 - some files cannot be read, there are keys and no credentials, or the
+        directory cannot be opened
       * 2 - wrong usage
 
     The directory is only read, and may be in use.
