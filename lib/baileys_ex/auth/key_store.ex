@@ -69,6 +69,7 @@ defmodule BaileysEx.Auth.KeyStore do
   alias BaileysEx.Auth.KeyStore.{
     Backend,
     Cache,
+    Callers,
     Commits,
     Failure,
     OperationError,
@@ -142,6 +143,7 @@ defmodule BaileysEx.Auth.KeyStore do
     config = %{
       store: __MODULE__,
       backend: backend,
+      callers: Callers.chain(),
       # Held by whoever writes there. A store that was here before and was killed may still do so.
       lock: {__MODULE__, module, fingerprint(context)},
       tries: integer!(opts, :max_commit_retries, 10, 1),

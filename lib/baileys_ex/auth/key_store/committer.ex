@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
 
   use GenServer
 
-  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Stepwise, Tenure}
+  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Callers, Stepwise, Tenure}
   alias BaileysEx.Auth.Lock
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Signal.Store.Changes
@@ -25,7 +25,7 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
   @spec start_link(store :: pid(), Cache.table(), Backend.t(), lock :: term()) ::
           GenServer.on_start()
   def start_link(store, cache, backend, lock) do
-    GenServer.start_link(__MODULE__, {store, cache, backend, lock})
+    GenServer.start_link(__MODULE__, {{store, cache, backend, lock}, Callers.chain()})
   end
 
   @doc """
@@ -41,7 +41,8 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
   end
 
   @impl true
-  def init({store, cache, backend, lock}) do
+  def init({{store, cache, backend, lock}, callers}) do
+    Callers.inherit(callers)
     # Not stopped by the store's end in the middle of a commit, but after it.
     Process.flag(:trap_exit, true)
     # Messages hold keys: they stay out of crash dumps and process information.

@@ -5,7 +5,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
 
   use GenServer
 
-  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Committer, Tenure}
+  alias BaileysEx.Auth.KeyStore.{Backend, Cache, Callers, Committer, Tenure}
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Signal.Store.Running
 
@@ -16,6 +16,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
           store: module(),
           backend: Backend.t(),
           tenure: Tenure.t(),
+          callers: [pid()],
           lock: term(),
           tries: pos_integer(),
           pause_ms: non_neg_integer(),
@@ -28,6 +29,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
   @impl true
   def init(config) do
     Process.flag(:trap_exit, true)
+    Callers.inherit(config.callers)
     cache = Cache.new(config.max_entries)
     {:ok, committer} = Committer.start_link(self(), cache, config.backend, config.lock)
 
