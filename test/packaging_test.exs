@@ -53,6 +53,20 @@ defmodule BaileysEx.Auth.PackagingTest do
     assert File.exists?(Path.join(path, "creds.etf"))
   end
 
+  test "a project that has :telemetry builds it without a word about that", context do
+    %{package: package, tmp: tmp} = context
+    consumer = Package.copy_project("consumer", tmp)
+    stand_in = project_of_telemetry(Path.join(tmp, "telemetry"))
+    mix_exs = Path.join(consumer, "mix.exs")
+    dependency = "deps: [{:telemetry, path: #{inspect(stand_in)}}, "
+    File.write!(mix_exs, mix_exs |> File.read!() |> String.replace("deps: [", dependency))
+
+    assert mix!(consumer, package, run("true = BaileysEx.Auth.Telemetry.detect()")) =~ "Generated"
+    output = mix!(consumer, package, ["deps.compile", "--force"])
+    assert output =~ "Generated baileys_ex_auth app"
+    refute output =~ "warning"
+  end
+
   test "the package's Mix tasks are the project's", context do
     output = mix!(context.consumer, context.package, ~w(do compile + help baileys.auth.inspect))
     assert output =~ "mix baileys.auth.inspect PATH"
@@ -256,6 +270,28 @@ defmodule BaileysEx.Auth.PackagingTest do
   end
 
   defp run(code), do: ["run", "-e", code]
+
+  # What the library calls of it, and no more.
+  defp project_of_telemetry(path) do
+    File.mkdir_p!(Path.join(path, "lib"))
+
+    File.write!(Path.join(path, "mix.exs"), """
+    defmodule Telemetry.MixProject do
+      use Mix.Project
+      def project, do: [app: :telemetry, version: "1.0.0", deps: []]
+    end
+    """)
+
+    File.write!(Path.join(path, "lib/telemetry.ex"), """
+    defmodule :telemetry do
+      def execute(_event, _measurements, _metadata), do: :ok
+      def attach_many(_id, _events, _handler, _config), do: :ok
+      def detach(_id), do: :ok
+    end
+    """)
+
+    path
+  end
 
   defp mix!(project, package, args) do
     {output, status} = Package.mix(project, package, args)
