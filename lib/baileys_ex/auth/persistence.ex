@@ -19,7 +19,7 @@ defmodule BaileysEx.Auth.Persistence do
     * Deleting a key that is not there is `:ok`.
     * `commit_keys` saves and deletes (`nil`) several keys, all or none of them. A backend that
       cannot promise this leaves the callback out.
-    * `claim`, `release`, `owner`, `place`, `changes_seen` and `commit_keys_unless_changed` are for
+    * `claim`, `release`, `owner`, `place`, `changes_seen`, `in_transaction?` and `commit_keys_unless_changed` are for
       backends that keep to one owner at a time; a backend without `claim` has no owners
     * `recover` is for backends where a crash can leave a commit half done on the disk, to be
       completed later.
@@ -222,6 +222,15 @@ defmodule BaileysEx.Auth.Persistence do
               seen :: non_neg_integer() | nil
             ) :: :ok | {:error, term()}
 
+  @doc "As `c:in_transaction?/1`, of the context-free backend."
+  @callback in_transaction?() :: boolean()
+
+  @doc """
+  Whether the calling process has opened a transaction that these callbacks would take part in. A store
+  then calls them from another process: what is not committed it must not remember.
+  """
+  @callback in_transaction?(context :: term()) :: boolean()
+
   @optional_callbacks claim: 1,
                       claim: 2,
                       release: 1,
@@ -234,6 +243,8 @@ defmodule BaileysEx.Auth.Persistence do
                       place_name: 1,
                       changes_seen: 0,
                       changes_seen: 1,
+                      in_transaction?: 0,
+                      in_transaction?: 1,
                       commit_keys_unless_changed: 2,
                       commit_keys_unless_changed: 3,
                       load_credentials: 0,

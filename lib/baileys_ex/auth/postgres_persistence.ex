@@ -20,8 +20,12 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     * `:prefix`, the name of the schema that holds the tables, `"public"` by default
 
   Another option raises `ArgumentError`. Calls take part in the transaction that the calling process
-  has opened on the repository. A key store commits from a process of its own: allow that process where
-  Ecto's sandbox asks for it, and do not start a store inside a transaction.
+  has opened on the repository. A key store never does: what it reads and writes is committed. So do not
+  write to an account in a transaction both by these functions and by its store, which would wait for
+  the transaction's end.
+
+  In Ecto's sandbox a key store uses the connection of the process that started it, as a task would; see
+  [Testing](testing.md#in-postgresql).
 
   ## Promises
 
@@ -350,6 +354,10 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @impl true
   @spec changes_seen(context()) :: {:ok, non_neg_integer()} | {:error, term()}
   def changes_seen(context), do: context |> Account.new!() |> Claim.changes_seen()
+
+  @doc false
+  @impl true
+  def in_transaction?(context), do: context |> Account.new!() |> Account.in_transaction?()
 
   @doc """
   Deletes the credentials and every key by one statement: for an account that has been logged out. There is no

@@ -33,6 +33,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     :release,
     :place,
     :place_name,
+    :in_transaction?,
     :recover
   ]
   defstruct @enforce_keys
@@ -51,6 +52,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
           release: [term()] | nil,
           place: [term()] | nil,
           place_name: String.t() | nil,
+          in_transaction?: [term()] | nil,
           recover: [term()] | nil
         }
 
@@ -77,6 +79,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
       release: if_exported(module, :release, save, 1),
       place: if_exported(module, :place, save, 0),
       place_name: if_exported(module, :place_name, save, 0),
+      in_transaction?: if_exported(module, :in_transaction?, save, 0),
       recover: if_exported(module, :recover, save, 0)
     }
 
@@ -178,14 +181,14 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   def place_of(%__MODULE__{place: nil}), do: nil
 
   def place_of(backend) do
-    with {:error, _reason} <- call(backend, :place, []), do: nil
+    with {:error, _reason} <- call_here(backend, :place, []), do: nil
   end
 
   # A context may hold a password, and is never shown.
   defp place_name(%__MODULE__{place_name: nil}), do: nil
 
   defp place_name(backend) do
-    name = call(backend, :place_name, [])
+    name = call_here(backend, :place_name, [])
     if is_binary(name) and String.valid?(name), do: name
   end
 
@@ -272,7 +275,20 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     if function_exported?(module, callback, arity + length(prefix)), do: prefix
   end
 
-  defp call(%__MODULE__{module: module} = backend, callback, args) do
+  # What a transaction of the caller has written may never be committed: a store neither reads nor
+  # remembers it, and what it claims stays claimed. It calls from a process that has no transaction.
+  defp call(backend, callback, args) do
+    if in_transaction?(backend) do
+      fn -> call_here(backend, callback, args) end |> Task.async() |> Task.await(:infinity)
+    else
+      call_here(backend, callback, args)
+    end
+  end
+
+  defp in_transaction?(%__MODULE__{in_transaction?: nil}), do: false
+  defp in_transaction?(backend), do: call_here(backend, :in_transaction?, []) == true
+
+  defp call_here(%__MODULE__{module: module} = backend, callback, args) do
     apply(module, callback, Map.fetch!(backend, callback) ++ args)
   catch
     kind, reason -> {:error, {:backend_crashed, crash(module, kind, reason, __STACKTRACE__)}}

@@ -67,6 +67,13 @@ defmodule BaileysEx.Auth.Postgres.Account do
     end
   end
 
+  @doc "Whether the calling process has a transaction open that others do not see into."
+  @spec in_transaction?(t()) :: boolean()
+  def in_transaction?(%__MODULE__{connection: {module, handle}}) do
+    Code.ensure_loaded?(module) and function_exported?(module, :in_transaction?, 1) and
+      module.in_transaction?(handle)
+  end
+
   defp connection_opts!(opts) do
     if not Keyword.keyword?(opts), do: raise(ArgumentError, "expected a keyword list of options")
 

@@ -50,8 +50,8 @@ defmodule BaileysEx.Auth.Postgres.Claim do
   @doc "From here on every write of this VM is under the claim."
   @spec remember(Account.t(), String.t(), changes :: non_neg_integer()) :: :ok
   def remember(account, id, changes) do
-    saw(account, changes)
     Claims.remember(place(account), :claim, {id, 0, :certain})
+    saw(account, changes)
   end
 
   @spec forget(Account.t(), String.t()) :: :ok
@@ -102,8 +102,9 @@ defmodule BaileysEx.Auth.Postgres.Claim do
         seen != nil and seen != row.changes ->
           {:error, :changed_meanwhile}
 
-        # Raised by another process of this VM meanwhile, or changed back.
+        # Raised by another process of this VM meanwhile, or in a transaction that was rolled back.
         tries > 1 ->
+          doubt(account, claim)
           write(account, seen, fun, tries - 1)
 
         true ->
@@ -188,9 +189,21 @@ defmodule BaileysEx.Auth.Postgres.Claim do
     end
   end
 
-  @doc "Notes the newest number of changes, which an answer of the server held."
+  @doc """
+  Notes the newest number of changes, which an answer of the server held. In a transaction it may count
+  what nobody else can read yet: whoever needs the number asks for it then.
+  """
   @spec saw(Account.t(), non_neg_integer()) :: :ok
-  def saw(account, changes), do: Claims.remember(place(account), :changes, {changes, now()})
+  def saw(account, changes) do
+    place = place(account)
+
+    cond do
+      # Only a store asks, and it has a claim.
+      Claims.remembered(place, :claim) == nil -> :ok
+      Account.in_transaction?(account) -> Claims.forget(place, :changes)
+      true -> Claims.remember(place, :changes, {changes, now()})
+    end
+  end
 
   @doc "Who has claimed the account."
   @spec owner(Account.t()) :: {:ok, Owner.t() | nil} | {:error, term()}

@@ -29,6 +29,14 @@ defmodule BaileysEx.Auth.Postgres.Connection do
   @doc "Runs one statement. An error holds no message of the driver: it may quote parameters."
   @callback query(handle :: term(), sql :: String.t(), params :: [term()]) ::
               {:ok, [[term()]]} | {:error, problem()}
+
+  @doc """
+  Whether `query/3`, called by this process, takes part in a transaction of the application. A driver that has
+  no transactions of that kind needs no such function.
+  """
+  @callback in_transaction?(handle :: term()) :: boolean()
+
+  @optional_callbacks in_transaction?: 1
 end
 
 defmodule BaileysEx.Auth.Postgres.EctoConnection do
@@ -43,6 +51,16 @@ defmodule BaileysEx.Auth.Postgres.EctoConnection do
     # Logged parameters would be keys.
     opts = [log: false, cache_statement: DriverResult.name(sql)]
     DriverResult.of(repo, :query, [sql, params, opts])
+  end
+
+  # In the sandbox all processes of a test share one connection, and so see the same.
+  @impl true
+  def in_transaction?(repo) do
+    function_exported?(repo, :in_transaction?, 0) and repo.in_transaction?() and
+      repo.config()[:pool] != Ecto.Adapters.SQL.Sandbox
+  rescue
+    # It is not running, as a query will say.
+    _error -> false
   end
 end
 
