@@ -24,7 +24,7 @@ defmodule BaileysEx.Auth.Postgres.Connection do
   """
 
   @typedoc "The server's five-character SQLSTATE, or why it was not reached."
-  @type problem() :: String.t() | :unavailable | :driver_missing | :driver_failed
+  @type problem() :: String.t() | :unavailable | :not_allowed | :driver_missing | :driver_failed
 
   @doc "Runs one statement. An error holds no message of the driver: it may quote parameters."
   @callback query(handle :: term(), sql :: String.t(), params :: [term()]) ::
@@ -109,6 +109,13 @@ defmodule BaileysEx.Auth.Postgres.DriverResult do
   end
 
   defp problem(%{postgres: %{pg_code: code}}) when is_binary(code), do: code
+  # After a rollback inside it.
+  defp problem(%{__struct__: DBConnection.ConnectionError, message: "transaction rolling back"}),
+    do: "25P02"
+
   defp problem(%{__struct__: DBConnection.ConnectionError}), do: :unavailable
+  defp problem(%{__struct__: DBConnection.OwnershipError}), do: :not_allowed
+  # By Ecto, where the application has not started it, or is starting it again.
+  defp problem(%RuntimeError{message: "could not lookup Ecto repo " <> _rest}), do: :unavailable
   defp problem(_other), do: :driver_failed
 end

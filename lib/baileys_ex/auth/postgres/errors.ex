@@ -13,7 +13,8 @@ defmodule BaileysEx.Auth.DatabaseError do
   """
 
   @typedoc """
-    * `:unavailable`: not reached, shut down, failing over, or no connection free in the pool
+    * `:unavailable`: not reached, shut down, failing over, or the pool is not running or has no
+      connection free
     * `:timeout`: a statement or lock timeout, or a cancelled statement
     * `:conflict`: a serialization failure or deadlock
     * `:full`: no disk space, memory or connections left on the server
@@ -22,6 +23,7 @@ defmodule BaileysEx.Auth.DatabaseError do
     * `:newer_schema`: a later version of this library has changed the schema
     * `:older_schema`: the schema was not brought up to this version
     * `:aborted`: the application's transaction had failed before
+    * `:not_allowed`: Ecto's sandbox has no connection for the calling process
     * `:driver_missing`: the repository or `Postgrex` is not there to be called
     * `:refused`: anything else
   """
@@ -35,6 +37,7 @@ defmodule BaileysEx.Auth.DatabaseError do
           | :newer_schema
           | :older_schema
           | :aborted
+          | :not_allowed
           | :driver_missing
           | :refused
 
@@ -44,7 +47,8 @@ defmodule BaileysEx.Auth.DatabaseError do
   defexception [:place, :kind, :code]
 
   @advice %{
-    unavailable: "the server cannot be reached, or the pool has no connection free; try again",
+    unavailable:
+      "the server cannot be reached, or the pool is not running or has no connection free; try again",
     timeout: "the statement was cancelled or took too long; try again",
     conflict: "another transaction was in the way; try again",
     full: "the server has run out of disk, memory or connections",
@@ -54,6 +58,9 @@ defmodule BaileysEx.Auth.DatabaseError do
     newer_schema: "its tables are of a later version of this library; update the library",
     older_schema:
       "its tables are of an earlier version; run BaileysEx.Auth.Postgres.Schema.migrate/1",
+    not_allowed:
+      "Ecto's sandbox has no connection for this process: none was checked out or allowed, " <>
+        "or another process of the test is using it, in a transaction",
     aborted: "the transaction around it had failed before; roll it back",
     driver_missing: "the Ecto repository or Postgrex is not loaded; add it to the application",
     refused: "the server or its driver refused the statement"
