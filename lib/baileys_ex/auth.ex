@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth do
   @moduledoc """
-  Keeps the auth state of WhatsApp accounts: credentials and Signal keys. This module has no functions; it
-  is the map of the library.
+  Keeps the auth state of WhatsApp accounts: credentials and Signal keys. This module has no functions;
+  this page is an overview of the library.
 
   Where an account is kept:
 
@@ -9,20 +9,22 @@ defmodule BaileysEx.Auth do
     * `BaileysEx.Auth.FilePersistence`: the JSON directory of Baileys, which Node.js reads too
     * `BaileysEx.Auth.PostgresPersistence`: rows in PostgreSQL, for accounts that several machines run
     * `BaileysEx.Auth.Persistence`: the behaviour of all three, and of a backend of your own
-    * `BaileysEx.Auth.PersistenceMigration`: moves an account from one to another, whole or not at all
+    * `BaileysEx.Auth.PersistenceMigration`: moves an account from one of them to another, whole or not
+      at all
 
   What a client works with:
 
     * `BaileysEx.Auth.State`: the credentials; `BaileysEx.Auth.State.new/0` is a fresh identity
-    * `BaileysEx.Auth.KeyStore`: keys with a cache, transactions and one owner, over any backend
+    * `BaileysEx.Auth.KeyStore`: Signal keys, with a cache, transactions and one owner, over any backend
     * `BaileysEx.Auth.Accounts`: a supervisor for the stores of many accounts
     * `BaileysEx.Signal.Store`: the behaviour of key stores; `BaileysEx.Signal.Store.Memory` needs no disk
 
   Looking after it:
 
-    * `BaileysEx.Auth.Inspection`, `BaileysEx.Auth.Verification`: what is there, and what of it is damaged
-    * `BaileysEx.Auth.Repair`: what can be done about damage
-    * `BaileysEx.Auth.Restore`: puts a snapshot back
+    * `BaileysEx.Auth.Inspection`, `BaileysEx.Auth.Verification`: report what is there, and what of it is
+      damaged
+    * `BaileysEx.Auth.Repair`: repairs what is damaged
+    * `BaileysEx.Auth.Restore`: restores a snapshot
     * `BaileysEx.Auth.Telemetry`: the events that are emitted
     * `mix help --search baileys.auth`: the Mix tasks, which `BaileysEx.Auth.CLI` runs in a release
 

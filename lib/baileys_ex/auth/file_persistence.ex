@@ -18,7 +18,7 @@ defmodule BaileysEx.Auth.FilePersistence do
 
     * A save is on disk when it returns `:ok`: it survives a power cut.
     * `commit_keys/2` is all or nothing.
-    * Whenever no call is running, the directory is complete for Node as it stands.
+    * Whenever no call is running, the directory is complete, and Node can use it as it is.
     * The cost of a save does not grow with the number of keys.
 
   ## Errors
@@ -36,11 +36,10 @@ defmodule BaileysEx.Auth.FilePersistence do
       `recover/1`
 
   Writers of one directory exclude each other, in one VM, in a cluster and between VMs that are not
-  connected, by a lock of the operating system on the file `.baileys_ex.lock` in it; who waits for more
-  than 15 seconds is told `{:error, %BaileysEx.Auth.LockedError{}}`. Where this VM has claimed the
-  directory, as a `BaileysEx.Auth.KeyStore` does, and somebody else has claimed it since, writes answer
-  `{:error, %BaileysEx.Auth.NotOwnerError{}}`.
-  Node.js knows nothing of the lock: stop it first.
+  connected, by a lock of the operating system on the file `.baileys_ex.lock` in it. A call that waits
+  for more than 15 seconds returns `{:error, %BaileysEx.Auth.LockedError{}}`. If this VM has claimed the
+  directory, as a `BaileysEx.Auth.KeyStore` does, and somebody else has claimed it since, writes return
+  `{:error, %BaileysEx.Auth.NotOwnerError{}}`. Node.js does not know the lock: stop it first.
   """
 
   use BaileysEx.Auth.Directory.Backend, format: :json, directory: "baileys_auth_info"

@@ -1,19 +1,20 @@
 defmodule BaileysEx.Auth.NativeFilePersistence do
   @moduledoc """
-  Credentials and Signal keys as Erlang terms on disk, with crash-safe commits: recommended for
+  Keeps credentials and Signal keys as Erlang terms on disk, with crash-safe commits: recommended for
   Elixir applications.
 
   ## What is on disk
 
-  `creds.etf` with the `BaileysEx.Auth.State`, and `<type>-<id>.etf` with the run-time term of each
-  key, as `:erlang.term_to_binary/1` gives it, plus a journal. A commit is a record of the journal; the
-  files follow, when the journal has grown long, when the directory has been idle for half a minute, and
-  when its store or the application stops. Directories that baileys_ex wrote are read and written too.
+  `creds.etf` with the `BaileysEx.Auth.State`, and `<type>-<id>.etf` with the run-time term of each key,
+  as `:erlang.term_to_binary/1` gives it, plus a journal. A commit is a record of the journal. The files
+  are written later: when the journal has grown long, when the directory has been idle for half a minute,
+  and when its store or the application stops. Directories that baileys_ex wrote are read and written
+  too.
 
   ## Promises
 
     * A save is on disk when it returns `:ok`: it survives a power cut.
-    * `commit_keys/2` is all or nothing, and one flush however many keys it holds.
+    * `commit_keys/2` is all or nothing, and one flush for any number of keys.
     * The cost of a save does not grow with the number of keys.
     * A file is read only after a check that it is plain data: a hostile file cannot crash the VM,
       fill its atom table or bring code.
@@ -33,9 +34,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
       `recover/1`
 
   Writers of one directory exclude each other, in one VM, in a cluster and between VMs that are not
-  connected, by a lock of the operating system on the file `.baileys_ex.lock` in it; who waits for more
-  than 15 seconds is told `{:error, %BaileysEx.Auth.LockedError{}}`. Where this VM has claimed the
-  directory, as a `BaileysEx.Auth.KeyStore` does, and somebody else has claimed it since, writes answer
+  connected, by a lock of the operating system on the file `.baileys_ex.lock` in it. A call that waits
+  for more than 15 seconds returns `{:error, %BaileysEx.Auth.LockedError{}}`. If this VM has claimed the
+  directory, as a `BaileysEx.Auth.KeyStore` does, and somebody else has claimed it since, writes return
   `{:error, %BaileysEx.Auth.NotOwnerError{}}`.
   """
 

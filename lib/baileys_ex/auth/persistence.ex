@@ -1,28 +1,29 @@
 defmodule BaileysEx.Auth.Persistence do
   @moduledoc """
-  The behaviour of a persistence backend: where credentials and Signal keys are kept.
+  The behaviour of a persistence backend, which keeps credentials and Signal keys.
 
-  Two backends come with the library:
+  Three backends come with the library:
 
     * `BaileysEx.Auth.NativeFilePersistence`, ETF files with crash-safe commits, recommended
     * `BaileysEx.Auth.FilePersistence`, the JSON directory of Baileys (`useMultiFileAuthState`)
+    * `BaileysEx.Auth.PostgresPersistence`, rows in PostgreSQL
 
-  A custom backend implements the context-free callbacks, the context-aware ones (which take
-  whatever was given as `:persistence_context`, a path for the built-in backends), or both.
-  `BaileysEx.Auth.KeyStore` calls the widest arity that is exported when a context is given.
+  A custom backend implements the callbacks without a context, those with a context, or both. The context
+  is whatever was given as `:persistence_context`, such as the path of a directory. If a context is
+  given, `BaileysEx.Auth.KeyStore` calls the callback with a context where the backend has it.
 
   ## Results
 
-    * `load_credentials` gives a fresh `BaileysEx.Auth.State` when nothing was saved yet, and an
-      error, never a fresh identity, when something was and it cannot be read.
-    * `load_keys` gives `{:error, :not_found}` for a key that was never saved or was deleted.
+    * `load_credentials` returns a fresh `BaileysEx.Auth.State` when nothing was saved yet, and an error,
+      never a fresh identity, when credentials were saved and cannot be read.
+    * `load_keys` returns `{:error, :not_found}` for a key that was never saved or was deleted.
     * Deleting a key that is not there is `:ok`.
     * `commit_keys` saves and deletes (`nil`) several keys, all or none of them. A backend that
       cannot promise this leaves the callback out.
-    * `claim`, `release`, `owner`, `place`, `changes_seen`, `in_transaction?` and `commit_keys_unless_changed` are for
-      backends that keep to one owner at a time; a backend without `claim` has no owners
-    * `recover` is for backends where a crash can leave a commit half done on the disk, to be
-      completed later.
+    * `claim`, `release`, `owner`, `place`, `changes_seen`, `in_transaction?` and
+      `commit_keys_unless_changed` are for backends that enforce one owner at a time; a backend without
+      `claim` has no owners.
+    * `recover` is for backends where a crash can leave a commit half done, to be completed later.
 
   A type is a family of keys as Baileys names it, such as `:session` or `:"pre-key"`; an id is
   anything that `to_string/1` takes, such as `"15559990002.0"` or `1`.
@@ -34,7 +35,7 @@ defmodule BaileysEx.Auth.Persistence do
   What the auth-state loaders of the built-in backends return.
 
     * `:state` is the loaded state
-    * `:connect_opts` is ready to merge into the options of a connection
+    * `:connect_opts` are options of a connection, to be merged into the others
     * `:save_creds` persists the latest credentials: a `State`, a map of its fields, or a map
       that holds either under `:creds`
   """
@@ -45,8 +46,8 @@ defmodule BaileysEx.Auth.Persistence do
         }
 
   @typedoc """
-  What the built-in backends take when they load credentials: with `must_exist: true` there is no fresh
-  identity for an account whose credentials are not there.
+  An option of the built-in backends for loading credentials: with `must_exist: true` an account without
+  credentials is an error, and never a fresh identity.
   """
   @type load_option() :: {:must_exist, boolean()}
 
@@ -62,8 +63,8 @@ defmodule BaileysEx.Auth.Persistence do
   @callback load_credentials() :: {:ok, State.t()} | {:error, term()}
 
   @doc """
-  The saved credentials, or a fresh `State.new()`, which is not written, where nothing was ever saved. What
-  is there and cannot be read is an error, never a fresh identity.
+  Loads the saved credentials. Where nothing was ever saved it returns a fresh `State.new()`, and writes
+  nothing. Credentials that are there and cannot be read are an error, never a fresh identity.
   """
   @callback load_credentials(context :: term()) :: {:ok, State.t()} | {:error, term()}
 
@@ -77,11 +78,11 @@ defmodule BaileysEx.Auth.Persistence do
   @callback load_keys(type :: atom(), id :: term()) :: {:ok, term()} | {:error, term()}
 
   @doc """
-  One key, equal to the term that was saved. `type` is a family as Baileys names it (`:session`,
-  `:"pre-key"`); an id is used as `to_string/1` gives it, so that `7` and `"7"` are one key.
+  Loads one key, equal to the term that was saved. `type` is a family as Baileys names it (`:session`,
+  `:"pre-key"`). An id is converted with `to_string/1`, so `7` and `"7"` are the same key.
 
-  `{:error, :not_found}` only where it was never saved or was deleted: for a session, the store takes that as
-  leave to make a new one. What cannot be read is another error.
+  It returns `{:error, :not_found}` only for a key that was never saved or was deleted: for a session
+  that means that a new one may be made. A key that cannot be read is another error.
   """
   @callback load_keys(context :: term(), type :: atom(), id :: term()) ::
               {:ok, term()} | {:error, term()}
@@ -91,9 +92,9 @@ defmodule BaileysEx.Auth.Persistence do
               {:ok, %{optional(String.t()) => term()}} | {:error, term()}
 
   @doc """
-  Several keys of one type at once, by id, without those that are not there: for backends where each
-  call is a round trip. The store calls it with the ids that it does not remember; a backend without it
-  is asked key by key.
+  Loads several keys of one type at once: their values by id, without those that are not there. This is
+  for backends where each call is a round trip. The store calls it with the ids that it does not
+  remember; without this callback it loads key by key.
   """
   @callback load_many(context :: term(), type :: atom(), ids :: [String.t()]) ::
               {:ok, %{optional(String.t()) => term()}} | {:error, term()}
@@ -119,8 +120,9 @@ defmodule BaileysEx.Auth.Persistence do
   @callback list_keys() :: {:ok, key_list()} | {:error, term()}
 
   @doc """
-  The ids of every key that is saved, by type, as strings: `%{session: ["15550000001.0"], "pre-key": ["7"]}`.
-  The credentials are no key.
+  Lists the ids of every saved key by type, as strings. The credentials are not among them.
+
+      {:ok, %{session: ["15550000001.0"], "pre-key": ["7"]}}
   """
   @callback list_keys(context :: term()) :: {:ok, key_list()} | {:error, term()}
 
@@ -128,22 +130,24 @@ defmodule BaileysEx.Auth.Persistence do
   @callback commit_keys(changes()) :: :ok | {:error, term()}
 
   @doc """
-  Saves and deletes (`nil`) several keys, all or none of them, whatever happens in between:
-  `%{session: %{"15550000001.0" => record}, "pre-key": %{"7" => nil}}`. A backend without this callback is
-  given the keys one by one, which a crash can tear apart.
+  Saves and deletes (`nil`) several keys, all or none of them, also after a crash.
+
+      commit_keys(context, %{session: %{"15550000001.0" => record}, "pre-key": %{"7" => nil}})
+
+  A backend without this callback is given the keys one by one, of which a crash may leave some.
   """
   @callback commit_keys(context :: term(), changes()) :: :ok | {:error, term()}
 
-  @doc "Settles the context-free backend, see `c:recover/1`."
+  @doc "Recovers the context-free backend, see `c:recover/1`."
   @callback recover() :: :ok | {:error, term()}
 
   @doc """
-  Settles what an interrupted commit left behind, whoever made it. `BaileysEx.Auth.KeyStore` calls it
-  when it starts, before it reads anything.
+  Completes or undoes what an interrupted commit left behind, also that of another process.
+  `BaileysEx.Auth.KeyStore` calls it when it starts, before it reads anything.
   """
   @callback recover(context :: term()) :: :ok | {:error, term()}
 
-  @doc "Ends the account of the context-free backend, see `c:delete_auth_state/1`."
+  @doc "Deletes the account of the context-free backend, see `c:delete_auth_state/1`."
   @callback delete_auth_state() :: :ok | {:error, term()}
 
   @doc """
@@ -156,42 +160,42 @@ defmodule BaileysEx.Auth.Persistence do
   @callback claim(Owner.t()) :: :ok | {:error, term()}
 
   @doc """
-  Writes down, durably, that `owner` has what is kept under this context, with a counter that is one
+  Records, durably, that `owner` has claimed what is kept under this context, with a counter that is one
   more than that of the claim before. The newest claim wins.
 
-  From then on every write of this VM with this context, `save_credentials` too, checks that the claim
-  stands, as atomically as the write itself, and where it does not, writes nothing and answers
-  `{:error, %BaileysEx.Auth.NotOwnerError{}}`. Whoever has never claimed writes freely.
+  From then on every write of this VM with this context, `save_credentials` too, checks in one atomic
+  step with the write that the claim still stands. Where it does not, nothing is written and the result
+  is `{:error, %BaileysEx.Auth.NotOwnerError{}}`. A VM that has never claimed may write.
   """
   @callback claim(context :: term(), Owner.t()) :: :ok | {:error, term()}
 
-  @doc "Gives the claim of the context-free backend back, see `c:release/2`."
+  @doc "Gives up the claim of the context-free backend, see `c:release/2`."
   @callback release(Owner.t()) :: :ok | {:error, term()}
 
-  @doc "Gives a claim back. One that does not stand any more is left, and stays lost: `:ok` too."
+  @doc "Gives a claim up. A claim that does not stand any more is `:ok` too, and nothing changes."
   @callback release(context :: term(), Owner.t()) :: :ok | {:error, term()}
 
   @doc "The owner of the context-free backend, see `c:owner/1`."
   @callback owner() :: {:ok, Owner.t() | nil} | {:error, term()}
 
-  @doc "Who has claimed what is kept under this context. Only reads."
+  @doc "Tells who has claimed what is kept under this context. It only reads."
   @callback owner(context :: term()) :: {:ok, Owner.t() | nil} | {:error, term()}
 
-  @doc "What tells the context-free backend's place from others, see `c:place/1`."
+  @doc "Identifies the place of the context-free backend, see `c:place/1`."
   @callback place() :: term() | nil
 
   @doc """
-  A term that is the same for every context that leads to the same place, such as the paths of one
-  directory, and for no other; `nil` where nothing is there yet. Two stores of one VM cannot have one
-  place. Without this callback it is the context itself.
+  A term that identifies the place: the same for every context that leads to it, such as different paths
+  of one directory, and another one for any other place; `nil` where nothing is there yet. One VM cannot
+  have two stores of the same place. Without this callback, the context identifies the place.
   """
   @callback place(context :: term()) :: term() | nil
 
-  @doc "What people call the place of the context-free backend, see `c:place_name/1`."
+  @doc "The name of the place of the context-free backend, see `c:place_name/1`."
   @callback place_name() :: String.t()
 
   @doc """
-  What people call the place, for errors: a path, the name of an account. It holds nothing secret of the
+  The name of the place in errors: a path, or the name of an account. It must not contain a secret of the
   context. Without this callback errors do not say which place they are about.
   """
   @callback place_name(context :: term()) :: String.t()
@@ -200,9 +204,9 @@ defmodule BaileysEx.Auth.Persistence do
   @callback changes_seen() :: {:ok, non_neg_integer()} | {:error, term()}
 
   @doc """
-  A number that has grown whenever somebody else than the store, in this VM or elsewhere, was seen to
-  have changed keys: what the store remembers may be out of date. It is asked at the start of each
-  transaction, so it must cost little. `{:error, %BaileysEx.Auth.NotOwnerError{}}` where the claim of
+  A number that grows whenever somebody other than the store, in this VM or elsewhere, has changed keys:
+  what the store remembers may then be out of date. The store asks for it at the start of each
+  transaction, so it must be cheap. It is `{:error, %BaileysEx.Auth.NotOwnerError{}}` where the claim of
   this VM does not stand any more.
   """
   @callback changes_seen(context :: term()) :: {:ok, non_neg_integer()} | {:error, term()}
@@ -212,9 +216,9 @@ defmodule BaileysEx.Auth.Persistence do
               :ok | {:error, term()}
 
   @doc """
-  As `c:commit_keys/2`, by the store, whose own changes `c:changes_seen/1` does not count. With a
-  number only if that would still give it: otherwise nothing is written, and the answer is
-  `{:error, {:changed_meanwhile, module, place}}`.
+  As `c:commit_keys/2`, for a commit of the store, which `c:changes_seen/1` does not count. If `seen` is
+  a number, the commit is made only if `c:changes_seen/1` would still return it; otherwise nothing is
+  written, and the result is `{:error, {:changed_meanwhile, module, place}}`.
   """
   @callback commit_keys_unless_changed(
               context :: term(),

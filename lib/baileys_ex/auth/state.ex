@@ -1,8 +1,8 @@
 defmodule BaileysEx.Auth.State do
   @moduledoc """
-  The credentials of one account: what Baileys keeps in `creds.json`.
+  The credentials of one account, which Baileys keeps in `creds.json`.
 
-  `new/1` makes a fresh identity, to be paired; everything else reads or changes one.
+  `new/1` makes a fresh identity, to be paired; the other functions read or change one.
 
   ## Fields
 
@@ -11,17 +11,18 @@ defmodule BaileysEx.Auth.State do
     * `:signed_pre_key` is `%{key_pair: key_pair, key_id: integer, signature: binary}`
     * `:adv_secret_key` and `:my_app_state_key_id` are base64 text, as in Baileys
     * `:me` is `%{id: jid, name: name, lid: jid}` once paired; other members have string keys
-    * `:account_settings` is `%{unarchive_chats: boolean, default_disappearing_mode: map | nil}`; the
-      mode has Baileys' string keys as it is read from JSON, and may have those of an event of
-      baileys_ex (`:ephemeral_expiration`, `:ephemeral_setting_timestamp`): JSON gets Baileys' names
-    * `:additional_data` is yours; the JSON backend takes what JSON can hold
+    * `:account_settings` is `%{unarchive_chats: boolean, default_disappearing_mode: map | nil}`; when it
+      was read from JSON, the mode has Baileys' string keys; from an event of baileys_ex it may have
+      atoms (`:ephemeral_expiration`, `:ephemeral_setting_timestamp`). It is written to JSON with
+      Baileys' names
+    * `:additional_data` is for your own data; the JSON backend accepts what JSON can hold
     * `:unknown_fields` are members of a file that this library does not know, by their names in
       that file; they are written back
 
-  The names are those of Baileys' `AuthenticationCreds` in snake case, but for
+  The names are those of Baileys' `AuthenticationCreds` in snake case, except for
   `:pairing_ephemeral_key` (`pairingEphemeralKeyPair`).
 
-  A state prints account and counters only:
+  A state is printed with its account and counters only:
 
       iex> BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net"}, registered: true)
       #BaileysEx.Auth.State<me: "1555@s.whatsapp.net", registered: true, next_pre_key_id: 1>

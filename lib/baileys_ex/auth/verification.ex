@@ -1,11 +1,11 @@
 defmodule BaileysEx.Auth.Verification do
   @moduledoc """
-  Reads every file of an auth directory and reports all that cannot be read, at once.
+  Reads every file of an auth directory and reports everything that cannot be read, at once.
 
-  `verify/2` of each backend is the way in. Nothing is written and no lock is taken, so that a
-  directory can be looked at while its owner, which may be another VM, is using it: a commit that a
-  crash interrupted is read from the journal as if it were complete. Of a commit that is made
-  meanwhile some files may be seen as they were and others as they are.
+  Call it with `verify/2` of a backend. Nothing is written and no lock is taken, so the directory may be
+  in use, also by another VM. A commit that a crash interrupted is read from the journal as if it were
+  complete. Of a commit that is made during the verification, some files may be read in their old state
+  and others in their new one.
   """
 
   alias BaileysEx.Auth.{DamagedDirectoryError, Directory, Keys, Native, NativeError, Options}
@@ -15,10 +15,11 @@ defmodule BaileysEx.Auth.Verification do
 
     * `:credentials?`: whether credentials were saved
     * `:families`: the number of keys by type
-    * `:unknown`: names with a key's extension and no known family, perhaps another program's: not read
-    * `:ignored`: names that are no keys, such as leftovers of interrupted writes, and copies that other
+    * `:unknown`: files with a key's extension but of no known family, perhaps another program's; they
+      were not read
+    * `:ignored`: files that are no keys, such as leftovers of interrupted writes, and copies that other
       programs made of files
-    * `:bytes_read`: of file content
+    * `:bytes_read`: how many bytes of file content were read
   """
   @type report() :: %{
           credentials?: boolean(),
@@ -29,8 +30,8 @@ defmodule BaileysEx.Auth.Verification do
         }
 
   @typedoc """
-  What `verify/2` takes. Keys without credentials are `{:error, {:no_credentials, path}}`, since a fresh
-  identity would come up for them, unless `:credentials` is `:optional`.
+  Options of `verify/2`. Keys without credentials are `{:error, {:no_credentials, path}}`, unless
+  `:credentials` is `:optional`: such a directory would be taken for a fresh identity.
   """
   @type option() ::
           {:credentials, :required | :optional}

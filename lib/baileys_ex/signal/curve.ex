@@ -5,10 +5,10 @@ defmodule BaileysEx.Signal.Curve do
   A private key is 32 bytes. A public key is 32 bytes, or 33 with the type byte `5` in front, the
   "Signal public key"; every function takes both.
 
-  The arithmetic is the `curve25519-dalek` crate's. Signatures verify in libsignal, and the other
-  way round.
+  The arithmetic is that of the `curve25519-dalek` crate. libsignal accepts its signatures, and it
+  accepts those of libsignal.
 
-  No function shows a key: a wrong argument is an error by name, not a `FunctionClauseError`, whose
+  No function shows a key: a wrong argument leads to a named error, not to a `FunctionClauseError`, whose
   stack trace would print the arguments.
   """
 
@@ -27,8 +27,8 @@ defmodule BaileysEx.Signal.Curve do
   @doc """
   Generates a key pair of raw 32-byte keys.
 
-  With `:private_key` the pair of that key; the key is kept as given. Raises an `ArgumentError` where it
-  is not 32 bytes.
+  With `:private_key` it returns the pair of that key, which is kept as given. Raises an `ArgumentError`
+  if the key is not 32 bytes.
 
       iex> %{public: public, private: private} = BaileysEx.Signal.Curve.generate_key_pair()
       iex> {byte_size(public), byte_size(private)}
@@ -79,7 +79,7 @@ defmodule BaileysEx.Signal.Curve do
   def signed_key_pair(_identity_key_pair, _key_id, _opts), do: {:error, :invalid_identity_key}
 
   @doc """
-  Signs a message. The signature is 64 bytes, and another one each time.
+  Signs a message. The signature is 64 bytes, and different each time.
 
       iex> pair = BaileysEx.Signal.Curve.generate_key_pair()
       iex> {:ok, signature} = BaileysEx.Signal.Curve.sign(pair.private, "message")
@@ -100,7 +100,8 @@ defmodule BaileysEx.Signal.Curve do
   @doc """
   Whether a signature is of this message by this key. Anything malformed is `false`.
 
-  Baileys' own `Curve.verify` says `true` to every well-formed signature; this one checks it.
+  Baileys' own `Curve.verify` returns `true` for every well-formed signature; this function checks the
+  signature.
 
       iex> BaileysEx.Signal.Curve.verify("short", "message", "no signature")
       false

@@ -1,10 +1,10 @@
 defmodule BaileysEx.Signal.SessionRecord do
   @moduledoc """
-  All sessions with one device of another account: at most one open, and the closed ones that late
+  All sessions with one device of another account: at most one that is open, and closed ones, which late
   messages may still need.
 
-  A session is stored under its raw base key. At most 40 closed sessions are kept, as in libsignal:
-  the one that was closed first goes first. An open session never goes.
+  A session is stored under its raw base key. As in libsignal, at most 40 closed sessions are kept: those
+  that were closed first are removed first. An open session is never removed.
 
       iex> alias BaileysEx.Signal.SessionRecord
       iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
@@ -13,7 +13,7 @@ defmodule BaileysEx.Signal.SessionRecord do
       iex> record |> SessionRecord.close_open_session() |> SessionRecord.have_open_session?()
       false
 
-  Sessions are plain maps with key material in them; the record prints none of it.
+  Sessions are plain maps with key material in them; the record is printed without it.
   """
 
   alias BaileysEx.Auth.Options
@@ -127,7 +127,7 @@ defmodule BaileysEx.Signal.SessionRecord do
   def get_session(%__MODULE__{sessions: sessions}, base_key), do: Map.get(sessions, base_key)
 
   @doc """
-  Adds or replaces a session. Where more than 40 are closed then, those that were closed first go.
+  Adds or replaces a session. If more than 40 are closed then, those that were closed first are removed.
 
       iex> alias BaileysEx.Signal.SessionRecord
       iex> SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: 1_764_200_000_000}})

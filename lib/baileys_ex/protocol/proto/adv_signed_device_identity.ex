@@ -1,9 +1,9 @@
 defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
   @moduledoc """
-  The account's signature over this device, as WhatsApp hands it out when pairing: `creds.account`.
+  The account's signature over this device, which WhatsApp sends during pairing: `creds.account`.
 
-  All members are raw binaries, or `nil`. Baileys keeps them as base64 text. The struct prints the
-  names of the members it has, and no value.
+  All members are raw binaries, or `nil`. Baileys keeps them as base64 text. The struct is printed with
+  the names of the members that it has, without values.
 
   `encode/1` and `decode/1` are its form in protobuf, that of `proto.ADVSignedDeviceIdentity` in
   Baileys (`WAProto`): four optional members of bytes, numbered 1 to 4 in the order of the struct.
@@ -54,8 +54,8 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
   end
 
   @doc """
-  Reads a message. Of a member that is there several times the last counts, and members that are
-  not known are skipped, as protobuf asks for.
+  Reads a message. As protobuf requires, the last of several values for a member counts, and unknown
+  members are skipped. Bytes that are no such message are `{:error, reason}`, see `t:reason/0`.
 
       iex> alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
       iex> {:ok, identity} = ADVSignedDeviceIdentity.decode(<<0x0A, 2, "ab", 0x50, 1>>)

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Signal.Group.SenderChainKey do
   @moduledoc """
-  Where a sender's chain stands in a group: the number of the next message and the seed that it and
-  all later ones derive from. It prints its number only.
+  The position of a sender's chain in a group: the number of the next message, and the seed from which
+  its key and all later ones are derived. The struct is printed with its number only.
   """
 
   alias BaileysEx.Signal.Group.SenderMessageKey
