@@ -58,7 +58,6 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     AuthState,
     DamagedAccountError,
     Deletion,
-    InvalidTermError,
     Keys,
     NativeFilePersistence,
     Options,
@@ -69,7 +68,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   }
 
   alias BaileysEx.Auth.PersistenceMigration.{AccountSource, DirectoryTarget, Rows}
-  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Survey, Value}
+  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Survey, Value, Writes}
   alias BaileysEx.Auth.Telemetry.Watched
 
   @typedoc "The options of an account, see the top of this page."
@@ -150,10 +149,9 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def save_credentials(context, %State{} = state) do
     account = Account.new!(context)
 
-    with {:ok, state} <- complete(state),
-         {:ok, bytes} <- Value.encode_credentials(state) do
+    with {:ok, bytes} <- Writes.encode_credentials(state) do
       watched_commit(account, [{"creds", nil, bytes}], fn ->
-        put_credentials(account, bytes)
+        Writes.credentials(account, bytes)
       end)
     end
   end
@@ -257,14 +255,17 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   defp commit(context, changes, by) do
     account = Account.new!(context)
 
-    with {:ok, changes} <- Keys.flatten(changes),
-         # A key given twice, as 1 and "1", would be two rows of one upsert.
-         changes =
-           changes |> Map.new(fn {type, id, value} -> {{type, id}, value} end) |> Enum.sort(),
-         :ok <- Key.check(Enum.map(changes, &elem(&1, 0))),
-         {:ok, changes} <- Value.encode(changes) do
-      write(account, changes, by)
+    with {:ok, [_ | _] = changes} <- Writes.encode(changes) do
+      watched_commit(account, changes, fn -> write(account, changes, by) end)
+    else
+      {:ok, []} -> :ok
+      error -> error
     end
+  end
+
+  defp write(account, changes, by) do
+    with {:error, :changed_meanwhile} <- Writes.keys(account, changes, by),
+         do: {:error, {:changed_meanwhile, __MODULE__, Account.place(account)}}
   end
 
   @doc """
@@ -373,17 +374,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def delete_auth_state(context) do
     account = Account.new!(context)
 
-    Deletion.run(__MODULE__, context, fn ->
-      deleted =
-        Claim.write(account, nil, fn {id, fence} ->
-          sql = Statements.delete(account.prefix)
-
-          with {:ok, [[0]]} <- Account.query(account, sql, [account.name, id, fence]),
-               do: :refused
-        end)
-
-      with {:ok, _rows} <- deleted, do: :ok
-    end)
+    Deletion.run(__MODULE__, context, fn -> Writes.delete(account) end)
   end
 
   @doc """
@@ -468,70 +459,6 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     with {:ok, _summary} <- Rows.migrate(source, directory, opts), do: :ok
   end
 
-  defp complete(state) do
-    with {:error, {member, problem}} <- State.complete(state) do
-      {:error, %InvalidTermError{member: "creds.#{member}", problem: problem}}
-    end
-  end
-
-  defp put_credentials(account, bytes) do
-    written =
-      Claim.write(account, nil, fn
-        nil ->
-          Account.query(account, Statements.put_creds(account.prefix), [account.name, bytes])
-
-        {id, fence} ->
-          params = [account.name, id, fence, bytes]
-
-          with {:ok, []} <-
-                 Account.query(account, Statements.put_owned_creds(account.prefix), params),
-               do: :refused
-      end)
-
-    with {:ok, _rows} <- written, do: :ok
-  end
-
-  defp write(_account, [], _by), do: :ok
-
-  defp write(account, changes, by) do
-    watched_commit(account, changes, fn -> write_now(account, changes, by) end)
-  end
-
   defp watched_commit(account, changes, commit),
     do: Watched.commit(__MODULE__, fn -> Account.place(account) end, changes, commit)
-
-  defp write_now(account, changes, by) do
-    {gone, saved} = Enum.split_with(changes, &match?({_type, _id, nil}, &1))
-    seen = with {:store, seen} <- by, do: seen, else: (_counted -> nil)
-
-    deleted = if gone == [], do: [], else: columns(gone, 0..1)
-    rows = columns(saved, 0..2) ++ deleted
-
-    written =
-      Claim.write(account, seen, fn claim ->
-        sql = statement(claim, by).(account.prefix, gone != [])
-        {id, fence} = claim || {nil, nil}
-
-        with {:ok, []} <- Account.query(account, sql, [account.name, id, fence, seen | rows]),
-             do: :refused
-      end)
-
-    case written do
-      {:ok, [[changes]]} ->
-        Claim.saw(account, changes)
-
-      {:error, :changed_meanwhile} ->
-        {:error, {:changed_meanwhile, __MODULE__, Account.place(account)}}
-
-      error ->
-        error
-    end
-  end
-
-  defp columns(rows, indices), do: for(index <- indices, do: Enum.map(rows, &elem(&1, index)))
-
-  # Without a claim there is nothing that a store could rely on.
-  defp statement(nil, _by), do: &Statements.commit_free/2
-  defp statement(_claim, {:store, _seen}), do: &Statements.commit/2
-  defp statement(_claim, :counted), do: &Statements.commit_counted/2
 end
