@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.NativeFilePersistenceTest do
-  use BaileysEx.Auth.PersistenceContract,
+  use BaileysEx.Auth.DirectoryContract,
     backend: BaileysEx.Auth.NativeFilePersistence,
     extension: ".etf",
     manifest: ".baileys_ex_native_file_persistence.etf"
