@@ -6,7 +6,9 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use auth_store::engine::{Disk, Kind, Metadata, Owner, RealDisk, SyncPoint};
+use auth_store::engine::{
+    Change, Directory, Disk, Kind, Metadata, Owner, Policy, RealDisk, SyncPoint,
+};
 use auth_store::layout::Format;
 use auth_store::store::{Key, KeyChange, Store};
 
@@ -349,6 +351,20 @@ fn a_load_opens_looks_and_reads() {
     let account = account(Format::Json, 1);
     let of_file = counts([("open", 1), ("stat", 1), ("read", 1)]);
     assert_eq!(account.load("0"), of_file);
+}
+
+#[test]
+fn opening_what_is_open_costs_nothing() {
+    for policy in [Policy::Journaled, Policy::Plain] {
+        let place = tempfile::tempdir().unwrap();
+        let disk = Counting::default();
+        let directory = Directory::new(disk.clone(), place.path().join("auth"), policy);
+        let bytes = Some(&b"1"[..]);
+        directory.commit(&[Change { name: "a", bytes }]).unwrap();
+        let (opened, calls) = disk.calls_of(|| directory.open());
+        opened.unwrap();
+        assert_eq!(calls, counts([]));
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::error::Error;
 
 type Result<T> = std::result::Result<T, CopyError>;
 
+// Mutants: files are copied alike by chunks of any size.
 const CHUNK: usize = 64 * 1024;
 
 /// Copies everything in `directory`, damaged or not, to `aside`, which must not exist: by way of `unfinished`

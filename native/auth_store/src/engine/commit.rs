@@ -137,3 +137,42 @@ fn last_of_each(mut changes: Vec<Change<'_>>) -> Vec<Change<'_>> {
     changes.reverse();
     changes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_of_256_mib_is_made_and_a_larger_one_refused() {
+        let largest = vec![0; MAX_FILE as usize];
+        let put = |name, bytes| Change {
+            name,
+            bytes: Some(bytes),
+        };
+        let mut changes: Vec<_> = ["a", "b", "c", "d"]
+            .map(|name| put(name, largest.as_slice()))
+            .into();
+        changes.push(Change {
+            name: "e",
+            bytes: None,
+        });
+        assert!(check_changes(&changes).is_ok());
+        changes.push(put("f", b"1"));
+        let problem = check_changes(&changes).unwrap_err().to_string();
+        assert!(problem.contains("256 MiB"), "{problem}");
+    }
+
+    #[test]
+    fn a_file_of_more_than_64_mib_is_refused_by_its_name() {
+        let larger = vec![0; MAX_FILE as usize + 1];
+        let change = Change {
+            name: "creds",
+            bytes: Some(&larger),
+        };
+        let problem = check_changes(&[change]).unwrap_err().to_string();
+        assert!(
+            problem.contains("creds") && problem.contains("64 MiB"),
+            "{problem}"
+        );
+    }
+}

@@ -259,6 +259,7 @@ mod tests {
     fn what_is_written_is_read_and_damage_is_nobody() {
         let turn = turn(7);
         let bytes = encode(turn, "process 1 on host");
+        assert_eq!(bytes.len(), 144);
         assert_eq!(decode(&bytes), Some((turn, "process 1 on host".to_owned())));
         assert_eq!(decode(&bytes[..20]), None);
         assert_eq!(decode(&[]), None);
@@ -275,6 +276,7 @@ mod tests {
     fn a_turn_is_under_way_until_it_ends_and_never_looks_like_another() {
         let idle = turn(4);
         let begun = idle.begun(2);
+        assert_eq!((begun.by, begun.journal), (2, idle.journal));
         assert!(begun.is_under_way() && !begun.ended().is_under_way());
         let cut_short_and_begun_again = begun.begun(2);
         assert!(cut_short_and_begun_again.is_under_way());
@@ -292,5 +294,12 @@ mod tests {
             decode(&bytes),
             Some((begun.ended(), "process 1 on host".to_owned()))
         );
+    }
+
+    #[test]
+    fn only_what_forbids_writing_says_that_reading_may_go_on() {
+        let says = |kind: io::ErrorKind| is_read_only(&Error::io(Path::new("auth"), kind.into()));
+        assert!(says(io::ErrorKind::PermissionDenied) && says(io::ErrorKind::ReadOnlyFilesystem));
+        assert!(!says(io::ErrorKind::NotFound) && !says(io::ErrorKind::Interrupted));
     }
 }

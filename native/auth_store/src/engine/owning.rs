@@ -47,7 +47,7 @@ impl<D: Disk> Directory<D> {
             self.require_lock()?;
             let counter = claim::read(&self.disk, &self.path)?.counter.wrapping_add(1);
             let id = owner.id.clone();
-            let owner = Some(Owner { counter, ..owner });
+            let owner = Some(owner);
             claim::write(&self.disk, &self.path, &Claim { counter, owner })?;
             writer.claim = ClaimState::Held(id);
             Ok(())

@@ -14,6 +14,7 @@ use super::disk::{Disk, Kind, Metadata, SyncPoint};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
+// Mutants: no two flags share a bit, so `|` and `^` join them alike.
 impl RealDisk {
     fn open(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
         // NONBLOCK: opening a FIFO must not wait for its other end.
@@ -41,6 +42,7 @@ impl Disk for RealDisk {
     }
 
     fn open_or_create(&self, path: &Path) -> io::Result<File> {
+        // Mutants: whatever else is wrong with the file is found again by the second attempt.
         match self.open_write(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => return result,
@@ -52,12 +54,7 @@ impl Disk for RealDisk {
     }
 
     fn try_lock(&self, file: &File) -> io::Result<bool> {
-        match file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(fs::TryLockError::WouldBlock) => Ok(false),
-            Err(fs::TryLockError::Error(error)) if has_no_locks(&error) => Ok(true),
-            Err(fs::TryLockError::Error(error)) => Err(error),
-        }
+        is_had(file.try_lock())
     }
 
     fn file_metadata(&self, file: &File) -> io::Result<Metadata> {
@@ -119,6 +116,7 @@ impl Disk for RealDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         fs::DirBuilder::new().mode(0o700).create(path)?;
         if is_root() {
+            // Mutants: the flags matter to who puts a link in the place of what was just made.
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let directory = rustix::fs::open(path, flags, Mode::empty())?;
             give_to_owner_of_place(&directory.into(), path);
@@ -136,6 +134,7 @@ impl Disk for RealDisk {
             match entry.file_type() {
                 Ok(file_type) => each(&entry.file_name(), kind(file_type)),
                 // Removed since it was listed, on a file system that needs a stat for the type.
+                // Mutants: those that tests run on need none.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -170,6 +169,16 @@ fn give_to_owner_of_place(file: &File, path: &Path) {
     {
         let (uid, gid) = (Some(place.uid()), Some(place.gid()));
         let _ = std::os::unix::fs::fchown(file, uid, gid);
+    }
+}
+
+/// Whether an attempt at a lock excludes all others, or there is nobody to exclude.
+fn is_had(tried: Result<(), fs::TryLockError>) -> io::Result<bool> {
+    match tried {
+        Ok(()) => Ok(true),
+        Err(fs::TryLockError::WouldBlock) => Ok(false),
+        Err(fs::TryLockError::Error(error)) if has_no_locks(&error) => Ok(true),
+        Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -240,4 +249,36 @@ fn kernel_at_least(major: u32, minor: u32) -> bool {
         .split(['.', '-'])
         .map_while(|part| part.parse::<u32>().ok());
     (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_excludes_nobody_and_other_errors_are_told() {
+        let tried = |error: io::Error| is_had(Err(fs::TryLockError::Error(error)));
+        for without in [Errno::NOLCK, Errno::NOTSUP, Errno::NOSYS] {
+            let error = io::Error::from_raw_os_error(without.raw_os_error());
+            assert!(tried(error).unwrap(), "{without}");
+        }
+        assert!(tried(io::ErrorKind::Unsupported.into()).unwrap());
+        for other in [Errno::BADF, Errno::IO, Errno::INTR] {
+            tried(io::Error::from_raw_os_error(other.raw_os_error())).unwrap_err();
+        }
+        assert!(!is_had(Err(fs::TryLockError::WouldBlock)).unwrap());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn kernels_are_compared_by_number() {
+        assert!(kernel_at_least(1, 0) && !kernel_at_least(1_000, 0));
+        let release = rustix::system::uname();
+        let release = release.release().to_str().unwrap();
+        let mut numbers = release.split(['.', '-']).map(|part| part.parse().unwrap());
+        let (major, minor): (u32, u32) = (numbers.next().unwrap(), numbers.next().unwrap());
+        assert!(kernel_at_least(major, minor) && !kernel_at_least(major, minor + 1));
+    }
 }

@@ -115,6 +115,7 @@ impl<D: Disk> Directory<D> {
     /// What the journal holds is served, and the journal is one that can be appended to: the files follow
     /// later, as after any commit.
     fn settle_journaled(&self, writer: &mut Writer, mut found: Settling) -> Outcome<()> {
+        // Mutants: under the lock both are the same; without it a reader that was told too little reads on.
         let told = match writer.turn {
             Some(turn) if self.is_locked() => turn,
             _ => lock::look(&self.disk, &self.path)?.unwrap_or_default(),

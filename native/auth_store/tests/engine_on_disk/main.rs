@@ -11,6 +11,9 @@ use auth_store::Error;
 use auth_store::engine::{Change, Directory, Limits, Policy, RealDisk};
 use tempfile::TempDir;
 
+mod checkpoints;
+mod growth;
+mod links;
 mod publishing;
 
 const BOTH: [Policy; 2] = [Policy::Plain, Policy::Journaled];

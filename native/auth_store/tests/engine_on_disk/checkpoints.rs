@@ -1,0 +1,33 @@
+//! What a checkpoint does a second time, and what an empty journal costs.
+
+use super::*;
+
+#[test]
+fn what_is_empty_is_neither_checkpointed_again_nor_recovered() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    let auth = directory(&path, Policy::Journaled);
+    auth.checkpoint().unwrap();
+    assert!(!path.exists());
+    auth.commit(&[put("a", b"1")]).unwrap();
+    auth.commit(&[put("a", b"2")]).unwrap();
+    // Only what has something to bring to the files.
+    auth.tidy().unwrap();
+    let tidied = auth.journal_state().unwrap();
+    auth.tidy().unwrap();
+    assert_eq!(auth.journal_state().unwrap(), tidied);
+    auth.checkpoint().unwrap();
+    let checkpointed = auth.journal_state().unwrap();
+    assert_eq!(checkpointed.epoch, tidied.epoch + 1);
+    auth.checkpoint().unwrap();
+    assert_eq!(auth.journal_state().unwrap(), checkpointed);
+    assert_eq!(auth.take_happened().checkpoints, 2);
+
+    // As after a crash, which nothing of the lock's file need survive.
+    fs::remove_file(path.join(".baileys_ex.lock")).unwrap();
+    let next = directory(&path, Policy::Journaled);
+    next.open().unwrap();
+    assert_eq!(next.read("a").unwrap().unwrap(), b"2");
+    assert_eq!(next.take_happened().recoveries, 0);
+    assert_eq!(next.journal_state().unwrap(), checkpointed);
+}

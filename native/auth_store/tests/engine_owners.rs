@@ -1,0 +1,184 @@
+//! Whose turn it is and whose directory it is, on the disk of this machine.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use auth_store::Error;
+use auth_store::engine::{By, Change, Directory, Owner, Policy, RealDisk};
+use tempfile::TempDir;
+
+const BOTH: [Policy; 2] = [Policy::Plain, Policy::Journaled];
+
+fn directory(path: &Path, policy: Policy) -> Directory<RealDisk> {
+    Directory::new(RealDisk, path.to_owned(), policy)
+}
+
+fn put<'a>(name: &'a str, bytes: &'a [u8]) -> Change<'a> {
+    Change {
+        name,
+        bytes: Some(bytes),
+    }
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    (root, path)
+}
+
+fn owner(id: &str) -> Owner {
+    Owner {
+        id: id.to_owned(),
+        ..Owner::default()
+    }
+}
+
+fn owner_of<T: std::fmt::Debug>(refused: Result<T, Error>) -> Option<String> {
+    match refused {
+        Err(Error::NotOwner { owner, .. }) => owner.map(|owner| owner.id),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_holds_a_directory_keeps_others_out_and_is_named() {
+    for policy in BOTH {
+        let (_root, path) = place();
+        let other = directory(&path, policy);
+        other.commit(&[put("a", b"1")]).unwrap();
+        let holder = directory(&path, policy);
+        holder.hold().unwrap();
+        assert!(holder.undisturbed().unwrap());
+        let this = format!("process {} on ", std::process::id());
+        let fresh = directory(&path, policy);
+        for refused in [other.commit(&[put("a", b"2")]), fresh.open()] {
+            assert!(
+                matches!(&refused, Err(Error::Busy { holder: Some(by), .. }) if by.starts_with(&this)),
+                "{refused:?}"
+            );
+        }
+        assert!(!fresh.is_open());
+        drop(holder);
+        other.commit(&[put("a", b"2")]).unwrap();
+    }
+}
+
+#[test]
+fn who_holds_what_nobody_has_locked_is_told_of_the_first_writer() {
+    let (_root, path) = place();
+    fs::create_dir(&path).unwrap();
+    let holder = directory(&path, Policy::Plain);
+    holder.hold().unwrap();
+    assert!(holder.undisturbed().unwrap());
+    assert_eq!(holder.identity_of_lock().unwrap(), None);
+    directory(&path, Policy::Plain)
+        .commit(&[put("a", b"1")])
+        .unwrap();
+    assert!(!holder.undisturbed().unwrap());
+    let lock = fs::metadata(path.join(".baileys_ex.lock")).unwrap();
+    let identity = Some((lock.dev(), lock.ino()));
+    assert_eq!(holder.identity_of_lock().unwrap(), identity);
+}
+
+#[test]
+fn the_newest_claim_wins_and_a_lost_one_stays_lost_until_it_is_forgotten() {
+    for policy in BOTH {
+        let (_root, path) = place();
+        let [old, new] = [(); 2].map(|()| directory(&path, policy));
+        old.claim(owner("old")).unwrap();
+        old.commit(&[put("a", b"1")]).unwrap();
+        old.check_owned().unwrap();
+        assert_eq!(old.owner().unwrap().unwrap().counter, 1);
+        new.claim(owner("new")).unwrap();
+        assert_eq!(new.owner().unwrap().unwrap().counter, 2);
+        assert_eq!(owner_of(old.check_owned()).as_deref(), Some("new"));
+        let refused = old.commit(&[put("a", b"2")]);
+        assert_eq!(owner_of(refused).as_deref(), Some("new"));
+
+        // Gives back nothing that is not his.
+        old.release("old").unwrap();
+        assert_eq!(new.owner().unwrap().unwrap().id, "new");
+        new.check_owned().unwrap();
+
+        // Nor is a claim that stands forgotten.
+        new.forget_claim();
+        old.forget_claim();
+        old.commit(&[put("a", b"3")]).unwrap();
+        directory(&path, policy).claim(owner("third")).unwrap();
+        let refused = new.commit(&[put("a", b"4")]);
+        assert_eq!(owner_of(refused).as_deref(), Some("third"));
+    }
+}
+
+#[test]
+fn a_claim_that_is_given_back_leaves_short_work_for_the_next_owner() {
+    let (_root, path) = place();
+    let auth = directory(&path, Policy::Journaled);
+    auth.claim(owner("one")).unwrap();
+    for value in [b"1", b"2"] {
+        auth.commit(&[put("a", value)]).unwrap();
+    }
+    assert_eq!(fs::read(path.join("a")).unwrap(), b"1");
+    auth.release("another").unwrap();
+    auth.check_owned().unwrap();
+    assert!(auth.owner().unwrap().is_some());
+    auth.release("one").unwrap();
+    assert_eq!(auth.owner().unwrap(), None);
+    assert_eq!(fs::read(path.join("a")).unwrap(), b"2");
+    assert_eq!(auth.journal_state().unwrap().records, 0);
+    auth.commit(&[put("a", b"3")]).unwrap();
+}
+
+/// Its content was replaced, by a restore or a migration.
+#[test]
+fn a_claim_of_what_is_not_known_any_more_is_given_back_without_a_touch() {
+    let (_root, path) = place();
+    let auth = directory(&path, Policy::Journaled);
+    auth.claim(owner("one")).unwrap();
+    for value in [b"1", b"2"] {
+        auth.commit(&[put("a", value)]).unwrap();
+    }
+    let before = auth.journal_state().unwrap();
+    auth.distrust();
+    auth.release("one").unwrap();
+    assert_eq!(auth.owner().unwrap(), None);
+    assert_eq!(auth.journal_state().unwrap(), before);
+    assert_eq!(fs::read(path.join("a")).unwrap(), b"1");
+}
+
+#[test]
+fn changes_of_others_are_counted_and_the_keepers_own_are_not() {
+    for policy in BOTH {
+        let (_root, path) = place();
+        let [keeper, other] = [(); 2].map(|()| directory(&path, policy));
+        let commit = |by: By, keys: bool| {
+            let changes = [put("a", b"1")];
+            keeper.commit_by(by, keys, &mut &changes[..])
+        };
+        let his = By::Keeper {
+            unless_changed: None,
+        };
+        commit(his, true).unwrap();
+        let known = keeper.changes().unwrap();
+        let same = || keeper.changes().unwrap() == known;
+        commit(his, true).unwrap();
+        assert!(same(), "his own");
+        commit(By::Anybody, false).unwrap();
+        assert!(same(), "no key");
+        keeper.checkpoint().unwrap();
+        assert!(same(), "a checkpoint");
+        let only_if = By::Keeper {
+            unless_changed: Some(known),
+        };
+        commit(only_if, true).unwrap();
+        commit(By::Anybody, true).unwrap();
+        assert!(!same(), "of somebody in this process");
+        assert!(matches!(commit(only_if, true), Err(Error::Changed { .. })));
+        let known = keeper.changes().unwrap();
+        other.commit(&[put("b", b"1")]).unwrap();
+        assert!(keeper.changes().unwrap() > known, "of another process");
+    }
+}
