@@ -62,6 +62,12 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
+  test "the documentation of every public function that takes options names them" do
+    for {module, name, arity, text} <- documented_functions(), options?(module, name, arity) do
+      assert text =~ ~r/`:[a-z_]+\??`/, "#{inspect(module)}.#{name}/#{arity}"
+    end
+  end
+
   test "the help of each task fits 80 columns" do
     for task <- public_modules(), mix_task?(task) do
       {:docs_v1, _, :elixir, _, %{"en" => help}, _, _} = Code.fetch_docs(task)
@@ -137,6 +143,15 @@ defmodule BaileysEx.Auth.DocsTest do
 
     Enum.any?(specs, fn spec ->
       Macro.to_string(Code.Typespec.spec_to_quoted(:f, spec)) =~ "{:error, "
+    end)
+  end
+
+  defp options?(module, name, arity) do
+    {:docs_v1, _, _, _, _, _, entries} = Code.fetch_docs(module)
+
+    Enum.any?(entries, fn {{kind, other, of_arity}, _, signature, _, _} ->
+      kind == :function and {to_string(other), of_arity} == {name, arity} and
+        Enum.join(signature) =~ ~r/\bopts\b/
     end)
   end
 

@@ -28,9 +28,7 @@ defmodule BaileysEx.Auth.Accounts do
   @own [:name, :root, :context, :backend]
   @store [:max_commit_retries, :delay_between_tries_ms, :max_cached_entries]
 
-  @typedoc """
-  Options of `start_link/1`.
-
+  @option_list """
     * `:name`, an atom, required: the first argument of the other functions
     * `:backend`: `BaileysEx.Auth.NativeFilePersistence` (default),
       `BaileysEx.Auth.FilePersistence` or `BaileysEx.Auth.PostgresPersistence`
@@ -39,6 +37,12 @@ defmodule BaileysEx.Auth.Accounts do
       `[repo: MyApp.Repo]`
     * `:max_commit_retries`, `:delay_between_tries_ms` and `:max_cached_entries`: for every store, see
       `BaileysEx.Auth.KeyStore.start_link/1`
+  """
+
+  @typedoc """
+  Options of `start_link/1`.
+
+  #{@option_list}
   """
   @type option() ::
           {:name, atom()}
@@ -61,12 +65,15 @@ defmodule BaileysEx.Auth.Accounts do
         }
 
   @doc """
-  Starts the supervisor, linked to the caller, without any account in it. For the options see `t:option/0`.
+  Starts the supervisor, linked to the caller, without any account in it.
 
       iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
       iex> BaileysEx.Auth.Accounts.list(MyApp.Accounts)
       []
 
+  Options:
+
+  #{@option_list}
   A second one of the same name is `{:error, {:already_started, pid}}`. Raises `ArgumentError` for options that
   are not known or do not fit the backend.
   """
@@ -118,8 +125,8 @@ defmodule BaileysEx.Auth.Accounts do
       iex> BaileysEx.Auth.KeyStore.get(ada.store, :session, ["15559990002.0"])
       %{}
 
-  By default an account without credentials gets a fresh identity. With `must_exist: true` it is refused, and
-  nothing is made for it.
+  By default an account without credentials gets a fresh identity. With the option `:must_exist` set to
+  `true` it is refused, and nothing is made for it.
 
     * `{:error, {:no_credentials, place}}`: refused because of `must_exist: true`
     * `{:error, {:invalid_account_name, problem}}`: a name must be one file name. It must not be empty, begin with

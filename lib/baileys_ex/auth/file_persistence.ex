@@ -63,7 +63,7 @@ defmodule BaileysEx.Auth.FilePersistence do
       iex> auth.connect_opts[:signal_store_module]
       BaileysEx.Auth.KeyStore
 
-  With `must_exist: true` (`false` by default) a directory without credentials is refused, see
+  The option `:must_exist` (default `false`) refuses a directory without credentials, see
   `load_credentials/2`, which has the same errors.
   """
   @spec use_multi_file_auth_state(Path.t(), [Persistence.load_option()]) ::

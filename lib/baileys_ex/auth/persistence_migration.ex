@@ -1,7 +1,41 @@
 defmodule BaileysEx.Auth.PersistenceMigration do
+  # In the documentation of the module and of its functions.
+  @option_list """
+    * `:overwrite?` replaces a target that is not empty (default `false`)
+    * `:on_corrupt`: `:error` (default) refuses when a file cannot be read; `:skip` leaves such
+      *keys* out and lists them in the summary. Credentials that cannot be read are always refused
+    * `:credentials`: `:required` (default) refuses a source that holds keys and no credentials, which
+      would be taken for a fresh identity; `:optional` migrates the keys alone
+    * `:on_change`: `:error` (default) publishes nothing where files of the source were written, added or
+      deleted while it was read; `:ignore` publishes what was read, and names those files in the summary
+    * `:unknown`: what to do with files that have a key's extension and no known family, such as another
+      program's JSON. `:leave` (default) leaves them where they are and names them in the summary;
+      `:carry` copies them
+    * `:on_progress`: a function that is given `t:progress/0` after each step
+
+  Only for rows and documents:
+
+    * `:prefix`: the beginning of every name of this account. Rows without it belong to other accounts, and
+      are only counted (`:other_rows`). By default it is what all names begin with, up to a separator
+    * `:source_name`: what errors and the summary call the source (default `"the rows"`)
+
+  Only for migrations to JSON:
+
+    * `:sender_keys`: the form of group keys in the target. Baileys 6.17.16 and every version up to 6.7.18
+      keep them as a JSON `:array` and can read no other form; 6.7.19 and later, and every 7.0, write
+      them as a `:buffer`. By default it is the form that the native directory was made from, else
+      `:buffer`
+    * `:device_names`: `:old` names the files of devices as Baileys before 6.4 does
+      (`session-15558880004-3.0.json`); `:current` (default) as every later version does
+      (`session-15558880004.3.json`). Neither finds files under the other's names
+
+  A migration to native renames old device names to the current ones. Where a key exists under both, the
+  one with the current name is the newer, and is used.
+  """
+
   @moduledoc """
   Moves a whole account: between the JSON form of Baileys and the native one, between either and
-  PostgreSQL, and in from wherever Baileys' JSON is kept: rows of a table, documents, one file.
+  PostgreSQL, and from wherever else Baileys' JSON is kept: rows of a table, documents, one file.
 
       {:ok, summary} =
         PersistenceMigration.migrate_compat_json_to_native("baileys_auth_info", "auth_native")
@@ -33,47 +67,17 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   ## Options
 
-    * `:overwrite?` replaces a target that is not empty (default `false`)
-    * `:on_corrupt`: `:error` (default) refuses when a file cannot be read; `:skip` leaves such
-      *keys* out and lists them in the summary. Credentials that cannot be read are always refused
-    * `:credentials`: `:required` (default) refuses a source that holds keys and no credentials, which
-      would be taken for a fresh identity; `:optional` migrates the keys alone
-    * `:on_change`: `:error` (default) publishes nothing where files of the source were written, added or
-      deleted while it was read; `:ignore` publishes what was read, and names those files in the summary
-    * `:unknown`: what to do with files that have a key's extension and no known family, such as another
-      program's JSON. `:leave` (default) leaves them where they are and names them in the summary;
-      `:carry` copies them
-    * `:on_progress`: a function that is given `t:progress/0` after each step
-
-  Only for rows and documents:
-
-    * `:prefix`: the beginning of every name of this account. Rows without it belong to other accounts, and
-      are only counted (`:other_rows`). By default it is what all names begin with, up to a separator
-    * `:source_name`: what errors and the summary call the source (default `"the rows"`)
-
-  Only on the way back to JSON:
-
-    * `:sender_keys`: the form of group keys in the target. Baileys 6.17.16 and every version up to 6.7.18
-      keep them as a JSON `:array` and can read no other form; 6.7.19 and later, and every 7.0, write
-      them as a `:buffer`. By default it is the form that the native directory was made from, else
-      `:buffer`
-    * `:device_names`: `:old` names the files of devices as Baileys before 6.4 does
-      (`session-15558880004-3.0.json`); `:current` (default) as every later version does
-      (`session-15558880004.3.json`). Neither finds files under the other's names
-
-  A migration to native renames old device names to the current ones. Where a key exists under both, the
-  one with the current name is the newer, and is used.
-
+  #{@option_list}
   ## Summary
 
   `t:summary/0`; sizes are in bytes of file content.
 
   ## Errors
 
-    * `{:error, {:target_not_empty, place}}`, where an account holds credentials or keys;
-      `{:target_already_contains_native_data, path}`, or `…_compat_json_data` on the way
-      back; `{:error, {:target_not_empty, path}}` when it holds anything else. Both are replaced
-      with `overwrite?: true`
+    * `{:error, {:target_not_empty, place}}`: the target is an account that holds credentials or keys, or
+      a directory that holds other files. `{:error, {:target_already_contains_native_data, path}}` and
+      `{:error, {:target_already_contains_compat_json_data, path}}`: it is an auth directory already. All
+      are replaced with `overwrite?: true`
     * `{:error, {:recovery_required, module, path}}`: the target's new content was durable, and an error
       occurred before all of it was in place; see `recover/1` of the backend
     * `{:error, {:invalid_migration_target, path, posix}}`: the target is no directory, not accessible, or full
@@ -226,7 +230,9 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       iex> {summary.credentials?, summary.migrated_keys}
       {true, 0}
 
-  Options and errors are listed in the module's documentation.
+  The errors are listed in the module's documentation. Options:
+
+  #{@option_list}
   """
   @spec migrate_compat_json_to_native(Path.t(), Path.t(), [option()]) ::
           {:ok, summary()} | {:error, term()}
@@ -243,7 +249,9 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       iex> {summary.credentials?, File.exists?("auth_json/creds.json")}
       {true, true}
 
-  Options and errors are listed in the module's documentation.
+  The errors are listed in the module's documentation. Options:
+
+  #{@option_list}
   """
   @spec migrate_native_to_compat_json(Path.t(), Path.t(), [option()]) ::
           {:ok, summary()} | {:error, term()}
@@ -273,7 +281,9 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   The target can also be a backend of your own, with its context: all keys go there by one
   `c:BaileysEx.Auth.Persistence.commit_keys/2`, and the credentials after them.
 
-  Options and errors are listed in the module's documentation.
+  The errors are listed in the module's documentation. Options:
+
+  #{@option_list}
   """
   @spec migrate(place() | rows(), place() | {module(), context :: term()}, [option()]) ::
           {:ok, summary()} | {:error, term()}

@@ -88,7 +88,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
       auth.connect_opts  # the store of Signal keys, for the connection
       :ok = auth.save_creds.(auth.state)
 
-  With `must_exist: true` (`false` by default) an account without credentials is refused, see
+  The option `:must_exist` (default `false`) refuses an account without credentials, see
   `load_credentials/2`, which has the same errors.
   """
   @spec use_postgres_auth_state(context(), [Persistence.load_option()]) ::

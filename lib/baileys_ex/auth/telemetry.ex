@@ -97,20 +97,23 @@ defmodule BaileysEx.Auth.Telemetry do
   @spec events() :: [[atom(), ...]]
   def events, do: @events
 
-  @typedoc """
-  Options of `attach_default_logger/1`.
-
+  @option_list """
     * `:level`: the level of ordinary events, `:info` by default. Failures, retries and the loss of a claim
       are logged at `:warning`; successful loads and commits, and waits for a lock, at `:debug`
     * `:events`: the events to log, as `events/0` names them; all by default
     * `:encode`: whether a line is JSON (`true`, the default) or text (`false`)
   """
+
+  @typedoc """
+  Options of `attach_default_logger/1`.
+
+  #{@option_list}
+  """
   @type logger_option() ::
           {:level, Logger.level()} | {:events, [[atom(), ...]]} | {:encode, boolean()}
 
   @doc """
-  Logs events, one line each, from now on and for all stores of this VM. For the options see
-  `t:logger_option/0`.
+  Logs events, one line each, from now on and for all stores of this VM.
 
       BaileysEx.Auth.Telemetry.attach_default_logger(level: :debug, encode: false)
       #=> :ok
@@ -119,6 +122,9 @@ defmodule BaileysEx.Auth.Telemetry do
 
       {"backend":"BaileysEx.Auth.NativeFilePersistence","event":"store:started","path":...}
 
+  Options:
+
+  #{@option_list}
   It is `{:error, :already_exists}` where the logger is attached already, and `{:error, :no_telemetry}` where
   the application has no `:telemetry`. Raises `ArgumentError` for options that are not known or cannot work.
   """

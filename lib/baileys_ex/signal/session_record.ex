@@ -176,7 +176,7 @@ defmodule BaileysEx.Signal.SessionRecord do
   end
 
   @doc """
-  Closes the open session, if there is one; options as for `close_session/3`.
+  Closes the open session, if there is one, now or at `:closed_at` (milliseconds since 1970).
 
       iex> alias BaileysEx.Signal.SessionRecord
       iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
