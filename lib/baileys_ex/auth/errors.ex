@@ -152,6 +152,7 @@ defmodule BaileysEx.Auth.DamagedDirectoryError do
   def listed(place, errors, what) do
     lines = errors |> Enum.take(@shown) |> Enum.map(&("\n  " <> Exception.message(&1)))
     more = if length(errors) > @shown, do: "\n  and #{length(errors) - @shown} more", else: ""
+    what = if length(errors) == 1, do: String.trim_trailing(what, "s"), else: what
     "#{place}: #{length(errors)} #{what} cannot be read:#{lines}#{more}"
   end
 

@@ -268,7 +268,8 @@ defmodule BaileysEx.Auth.Inspection do
 
   @doc """
   The names of the auth directories directly under `root`, sorted. They are those that hold credentials or
-  keys, or cannot be listed, without those whose name begins with a dot.
+  keys, or cannot be listed, and links that lead nowhere, as to a volume that is not mounted; without those whose
+  name begins with a dot, and `lost+found`.
 
       iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("accounts/ada", BaileysEx.Auth.State.new())
       iex> BaileysEx.Auth.Inspection.directories("accounts")
@@ -283,12 +284,23 @@ defmodule BaileysEx.Auth.Inspection do
     end
   end
 
-  defp auth_directory?(_path, "." <> _hidden), do: false
+  @doc false
+  # Whether a directory of this name, directly under a root, can be an account's.
+  @spec place_of_account?(String.t()) :: boolean()
+  def place_of_account?(name),
+    do: not String.starts_with?(name, ".") and name != "lost+found"
 
-  defp auth_directory?(path, _name) do
-    String.valid?(path) and File.dir?(path) and
-      not match?({:error, {:not_an_auth_directory, _path}}, detect(path))
+  defp auth_directory?(path, name) do
+    place_of_account?(name) and String.valid?(path) and
+      (holds_account?(path) or leads_nowhere?(path))
   end
+
+  defp holds_account?(path) do
+    File.dir?(path) and not match?({:error, {:not_an_auth_directory, _path}}, detect(path))
+  end
+
+  defp leads_nowhere?(path),
+    do: match?({:ok, _to}, File.read_link(path)) and File.stat(path) == {:error, :enoent}
 
   @typedoc "An account under a root: its report, or why there is none."
   @type account() :: %{

@@ -156,7 +156,7 @@ defmodule BaileysEx.Auth.CLI.All do
       Terminal.paint(terminal, [:bright, "\n#{title} (#{Layout.number(length(problems))})\n"]),
       for(
         {name, text} <- problems,
-        do: ["  ", Terminal.safe(name), ": ", Terminal.safe(text), "\n"]
+        do: ["  ", Terminal.safe_line(name), ": ", Terminal.safe_line(text), "\n"]
       )
     ]
   end

@@ -2,7 +2,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
   @moduledoc false
   # `inspect --all`: a row an account, and a line of totals.
 
-  alias BaileysEx.Auth.CLI.{All, Backends, Command, Growing, Layout, Progress, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Command, Growing, Layout, Progress, Remarks, Terminal}
   alias BaileysEx.Auth.Inspection
 
   # With the columns that are left out first where the terminal is narrow.
@@ -33,11 +33,11 @@ defmodule BaileysEx.Auth.CLI.Overview do
          {:ok, found} <- All.found(look(root, above, terminal), root) do
       without? = Keyword.get(options, :without_credentials, false)
       accounts = found |> Enum.map(&account(&1, without?)) |> sorted(sort)
-      growing = growing(found)
+      remarks = Remarks.find(root, found)
       status = if Enum.all?(accounts, &(&1.problem == nil)), do: :ok, else: :problem
       totals = totals(accounts)
-      document = %{root: root, accounts: accounts, totals: totals, growing: growing}
-      {status, document, text(accounts, totals, growing, terminal)}
+      document = Map.merge(%{root: root, accounts: accounts, totals: totals}, remarks)
+      {status, document, text(accounts, totals, remarks, terminal)}
     end
   end
 
@@ -56,14 +56,6 @@ defmodule BaileysEx.Auth.CLI.Overview do
       on_progress = &on_progress.(Map.put(&1, :unit, "accounts"))
       Inspection.inspect_all(root, [on_progress: on_progress] ++ above)
     end)
-  end
-
-  # The most first: no problem, and as many as an account has types.
-  defp growing(found) do
-    for %{name: name, path: path, result: {:ok, report}} <- found, warning <- report.growing do
-      Map.merge(%{name: name, path: path}, warning)
-    end
-    |> Enum.sort_by(&(-&1.keys))
   end
 
   defp account(%{result: {:ok, report}} = account, without?) do
@@ -138,7 +130,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
     }
   end
 
-  defp text(accounts, totals, growing, terminal) do
+  defp text(accounts, totals, remarks, terminal) do
     [
       table(accounts, terminal),
       total(totals),
@@ -150,11 +142,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
           do: {account.name, problem}
         )
       ),
-      All.problems(
-        terminal,
-        Growing.title(),
-        for(warning <- growing, do: {warning.name, Growing.text(warning)})
-      )
+      Remarks.text(remarks, terminal)
     ]
   end
 
@@ -223,9 +211,9 @@ defmodule BaileysEx.Auth.CLI.Overview do
     if String.length(text) <= width, do: text, else: String.slice(text, 0, width - 1) <> "…"
   end
 
-  defp cell(:name, account), do: Terminal.safe(account.name)
+  defp cell(:name, account), do: Terminal.safe_line(account.name)
   defp cell(:account, %{account: nil}), do: "-"
-  defp cell(:account, %{account: id}), do: Terminal.safe(id)
+  defp cell(:account, %{account: id}), do: Terminal.safe_line(id)
   defp cell(:paired, %{paired: nil}), do: "-"
   defp cell(:paired, %{paired: paired?}), do: if(paired?, do: "yes", else: "no")
   defp cell(:backend, account), do: account.backend || "-"
@@ -239,7 +227,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
     do: time |> DateTime.to_naive() |> NaiveDateTime.to_string() |> String.slice(0, 16)
 
   defp cell(:owner, %{owner: nil}), do: "-"
-  defp cell(:owner, %{owner: owner}), do: Terminal.safe(owner)
+  defp cell(:owner, %{owner: owner}), do: Terminal.safe_line(owner)
   defp cell(:damaged, %{damaged: nil}), do: "-"
   defp cell(:damaged, %{damaged: count}), do: Layout.number(count)
 end

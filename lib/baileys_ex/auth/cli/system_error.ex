@@ -16,15 +16,32 @@ defmodule BaileysEx.Auth.CLI.SystemError do
     )
   end
 
+  def describe(:enoent, [path], command) do
+    case File.read_link(path) do
+      {:ok, to} ->
+        failure(
+          :enoent,
+          "#{Path.expand(path)} is a link to #{to}, which is not there",
+          "Mount the volume that it leads to, or remove the link."
+        )
+
+      {:error, _posix} ->
+        plain(:enoent, [path], command)
+    end
+  end
+
   def describe(posix, paths, command) do
     case if(posix in [:eacces, :eperm], do: Access.blame(paths)) do
       {path, why} ->
         failure(posix, "#{path} #{why} (#{posix})", advice(posix, command))
 
       nil ->
-        failure(posix, "#{about(posix, paths, command)}: #{text(posix)}", advice(posix, command))
+        plain(posix, paths, command)
     end
   end
+
+  defp plain(posix, paths, command),
+    do: failure(posix, "#{about(posix, paths, command)}: #{text(posix)}", advice(posix, command))
 
   @doc "Of a target, in an error that says so."
   @spec of_target(atom(), Path.t(), atom(), command :: String.t()) :: t()

@@ -55,6 +55,10 @@ defmodule BaileysEx.Auth.CLI.Terminal do
     )
   end
 
+  @doc "The same in one line, as for a cell of a table."
+  @spec safe_line(binary()) :: String.t()
+  def safe_line(text), do: text |> safe() |> String.replace("\n", "?")
+
   # https://no-color.org: set, and not empty.
   defp colours_wanted?, do: System.get_env("NO_COLOR", "") == ""
 

@@ -40,7 +40,9 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     document = JSON.decode!(json)
     assert document["root"] == context.root
     assert %{"accounts" => 500, "with_problem" => 10} = document["totals"]
-    assert document["growing"] == []
+    assert %{"growing" => [], "without_account" => ["empty"]} = document
+    # Copies of one directory.
+    assert [%{"names" => ["cut-key", "link-as-key"]}] = document["same_device"]
 
     members =
       ~w(account backend damaged disk_bytes keys name newest_change owner paired path problem)
@@ -106,6 +108,46 @@ defmodule BaileysEx.Auth.CLI.AllTest do
            ]
   end
 
+  test "inspect names what no account is left of, and copies of one device", context do
+    root = Path.join(context.tmp, "mounted")
+    File.mkdir!(root)
+    File.cp_r!(Fixtures.path(:native), Path.join(root, "ada"))
+    File.cp_r!(Fixtures.path(:baileys), Path.join(root, "ada-old"))
+    File.ln_s!("/mnt/none", Path.join(root, "bob"))
+    for name <- ["eve", "lost+found", ".hidden"], do: File.mkdir!(Path.join(root, name))
+    File.cp!(Path.join(root, "ada/creds.etf"), Path.join(root, "lost+found/creds.etf"))
+    File.cp_r!(Path.join(context.root, "account-1"), Path.join(root, "two\nlines"))
+
+    for columns <- [80, 60] do
+      assert {1, text, ""} = cli(["inspect", "--all", root], columns)
+      assert text =~ "\n4 accounts, 2 paired, 1 with a problem\n"
+      assert text =~ "\n  bob: #{root}/bob is a link to /mnt/none, which is not there\n"
+
+      assert text =~
+               "only one of them may be used (1)\n  15551230001:7@s.whatsapp.net: ada, ada-old\n"
+
+      assert text =~ "without an account (1)\n  eve: holds no credentials"
+      assert text =~ ~r/^  two\?lines +/m
+      refute text =~ "lost+found"
+    end
+
+    assert {1, "", error} = cli(["inspect", Path.join(root, "bob")])
+    assert error =~ "is a link to /mnt/none, which is not there"
+
+    for command <- ["verify", "snapshot", "migrate"] do
+      target = if command == "verify", do: [], else: [Path.join(context.tmp, "of-#{command}")]
+      assert {1, text, ""} = cli([command, "--all", root | target])
+      assert [_, failed] = String.split(text, "failed (1)\n")
+      assert failed =~ ~r/^  bob: .*(is a link to|no such file)/
+    end
+
+    File.rm!(Path.join(root, "bob"))
+    assert {0, json, ""} = cli(["inspect", "--all", root, "--json"])
+
+    assert %{"same_device" => [%{"names" => ["ada", "ada-old"]}], "without_account" => ["eve"]} =
+             JSON.decode!(json)
+  end
+
   test "inspect sorts by what is asked for", context do
     sorted = fn column, member ->
       {1, json, ""} = cli(["inspect", "--all", context.root, "--json", "--sort", column])
@@ -126,6 +168,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     assert text =~ "500 accounts: 490 verified, 10 failed"
     [_, failed] = String.split(text, "failed (10)\n")
     for name <- context.problems, do: assert(failed =~ "  #{name}: ")
+    assert failed =~ "/bad-key: 1 file cannot be read: "
 
     assert {1, json, ""} = cli(["verify", "--all", context.root, "--json"])
     document = JSON.decode!(json)
