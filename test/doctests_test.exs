@@ -17,6 +17,7 @@ defmodule BaileysEx.Auth.DoctestsTest do
     Owner,
     PersistenceMigration,
     Repair,
+    Restore,
     Telemetry
   }
 
@@ -38,6 +39,7 @@ defmodule BaileysEx.Auth.DoctestsTest do
   doctest Owner
   doctest PersistenceMigration
   doctest Repair
+  doctest Restore
   doctest Telemetry
 
   defp enter_temp_dir(%{tmp: tmp}) do

@@ -6,9 +6,9 @@ defmodule BaileysEx.Auth.ForeignModuleError do
     * `:application` is the other one
     * `:modules` are those that it defines too
 
-  It happens where baileys_ex, whose modules have these names, is used beside this library without
-  having been adopted: its own code would keep the account. The guide "With baileys_ex" has the way
-  out, `mix baileys.auth.adopt`.
+  This happens where baileys_ex, which has modules of the same names, is used together with this library
+  and was not changed by `mix baileys.auth.adopt`: its own code would keep the account. The guide "With
+  baileys_ex" shows what to do.
   """
 
   @type t() :: %__MODULE__{application: String.t(), modules: [module(), ...]}
@@ -19,9 +19,9 @@ defmodule BaileysEx.Auth.ForeignModuleError do
 
   @impl true
   def message(%__MODULE__{application: application, modules: modules}) do
-    "#{application} defines modules of baileys_ex_auth, and its own are the ones that are loaded: " <>
-      "#{names(modules)}. Let `mix baileys.auth.adopt` take them out of a checkout of " <>
-      "#{application}, and depend on that checkout; the guide \"With baileys_ex\" shows how"
+    "#{application} defines modules of baileys_ex_auth, and those of #{application} are loaded: " <>
+      "#{names(modules)}. Remove them from a checkout of #{application} with `mix baileys.auth.adopt`, " <>
+      "and depend on that checkout; the guide \"With baileys_ex\" shows how"
   end
 
   defp names(modules) do

@@ -1,38 +1,41 @@
 defmodule BaileysEx.Auth.Restore do
+  @option_list """
+    * `:backend`: the form of the snapshot; by default what `BaileysEx.Auth.Inspection.detect/1` says
+    * `:aside`: where the old content of the directory is kept, a path that does not exist yet; by default
+      `.NAME.set-aside-TIME` beside the directory, a name that `--all` and `BaileysEx.Auth.Accounts` skip
+  """
+
   @moduledoc """
-  Puts a snapshot back in the place of an auth directory. `mix baileys.auth.restore` does it.
+  Restores a snapshot to an auth directory. `mix baileys.auth.restore` does it.
 
       {:ok, %{set_aside: aside}} =
         BaileysEx.Auth.Restore.run("/backup/monday/ada", "/var/lib/my_app/auth/ada")
 
-  The snapshot is verified first. What the directory holds, damaged or not, is copied aside, whole, with its
-  journal; then it gets the snapshot's content, all at once. After any failure or crash the directory is as it
-  was, or is complete when it is next opened. It stays the directory that it is, with its owner, group and mode,
-  and may be a mount point. Stop what uses it first: whoever has it loses it
-  (`BaileysEx.Auth.NotOwnerError`).
+  The snapshot is verified first. Then everything that the directory holds, damaged or not, is copied to a
+  directory of its own, with the journal, and the directory gets the snapshot's content at once. After a failure
+  or crash the directory is as it was, or is complete when it is next opened. It stays the same directory, with
+  its owner, group and mode, and may be a mount point. First stop the program that uses it: a store that has the
+  directory can write no more (`BaileysEx.Auth.NotOwnerError`).
 
   A restored account is back in time: messages that arrived since the snapshot cannot be read again.
 
   ## Options
 
-    * `:backend`: the form of the snapshot, by default as `BaileysEx.Auth.Inspection.detect/1` says
-    * `:aside`: where what the directory holds goes, a path where nothing is; by default
-      `.NAME.set-aside-TIME` beside it, a name that `--all` and `BaileysEx.Auth.Accounts` pass over
-
+  #{@option_list}
   ## Errors
 
-    * those of `verify/2` of the backend for the snapshot: what is damaged is not put back
-    * `{:error, {:unreadable_snapshot, snapshot, posix}}`: what the operating system refuses of it
-    * `{:error, {:invalid_restore_target, path, posix}}`: what it refuses of the directory, such as `:enospc`, or
-      of where its content was to be kept
-    * `{:error, {:no_credentials, snapshot}}`
-    * `{:error, {:other_form, path, module}}`: the directory is of the other backend, the application's
-    * `{:error, {:target_not_empty, path}}`: the directory is not empty, and no auth directory
-    * `{:error, {:overlap, path, other}}`: one of the directories holds another
-    * `{:error, {:set_aside_exists, aside}}`: something is there already
-    * `{:error, %BaileysEx.Auth.CorruptFileError{}}` for a link in the directory, which cannot be kept
-    * `{:error, {:recovery_required, module, path}}`: the new content was decided on, and an error came before
-      it was all in place; see `recover/1` of the backend
+    * those of `verify/2` of the backend for the snapshot: a damaged snapshot is not restored
+    * `{:error, {:unreadable_snapshot, snapshot, posix}}`: the operating system refuses to read the snapshot
+    * `{:error, {:invalid_restore_target, path, posix}}`: it refuses to write to the directory, or to the place of
+      its old content, such as `:enospc`
+    * `{:error, {:no_credentials, snapshot}}`: the snapshot holds keys only
+    * `{:error, {:other_form, path, module}}`: the directory belongs to the other backend, `module`
+    * `{:error, {:target_not_empty, path}}`: the directory is not empty, and is no auth directory
+    * `{:error, {:overlap, path, other}}`: one of the directories is within another
+    * `{:error, {:set_aside_exists, aside}}`: the place for the old content exists already
+    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: there is a link in the directory, which cannot be kept
+    * `{:error, {:recovery_required, module, path}}`: the new content was durable, and an error occurred before
+      all of it was in place; see `recover/1` of the backend
   """
 
   alias BaileysEx.Auth.Directory.{Busy, Forms, Owner}
@@ -47,7 +50,7 @@ defmodule BaileysEx.Auth.Restore do
 
   @type option() :: {:backend, module()} | {:aside, Path.t()}
 
-  @typedoc "`:set_aside` is where what the directory held is now; `nil` where it held nothing."
+  @typedoc "`:set_aside` is where the old content of the directory is now; `nil` where it was empty."
   @type t() :: %{
           backend: module(),
           snapshot: Path.t(),
@@ -56,10 +59,20 @@ defmodule BaileysEx.Auth.Restore do
         }
 
   @doc """
-  Restores `path` from `snapshot`; options and errors are above. `:set_aside` of the answer is where the old
-  content is, `nil` where there was none.
+  Restores `path` from `snapshot`.
 
-      {:ok, %{set_aside: nil}} = BaileysEx.Auth.Restore.run("/backup/ada", "/var/lib/my_app/auth/new")
+      iex> alias BaileysEx.Auth.{NativeFilePersistence, Restore}
+      iex> NativeFilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
+      iex> NativeFilePersistence.snapshot("auth", "backup")
+      iex> NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> {:ok, %{set_aside: aside}} = Restore.run("backup", "auth", aside: "aside")
+      iex> {NativeFilePersistence.list_keys("auth"), NativeFilePersistence.list_keys(aside)}
+      {{:ok, %{}}, {:ok, %{"lid-mapping": ["15550000000"]}}}
+
+  Options:
+
+  #{@option_list}
+  The errors are listed in the module's documentation.
   """
   @spec run(snapshot :: Path.t(), Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def run(snapshot, path, opts \\ []) do

@@ -72,7 +72,7 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
   @spec lose(Cache.table(), Backend.t(), NotOwnerError.t()) :: :ok
   def lose(table, backend, error) do
     if Cache.lose(table, error) do
-      Logger.warning("the key store has lost its place: " <> Exception.message(error))
+      Logger.warning("the key store has lost its claim: " <> Exception.message(error))
       Telemetry.execute([:owner, :lost], %{}, metadata(backend, error.owner))
     end
 

@@ -39,7 +39,7 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
           end)
 
         # The log has what stores of other tests say, too.
-        told = "the key store has lost its place: #{context.path} "
+        told = "the key store has lost its claim: #{context.path} "
         assert [_, _] = String.split(log, told)
         # Nobody owns it to speak of, and still it does not come back by itself.
         assert lost(keys)

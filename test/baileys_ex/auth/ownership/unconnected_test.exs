@@ -103,7 +103,7 @@ defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
           # The last lines of the old one: refused, by whom, and nothing written since.
           lines = until(old, &(&1 in ["silent", "wrote"]))
 
-          assert Enum.count(lines, &(&1 =~ "[warning] the key store has lost its place")) == 1
+          assert Enum.count(lines, &(&1 =~ "[warning] the key store has lost its claim")) == 1
           said = Enum.filter(lines, &(&1 =~ ~r/^[a-z]+( \d+)?$/))
 
           assert Enum.take(said, -2) == ["lost #{new_pid}", "silent"],

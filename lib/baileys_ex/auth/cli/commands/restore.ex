@@ -9,8 +9,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
   @impl true
   def usage do
     """
-    Puts SNAPSHOT back in the place of the auth directory PATH. What PATH holds,
-    damaged or not, is kept aside, whole. Stop what uses PATH first: it loses it.
+    Restores SNAPSHOT to the auth directory PATH. Everything that PATH holds,
+    damaged or not, is copied aside first. First stop the program that uses PATH: a
+    store of it can write no more.
 
         mix baileys.auth.restore SNAPSHOT PATH [--aside DIR]
                                  [--backend native|json] [--json]
@@ -21,8 +22,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
 
     ## Options
 
-      * `--aside DIR` - where what PATH holds is kept, a path where nothing is; by
-        default `.NAME.set-aside-TIME` beside PATH. It takes as much room as PATH
+      * `--aside DIR` - where to keep the old content of PATH, a path that does not
+        exist yet; by default `.NAME.set-aside-TIME` beside PATH. It takes as much
+        room as PATH
       * `--backend native|json` - the form of SNAPSHOT, where it holds both kinds
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -34,9 +36,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 
-    SNAPSHOT is verified first, and stays. A kill or a crash leaves PATH as it was
-    or complete: whoever opens it next finishes what is left to do. PATH keeps
-    owner, group and mode, and may be a mount point or not exist.
+    SNAPSHOT is verified first, and stays. A kill or a crash leaves PATH as it was,
+    or complete when the next program opens it. PATH keeps owner, group and mode; it
+    may be a mount point, and need not exist.
     """
   end
 
