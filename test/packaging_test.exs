@@ -225,6 +225,37 @@ defmodule BaileysEx.Auth.PackagingTest do
     assert output =~ ~r/\A\{/
   end
 
+  test "what is logged while a command runs is no part of its answer", context do
+    %{package: package, tmp: tmp} = context
+    consumer = Package.copy_project("consumer", tmp)
+
+    # As Postgrex, which tries to connect again and again.
+    File.write!(Path.join(consumer, "lib/repo.ex"), """
+    defmodule Consumer.Repo do
+      require Logger
+      def __adapter__, do: __MODULE__
+      def config, do: []
+      def ensure_all_started(_config, _type), do: {:ok, []}
+      def start_link(_opts), do: Agent.start_link(fn -> Logger.error("failed to connect") end)
+      def query(_sql, _params, _opts), do: exit(:noproc)
+    end
+    """)
+
+    argv = ["verify", "postgres:ada", "--repo", "Consumer.Repo", "--json"]
+
+    for command <- [
+          ["baileys.auth.verify" | tl(argv)],
+          ["run", "--no-start", "-e", "BaileysEx.Auth.CLI.main(#{inspect(argv)})"]
+        ] do
+      mix!(consumer, package, ["compile"])
+      {output, status} = Package.mix(consumer, package, command, [], stderr_to_stdout: false)
+      assert status == 1
+      assert output =~ ~r/\A{"error":.*"code":"database".*}\n\z/
+      {output, _status} = Package.mix(consumer, package, command)
+      assert output =~ "failed to connect"
+    end
+  end
+
   test "the library of CARGO_BUILD_TARGET is the one that is taken", context do
     # A cargo that builds as the real one does, in no time.
     bin = Path.join(context.tmp, "bin")

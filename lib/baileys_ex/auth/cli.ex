@@ -19,7 +19,7 @@ defmodule BaileysEx.Auth.CLI do
   first.)
   """
 
-  alias BaileysEx.Auth.CLI.{Failure, Terminal}
+  alias BaileysEx.Auth.CLI.{Failure, Logs, Terminal}
   alias BaileysEx.Auth.{JSON, Native}
 
   @typedoc "0: all is well; 1: a problem; 2: wrong usage."
@@ -44,7 +44,10 @@ defmodule BaileysEx.Auth.CLI do
       BaileysEx.Auth.CLI.main(["verify", "/var/lib/my_app/auth"])
   """
   @spec main([String.t()]) :: no_return()
-  def main(argv), do: fn -> run(argv) end |> until_signal() |> System.halt()
+  def main(argv) do
+    Logs.to_standard_error()
+    fn -> run(argv) end |> until_signal() |> System.halt()
+  end
 
   @doc false
   # For who owns the VM: work that Ctrl-C or SIGTERM cut short does not end with 0.

@@ -230,10 +230,11 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:repository_not_started, repo}, _command) do
+  def describe({:repository_not_started, repo, exception}, _command) do
     failure(
       :repository_not_started,
-      "#{inspect(repo)} could not be started",
+      "#{inspect(repo)} could not be started" <>
+        if(exception, do: " (#{inspect(exception)})", else: ""),
       "Check its configuration, and the Mix environment of this command."
     )
   end
@@ -332,6 +333,14 @@ defmodule BaileysEx.Auth.CLI.Failure do
       :not_an_auth_directory,
       "#{path} holds no credentials and no keys itself, but #{length(names)} of its directories do",
       "Give one of them, or #{command} all of them with --all."
+    )
+  end
+
+  defp not_an_auth_directory("account " <> _name = account, _command) do
+    failure(
+      :not_an_auth_directory,
+      "#{account} holds no credentials and no keys",
+      "Check the name of the account, and --schema."
     )
   end
 

@@ -3,11 +3,13 @@ defmodule BaileysEx.Auth.CLI.MixTask do
   # What the Mix tasks have in common.
 
   alias BaileysEx.Auth.CLI
+  alias BaileysEx.Auth.CLI.Logs
 
   @doc "Runs a command as a Mix task: compiles what must be, and exits with the command's code."
   @spec run(String.t(), [String.t()]) :: :ok
   def run(command, argv) do
     on_standard_error(fn -> Mix.Task.run("app.config") end)
+    Logs.to_standard_error()
 
     case CLI.until_signal(fn -> CLI.run([command | argv]) end) do
       0 -> :ok

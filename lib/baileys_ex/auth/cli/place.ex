@@ -93,17 +93,31 @@ defmodule BaileysEx.Auth.CLI.Place do
   end
 
   defp start(repo) do
-    _loaded = Application.ensure_all_started(:ecto_sql)
+    # Where it is missing, the repository does not start.
+    _started = Application.ensure_all_started(:ecto_sql)
 
     with {:ok, _apps} <- repo.__adapter__().ensure_all_started(repo.config(), :temporary),
-         {:ok, _pid} <- repo.start_link(pool_size: 2) do
+         {:ok, _pid} <- start_supervised(repo) do
       :ok
     else
       {:error, {:already_started, _pid}} -> :ok
-      # Its reason can hold the password of the database.
-      {:error, _reason} -> {:error, {:repository_not_started, repo}}
+      {:error, reason} -> not_started(repo, reason)
     end
   rescue
-    _error -> {:error, {:repository_not_started, repo}}
+    error -> not_started(repo, error)
   end
+
+  # One that fails to start would take a process that is linked to it along.
+  defp start_supervised(repo) do
+    spec = %{id: repo, start: {repo, :start_link, [[pool_size: 2]]}, restart: :temporary}
+    {:ok, supervisor} = DynamicSupervisor.start_link(strategy: :one_for_one)
+    DynamicSupervisor.start_child(supervisor, spec)
+  end
+
+  # A reason can hold the password of the database: what kind of exception it is must do.
+  defp not_started(repo, {exception, stacktrace}) when is_list(stacktrace),
+    do: not_started(repo, exception)
+
+  defp not_started(repo, %kind{}), do: {:error, {:repository_not_started, repo, kind}}
+  defp not_started(repo, _reason), do: {:error, {:repository_not_started, repo, nil}}
 end

@@ -12,6 +12,26 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
   @moduletag :capture_log
   @repo ["--repo", "BaileysEx.Test.Repository"]
 
+  defmodule Broken do
+    @moduledoc false
+    # As a repository whose pool does not take its configuration.
+    def __adapter__, do: __MODULE__
+    def config, do: []
+    def ensure_all_started(_config, :temporary), do: {:ok, []}
+
+    def start_link(pool_size: 2),
+      do:
+        Supervisor.start_link([%{id: 1, start: {__MODULE__, :pool, []}}], strategy: :one_for_one)
+
+    def pool, do: raise(ArgumentError, "the password is hunter2")
+  end
+
+  defmodule Misconfigured do
+    @moduledoc false
+    def __adapter__, do: __MODULE__
+    def config, do: raise(ArgumentError, "the password is hunter2")
+  end
+
   setup_all do
     directory = PostgresServer.start!()
     Repository.connect(directory)
@@ -149,8 +169,11 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     for shown <- [text, document], do: refute(shown =~ Base.encode64(secret))
     assert creds =~ secret
 
-    assert {1, "", error} = cli(["inspect", argument <> "m"])
-    assert error =~ "holds no credentials and no keys"
+    for command <- ["inspect", "verify"] do
+      assert {1, "", error} = cli([command, argument <> "m"])
+      assert error =~ "holds no credentials and no keys"
+      assert error =~ "Check the name of the account"
+    end
   end
 
   test "snapshot copies it to a native directory", context do
@@ -214,5 +237,15 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     Repository.connect(directory)
     assert error =~ "could not be started"
     refute error =~ "hunter2"
+  end
+
+  test "a repository that does not start is told, and ends nothing else", %{argument: argument} do
+    for {repo, exception} <- [{Broken, ""}, {Misconfigured, " (ArgumentError)"}] do
+      assert {1, "", error} = Cli.run(["verify", argument, "--repo", inspect(repo)])
+      assert error =~ "#{inspect(repo)} could not be started#{exception}\n"
+      refute error =~ "hunter2"
+    end
+
+    refute_received {:EXIT, _pid, _reason}
   end
 end

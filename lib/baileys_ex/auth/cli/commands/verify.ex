@@ -4,6 +4,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
   @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.CLI.{All, Backends, Layout, Place, Progress, Terminal}
+  alias BaileysEx.Auth.PostgresPersistence
 
   @impl true
   def usage do
@@ -32,7 +33,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
 
       * 0 - every file can be read
       * 1 - some files cannot be read, there are keys and no credentials, or the
-        directory cannot be opened
+        directory cannot be opened, or the account holds nothing
       * 2 - wrong usage
 
     The directory is only read, and may be in use.
@@ -58,7 +59,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
 
   defp one(path, options, terminal) do
     with {:ok, place} <- Place.of(path, options),
-         {:ok, report} <- verify(place, options, terminal) do
+         {:ok, report} <- verify(place, options, terminal),
+         :ok <- anything(report, place) do
       {:ok, document(report, place), text(report, place.name, terminal)}
     end
   end
@@ -70,6 +72,16 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
       place.backend.verify(place.context, credentials: credentials, on_progress: on_progress)
     end)
   end
+
+  # An account whose name is misspelt.
+  defp anything(
+         %{credentials?: false, families: families},
+         %{backend: PostgresPersistence} = place
+       )
+       when families == %{},
+       do: {:error, {:not_an_auth_directory, place.name}}
+
+  defp anything(_report, _place), do: :ok
 
   defp document(report, place) do
     Map.merge(report, %{path: place.name, backend: Backends.name(place.backend)})
