@@ -7,7 +7,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `:credentials`: `:required` (default) refuses a source that holds keys and no credentials, which
       would be taken for a fresh identity; `:optional` migrates the keys alone
     * `:on_change`: `:error` (default) publishes nothing where files of the source were written, added or
-      deleted while it was read; `:ignore` publishes what was read, and names those files in the summary
+      deleted while it was read; `:ignore` publishes what was read, and names those files in the summary,
+      or an account in PostgreSQL as a whole
     * `:unknown`: what to do with files that have a key's extension and no known family, such as another
       program's JSON. `:leave` (default) leaves them where they are and names them in the summary;
       `:carry` copies them
@@ -53,7 +54,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
         )
 
   The source is never changed. A directory is written under temporary names, synced, and published at
-  once; an account is written by one statement. After a failure or crash the target is as it was, or is
+  once; an account is written by one statement. Neither is ever in memory as a whole. After a failure or crash the target is as it was, or is
   complete when it is next opened; after success it is complete. Stop the program that uses the source
   first: messages that it receives during the migration would advance its sessions, and not those of the
   copy.
@@ -85,8 +86,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     * `{:error, posix}`: the operating system's error for the source
     * `{:error, {:not_an_auth_directory, path}}`: the source holds neither credentials nor keys
     * `{:error, {:no_credentials, place}}`: it holds keys only
-    * `{:error, {:source_changed, path, names}}`: another program was writing in the source; nothing was
-      published
+    * `{:error, {:source_changed, place, names}}`: another program was writing in the source; nothing was
+      published. For an account in PostgreSQL there are no names
     * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}` names all files that cannot be read, and a
       `BaileysEx.Auth.DamagedAccountError` all rows of an account in PostgreSQL
     * `{:error, %BaileysEx.Auth.DamagedRowsError{}}`: the same for rows and documents, also for a name that
@@ -95,7 +96,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       prefix that the credentials have
     * `{:error, {:import_spool, directory, posix}}`: there is no room in that directory for the rows that wait,
       or it cannot be written
-    * `{:error, {:target_changed_meanwhile, place}}`: another program wrote to the account in the last moment
+    * `{:error, {:target_changed_meanwhile, place}}`: another program wrote to the account in the last moment,
+      or began another migration into it
     * the errors of the backends, of the source and of the target
   """
 
@@ -273,8 +275,9 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       iex> summary.families
       %{"lid-mapping": 2}
 
-  An account is read by one statement, as it is at one moment, and written by one, whatever its size:
-  all of it is in memory meanwhile. Whoever has claimed the target is fenced
+  An account is read as it is at one moment: up to 10,000 keys or 4 MiB by one statement, a larger one in
+  pages, after which the server tells whether it has changed. It is written by one statement. What is more than
+  20,000 keys or 2 MiB is staged before, in batches, under a name that no account has. Whoever has claimed the target is fenced
   (`BaileysEx.Auth.NotOwnerError`) once everything is read. Rows are kept on disk until all have come, in a
   file without a name, beside a target that is a directory, else where temporary files are.
 

@@ -13,7 +13,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
   A keyword list, and the `:persistence_context` of a `BaileysEx.Auth.KeyStore`:
 
-    * `:account`, the name of the account, any text
+    * `:account`, the name of the account, any text that does not begin with U+0001
     * one way to the server: `:repo`, an Ecto repository on PostgreSQL; `:conn`, a Postgrex pool; or
       `:connection`, `{module, handle}` with a `BaileysEx.Auth.Postgres.Connection`. This library depends
       on none of them: it calls what the application has
@@ -67,7 +67,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     Verification
   }
 
-  alias BaileysEx.Auth.PersistenceMigration.{AccountSource, DirectoryTarget, Rows}
+  alias BaileysEx.Auth.PersistenceMigration.{AccountSnapshot, AccountSource, DirectoryTarget}
   alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Survey, Value, Writes}
   alias BaileysEx.Auth.Telemetry.Watched
 
@@ -430,6 +430,9 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   Copies the account, which may be in use, to a native directory, which must not exist or be empty. The copy
   is the account's state at one moment.
 
+  An account of more than 10,000 keys or 4 MiB is read in pages, and again from the beginning where a store has
+  written meanwhile; after five times it is `{:error, {:source_changed, account, []}}`: stop the store.
+
       :ok = BaileysEx.Auth.PostgresPersistence.snapshot(context, "/backup/ada")
 
   Errors are those of `BaileysEx.Auth.PersistenceMigration.migrate/3`, such as
@@ -437,26 +440,14 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   """
   @spec snapshot(context(), Path.t()) :: :ok | {:error, term()}
   def snapshot(context, target) do
-    source = %AccountSource{backend: __MODULE__, account: Account.new!(context)}
-
-    directory = %DirectoryTarget{
-      backend: NativeFilePersistence,
-      format: :etf,
-      path: Path.expand(target)
-    }
-
-    opts = %{
-      overwrite?: false,
-      skip?: false,
-      without_credentials?: true,
-      ignore_changes?: false,
-      include_unknown?: false,
-      on_progress: fn _progress -> :ok end,
-      sender_keys: nil,
-      old_device_names?: false
-    }
-
-    with {:ok, _summary} <- Rows.migrate(source, directory, opts), do: :ok
+    AccountSnapshot.take(
+      %AccountSource{backend: __MODULE__, account: Account.new!(context)},
+      %DirectoryTarget{
+        backend: NativeFilePersistence,
+        format: :etf,
+        path: Path.expand(target)
+      }
+    )
   end
 
   defp watched_commit(account, changes, commit),

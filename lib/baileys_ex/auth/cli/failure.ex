@@ -172,7 +172,8 @@ defmodule BaileysEx.Auth.CLI.Failure do
 
     failure(
       :source_changed,
-      "#{path} was written to while it was read: #{shown}#{more}",
+      # Of an account in a database it is not known which keys.
+      "#{path} was written to while it was read#{if names != [], do: ": "}#{shown}#{more}",
       "Stop the program that uses it, and migrate again. Nothing was changed."
     )
   end

@@ -1,15 +1,29 @@
 defmodule BaileysEx.Auth.PersistenceMigration.AccountSource do
   @moduledoc false
-  # The rows of an account in PostgreSQL, all as they were at one moment: by one statement, since the
-  # pages of several would be of several moments where a store writes meanwhile.
+  # The rows of an account in PostgreSQL, as they were at one moment. An account that fits in a page is read
+  # by one statement. A larger one is read in pages, which are of several moments where a store writes
+  # meanwhile: at the end the server says whether what was read is what is there.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   alias BaileysEx.Auth.DamagedAccountError
   alias BaileysEx.Auth.PersistenceMigration.{Directories, Rows}
-  alias BaileysEx.Auth.Postgres.{Account, Statements, Value}
+  alias BaileysEx.Auth.Postgres.{Account, Pages, Statements, Value}
 
   @enforce_keys [:backend, :account]
-  defstruct [:backend, :account, rows: [], done: 0, carried: nil]
+  defstruct [
+    :backend,
+    :account,
+    :creds,
+    :ignore_changes?,
+    # Of the rows that were read and not yet carried; behind them comes the page at `position`.
+    rows: [],
+    position: :end,
+    # Of the keys that were read, where there is more than one page.
+    digest: nil,
+    done: 0,
+    total: 0,
+    carried: nil
+  ]
 
   @impl true
   def described(source), do: {source.backend, Account.place(source.account)}
@@ -19,55 +33,98 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountSource do
 
   @impl true
   def open(%{account: account} = source, _call, opts) do
-    with {:ok, found} <-
-           Account.query(account, Statements.everything(account.prefix), [account.name]) do
-      {creds, keys} = Enum.split_with(found, fn [_type, id | _] -> id == nil end)
+    with {:ok, {creds, form}, keys, position} <- Pages.first(account),
+         :ok <- something(account, creds, keys, opts),
+         {:ok, total} <- total(account, creds, keys, position) do
+      source = %{
+        source
+        | creds: creds,
+          ignore_changes?: opts.ignore_changes?,
+          total: total,
+          carried: %{Rows.nothing() | credentials?: creds != nil},
+          digest: if(position != :end, do: Pages.digest_begin())
+      }
 
-      creds_rows =
-        for ["creds", nil, bytes, _form] when bytes != nil <- creds, do: {"creds", nil, bytes}
-
-      rows = creds_rows ++ for [type, id, bytes, _form] <- keys, do: {type, id, bytes}
-
-      cond do
-        rows == [] ->
-          {:error, {:not_an_auth_directory, Account.place(account)}}
-
-        creds_rows == [] and not opts.without_credentials? ->
-          {:error, {:no_credentials, Account.place(account)}}
-
-        true ->
-          {:ok, with_rows(source, rows), length(rows), sender_keys(creds)}
-      end
+      source = read(source, keys, position)
+      {:ok, with_creds(source), total, sender_keys(form)}
     end
   end
 
-  defp with_rows(source, [first | _rest] = rows) do
-    %{
-      source
-      | rows: rows,
-        carried: %{
-          Rows.nothing()
-          | credentials?: match?({"creds", nil, _bytes}, first),
-            families: Value.families(rows),
-            migrated_keys: Enum.count(rows, fn {_type, id, _bytes} -> id != nil end),
-            bytes_read: Value.bytes(rows)
-        }
-    }
+  defp something(account, nil, [], _opts),
+    do: {:error, {:not_an_auth_directory, Account.place(account)}}
+
+  defp something(account, nil, _keys, %{without_credentials?: false}),
+    do: {:error, {:no_credentials, Account.place(account)}}
+
+  defp something(_account, _creds, _keys, _opts), do: :ok
+
+  defp total(_account, creds, keys, :end), do: {:ok, length(keys) + credentials(creds)}
+
+  defp total(account, creds, _keys, _position) do
+    with {:ok, [[keys]]} <-
+           Account.query(account, Statements.count(account.prefix), [account.name]),
+         do: {:ok, keys + credentials(creds)}
   end
 
-  defp sender_keys([[_type, _id, _bytes, "array"]]), do: :array
-  defp sender_keys([[_type, _id, _bytes, "buffer"]]), do: :buffer
+  defp credentials(creds), do: if(creds, do: 1, else: 0)
+
+  defp read(%{carried: carried} = source, keys, position) do
+    carried = %{
+      carried
+      | families: Value.add_families(carried.families, keys),
+        migrated_keys: carried.migrated_keys + length(keys),
+        bytes_read: carried.bytes_read + Value.bytes(keys)
+    }
+
+    digest = source.digest && Pages.digest_add(source.digest, keys)
+    %{source | rows: keys, position: position, carried: carried, digest: digest}
+  end
+
+  defp with_creds(%{creds: nil} = source), do: source
+
+  defp with_creds(%{creds: creds, carried: carried} = source) do
+    carried = Map.update!(carried, :bytes_read, &(&1 + byte_size(creds)))
+    %{source | rows: [{"creds", nil, creds} | source.rows], carried: carried}
+  end
+
+  defp sender_keys("array"), do: :array
+  defp sender_keys("buffer"), do: :buffer
   defp sender_keys(_unknown), do: nil
 
   @impl true
-  def next(source) do
+  def next(%{rows: [], position: position} = source) when position != :end do
+    with {:ok, keys, position} <- Pages.next(source.account, position),
+         do: source |> read(keys, position) |> step()
+  end
+
+  def next(source), do: step(source)
+
+  # Done is what was counted, whatever comes or goes meanwhile.
+  defp step(source) do
     {rows, rest} = Enum.split(source.rows, Directories.step())
-    done = source.done + length(rows)
+
+    done =
+      if rest == [] and source.position == :end,
+        do: source.total,
+        else: min(source.done + length(rows), source.total - 1)
+
     {:ok, %{source | rows: rest, done: done}, rows, done}
   end
 
   @impl true
-  def finish(source), do: {:ok, source.carried}
+  def finish(%{digest: nil} = source), do: {:ok, source.carried}
+
+  def finish(%{account: account, creds: creds, carried: carried} = source) do
+    place = Account.place(account)
+    read = {creds, Pages.digest_end(source.digest)}
+
+    case Pages.digest(account) do
+      {:ok, ^read} -> {:ok, carried}
+      {:ok, _other} when source.ignore_changes? -> {:ok, %{carried | changed: [place]}}
+      {:ok, _other} -> {:error, {:source_changed, place, []}}
+      error -> error
+    end
+  end
 
   @impl true
   def close(_source), do: :ok

@@ -1,15 +1,20 @@
 defmodule BaileysEx.Auth.PersistenceMigration.AccountTarget do
   @moduledoc false
   # Rows become an account in PostgreSQL, by one statement under a claim of its own: whoever had the
-  # account before is fenced, as by any other claim.
+  # account before is fenced, as by any other claim. What is too much for a statement is staged before.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   alias BaileysEx.Auth.Owner
   alias BaileysEx.Auth.PersistenceMigration.{AccountSource, Received}
-  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Statements, Value}
+  alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Staging, Statements}
+
+  # What is held before it is staged.
+  @keys 20_000
+  @bytes 2 * 1024 * 1024
 
   @enforce_keys [:backend, :account]
-  defstruct [:backend, :account, :overwrite?, :received]
+  # `staged` counts the keys in the staging; what has begun there is ended whatever happens.
+  defstruct [:backend, :account, :overwrite?, :received, :owner, :staged]
 
   @impl true
   def described(target), do: {target.backend, Account.place(target.account)}
@@ -19,13 +24,18 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountTarget do
 
   @impl true
   def receive(%{account: account} = target, _call, opts, _sender_keys, source) do
-    target = %{target | overwrite?: opts.overwrite?}
+    target = %{
+      target
+      | overwrite?: opts.overwrite?,
+        owner: Owner.new(),
+        staged: :counters.new(1, []),
+        received: %Received{source: source, skip?: opts.skip?}
+    }
 
     with :ok <- other(account, source),
          :ok <- Schema.check(account),
-         :ok <- vacant(target) do
-      {:ok, %{target | received: %Received{source: source, skip?: opts.skip?}}}
-    end
+         :ok <- vacant(target),
+         do: {:ok, target}
   end
 
   defp other(account, %AccountSource{account: source}) do
@@ -47,57 +57,79 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountTarget do
   end
 
   @impl true
-  def put(target, rows), do: {:ok, %{target | received: Received.put(target.received, rows)}}
+  def put(target, rows) do
+    target = %{target | received: Received.put(target.received, rows)}
+    {keys, bytes} = target.received.held
+    if keys >= @keys or bytes >= @bytes, do: stage(target), else: {:ok, target}
+  end
+
+  defp stage(target) do
+    {keys, received} = Received.drain(target.received)
+    target = %{target | received: received}
+
+    case Received.skipped(received) do
+      {:ok, _skipped} -> stage(target, keys)
+      # Only the rest of the damage is still looked for.
+      {:error, _damaged} -> {:ok, target}
+    end
+  end
+
+  defp stage(%{account: account, owner: owner} = target, keys) do
+    first? = staged(target) == 0
+    :counters.add(target.staged, 1, length(keys))
+
+    with :ok <- check(keys),
+         :ok <- if(first?, do: Staging.begin(account, owner.id), else: :ok),
+         :ok <- Staging.put(account, owner.id, keys) do
+      {:ok, target}
+    else
+      :lost -> changed(account)
+      error -> error
+    end
+  end
+
+  defp staged(target), do: :counters.get(target.staged, 1)
+
+  defp check(keys), do: Key.check(for {type, id, _bytes} <- keys, do: {type, id})
+
+  defp changed(account), do: {:error, {:target_changed_meanwhile, Account.place(account)}}
 
   @impl true
-  def publish(%{account: account} = target, carried) do
-    owner = Owner.new()
+  def publish(%{account: account, owner: owner} = target, carried) do
+    {keys, received} = Received.drain(target.received)
 
-    with {:ok, creds, keys, skipped} <- Received.take(target.received),
-         :ok <- Key.check(for {type, id, _bytes} <- keys, do: {type, id}),
+    with {:ok, skipped} <- Received.skipped(received),
+         :ok <- check(keys),
          {:ok, changes} <- Claim.take(account, owner) do
       result =
         with :ok <- vacant(target),
-             do: replace(account, {owner.id, changes}, {creds, keys, carried.sender_keys})
+             do: replace(target, changes, {received.creds, keys, carried.sender_keys})
 
       # After a failure: what was replaced has no owner.
       if result != :ok, do: Claim.give_back(account, owner.id)
 
       with :ok <- result do
-        bytes = Value.bytes(keys) + byte_size(creds || "")
-        families = Value.families(keys)
-
-        {:ok,
-         Map.merge(carried, %{
-           bytes_written: bytes,
-           families: families,
-           migrated_keys: length(keys),
-           skipped: carried.skipped ++ skipped
-         })}
+        {:ok, carried |> Map.merge(received.total) |> Map.update!(:skipped, &(&1 ++ skipped))}
       end
     end
   end
 
-  defp replace(account, {owner, changes}, {creds, keys, sender_keys}) do
-    params = [
-      account.name,
-      owner,
-      0,
-      changes,
-      creds,
-      sender_keys && Atom.to_string(sender_keys),
-      Enum.map(keys, &elem(&1, 0)),
-      Enum.map(keys, &elem(&1, 1)),
-      Enum.map(keys, &elem(&1, 2))
-    ]
+  defp replace(%{account: account} = target, changes, {creds, keys, sender_keys}) do
+    row = [creds, sender_keys && Atom.to_string(sender_keys)]
+
+    params =
+      [account.name, target.owner.id, 0, changes] ++
+        row ++ Staging.columns(keys) ++ [staged(target)]
 
     case Account.query(account, Statements.replace(account.prefix), params) do
       {:ok, [[1]]} -> :ok
-      {:ok, [[0]]} -> {:error, {:target_changed_meanwhile, Account.place(account)}}
+      {:ok, [[0]]} -> changed(account)
       error -> error
     end
   end
 
   @impl true
-  def close(_target), do: :ok
+  def close(%{account: account, owner: owner} = target) do
+    if staged(target) > 0, do: Staging.discard(account, owner.id), else: :ok
+  end
 end

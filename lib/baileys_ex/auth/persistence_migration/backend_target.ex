@@ -39,7 +39,9 @@ defmodule BaileysEx.Auth.PersistenceMigration.BackendTarget do
 
   @impl true
   def publish(%{backend: backend, context: context} = target, carried) do
-    with {:ok, creds, keys, skipped} <- Received.take(target.received),
+    {keys, %{creds: creds} = received} = Received.drain(target.received)
+
+    with {:ok, skipped} <- Received.skipped(received),
          {unknown, keys} = Enum.split_with(keys, fn {type, _id, _bytes} -> type == "" end),
          {:ok, state} <- state(creds),
          {:ok, new} <- terms(keys, []),

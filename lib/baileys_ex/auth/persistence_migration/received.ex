@@ -1,40 +1,70 @@
 defmodule BaileysEx.Auth.PersistenceMigration.Received do
   @moduledoc false
-  # The rows that a target gathers before it writes them all at once, without those that cannot be read.
+  # The rows that a target has been given and has not written yet, without those that cannot be read.
+
+  alias BaileysEx.Auth.PersistenceMigration.{AccountSource, Rows}
+  alias BaileysEx.Auth.Postgres.Value
 
   @enforce_keys [:source, :skip?]
-  defstruct [:source, :skip?, rows: [], damaged: []]
-
-  alias BaileysEx.Auth.PersistenceMigration.AccountSource
+  defstruct [
+    :source,
+    :skip?,
+    :creds,
+    # In batches, the last one first, and how many keys and bytes that is.
+    batches: [],
+    held: {0, 0},
+    # Of all keys so far, those that were written too.
+    total: %{migrated_keys: 0, families: %{}, bytes_written: 0},
+    damaged: []
+  ]
 
   @type t() :: %__MODULE__{}
 
-  @spec put(t(), [BaileysEx.Auth.PersistenceMigration.Rows.row()]) :: t()
+  @spec put(t(), [Rows.row()]) :: t()
   def put(%__MODULE__{source: %AccountSource{} = source} = received, rows) do
     damaged = AccountSource.unreadable(source, rows)
     names = MapSet.new(damaged, &{&1.type || "creds", &1.id})
     sound = Enum.reject(rows, fn {type, id, _bytes} -> {type, id} in names end)
-    %{received | rows: [sound | received.rows], damaged: [damaged | received.damaged]}
+    add(%{received | damaged: [damaged | received.damaged]}, sound)
   end
 
   # A directory has looked at its files itself.
-  def put(received, rows), do: %{received | rows: [rows | received.rows]}
+  def put(received, rows), do: add(received, rows)
 
-  @doc "The credentials' bytes, if there are any, the keys, and what was left out; or all that must not be."
-  @spec take(t()) :: {:ok, binary() | nil, [tuple()], [Exception.t()]} | {:error, Exception.t()}
-  def take(received) do
+  defp add(received, [{_type, nil, bytes} | keys]) do
+    total = Map.update!(received.total, :bytes_written, &(&1 + byte_size(bytes)))
+    add(%{received | creds: bytes, total: total}, keys)
+  end
+
+  defp add(%{held: {count, size}, total: total} = received, keys) do
+    {more, bytes} = {length(keys), Value.bytes(keys)}
+
+    %{
+      received
+      | batches: [keys | received.batches],
+        held: {count + more, size + bytes},
+        total: %{
+          migrated_keys: total.migrated_keys + more,
+          families: Value.add_families(total.families, keys),
+          bytes_written: total.bytes_written + bytes
+        }
+    }
+  end
+
+  @doc "The keys that are held, in order, and the rest without them."
+  @spec drain(t()) :: {[Rows.row()], t()}
+  def drain(received) do
+    keys = received.batches |> Enum.reverse() |> Enum.concat()
+    {keys, %{received | batches: [], held: {0, 0}}}
+  end
+
+  @doc "What was left out; or all that must not be."
+  @spec skipped(t()) :: {:ok, [Exception.t()]} | {:error, Exception.t()}
+  def skipped(received) do
     damaged = received.damaged |> Enum.reverse() |> Enum.concat()
 
-    if damaged == [] or (received.skip? and Enum.all?(damaged, & &1.id)) do
-      {creds, keys} =
-        received.rows
-        |> Enum.reverse()
-        |> Enum.concat()
-        |> Enum.split_with(fn {_type, id, _bytes} -> id == nil end)
-
-      {:ok, with([{_type, nil, bytes}] <- creds, do: bytes, else: (_none -> nil)), keys, damaged}
-    else
-      {:error, AccountSource.damaged_error(received.source, damaged)}
-    end
+    if damaged == [] or (received.skip? and Enum.all?(damaged, & &1.id)),
+      do: {:ok, damaged},
+      else: {:error, AccountSource.damaged_error(received.source, damaged)}
   end
 end

@@ -13,6 +13,9 @@ defmodule BaileysEx.Auth.Postgres.Account do
 
   @options [:account, :conn, :connection, :prefix, :repo]
 
+  # In front of an account's name it is that of the keys on their way to it: see `Postgres.Staging`.
+  @staging <<1>>
+
   @doc "Raises `ArgumentError` for options that cannot work; values are not shown."
   @spec new!(keyword()) :: t()
   def new!(opts) do
@@ -20,6 +23,11 @@ defmodule BaileysEx.Auth.Postgres.Account do
 
     if not (is_binary(name) and name != "" and String.valid?(name) and not (name =~ <<0>>)) do
       raise ArgumentError, "expected :account to be a text that is not empty"
+    end
+
+    if String.starts_with?(name, @staging) do
+      raise ArgumentError,
+            "expected :account not to begin with U+0001, which marks keys of migrations"
     end
 
     %__MODULE__{connection: connection!(opts), name: name, prefix: prefix!(opts)}
@@ -52,6 +60,10 @@ defmodule BaileysEx.Auth.Postgres.Account do
       do: prefix,
       else: raise(ArgumentError, "expected :prefix to be the plain name of a schema")
   end
+
+  @doc "The name of its staging, which no account has."
+  @spec staging(t()) :: String.t()
+  def staging(%__MODULE__{name: name}), do: @staging <> name
 
   @doc "What messages call it."
   @spec place(t()) :: String.t()

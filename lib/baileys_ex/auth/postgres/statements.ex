@@ -85,31 +85,102 @@ defmodule BaileysEx.Auth.Postgres.Statements do
 
   @doc """
   A whole account in the place of what is there, under a claim that ends with it; `$4` is the number of
-  changes when it was made. What stays is updated: one statement cannot delete a row and insert it.
+  changes when it was made. Its keys are `$10` staged ones, none of which may be missing, and those of the
+  arrays. What stays is updated: one statement cannot delete a row and insert it.
   """
   def replace(prefix) do
     """
-    WITH held AS (
+    WITH staging AS (
+      SELECT account FROM "#{prefix}".baileys_auth_accounts
+      WHERE account = #{staging()} AND owner_id = $2::text
+      FOR SHARE
+    ), held AS (
       UPDATE "#{prefix}".baileys_auth_accounts
       SET creds = $5::bytea, sender_keys = $6::text, changes = changes + 1, owner_id = NULL
       WHERE account = $1::text AND owner_id = $2::text AND owner_fence = $3::bigint
         AND changes = $4::bigint
+        AND $10::bigint = (
+          SELECT count(*) FROM "#{prefix}".baileys_auth_keys JOIN staging USING (account)
+        )
       RETURNING account
     ), deleted AS (
       DELETE FROM "#{prefix}".baileys_auth_keys AS old USING held
       WHERE old.account = held.account AND NOT EXISTS (
         SELECT 1 FROM unnest($7::text[], $8::text[]) AS new (type, id)
         WHERE new.type = old.type AND new.id = old.id
+      ) AND NOT EXISTS (
+        SELECT 1 FROM "#{prefix}".baileys_auth_keys AS new JOIN staging USING (account)
+        WHERE new.type = old.type AND new.id = old.id
       )
       RETURNING 1
     ), saved AS (
       INSERT INTO "#{prefix}".baileys_auth_keys (account, type, id, value)
       SELECT held.account, new.type, new.id, new.value
-      FROM held CROSS JOIN unnest($7::text[], $8::text[], $9::bytea[]) AS new (type, id, value)
+      FROM held CROSS JOIN (
+        SELECT type, id, value
+        FROM unnest($7::text[], $8::text[], $9::bytea[]) AS last (type, id, value)
+        UNION ALL
+        SELECT type, id, value FROM "#{prefix}".baileys_auth_keys JOIN staging USING (account)
+      ) AS new
       ON CONFLICT (account, type, id) DO UPDATE SET value = excluded.value
       RETURNING 1
-    )
+    ), #{swept(prefix)}
     SELECT (SELECT count(*) FROM held)
+    """
+  end
+
+  @doc """
+  The staging of the account `$1` is that of the migration `$2` from here on, and of no other.
+  """
+  def stage(prefix) do
+    """
+    INSERT INTO "#{prefix}".baileys_auth_accounts (account, owner_id)
+    VALUES (#{staging()}, $2::text)
+    ON CONFLICT (account) DO UPDATE SET owner_id = excluded.owner_id
+    RETURNING owner_counter
+    """
+  end
+
+  @doc "What another migration has left there, which is seen once the staging is no longer its own."
+  def clear_staging(prefix) do
+    """
+    DELETE FROM "#{prefix}".baileys_auth_keys AS staged
+    USING "#{prefix}".baileys_auth_accounts AS staging
+    WHERE staging.account = #{staging()} AND staging.owner_id = $2::text
+      AND staged.account = staging.account
+    """
+  end
+
+  @doc "Ends a migration that is not published."
+  def discard_staging(prefix) do
+    """
+    WITH dropped AS (
+      DELETE FROM "#{prefix}".baileys_auth_accounts
+      WHERE account = #{staging()} AND owner_id = $2::text
+      RETURNING account
+    ), swept AS (
+      DELETE FROM "#{prefix}".baileys_auth_keys AS staged USING dropped
+      WHERE staged.account = dropped.account
+      RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM dropped)
+    """
+  end
+
+  # As `BaileysEx.Auth.Postgres.Account` names it.
+  defp staging, do: "(chr(1) || $1::text)"
+
+  defp swept(prefix) do
+    """
+    swept AS (
+      DELETE FROM "#{prefix}".baileys_auth_keys AS staged USING held
+      WHERE staged.account = chr(1) || held.account
+      RETURNING 1
+    ), dropped AS (
+      DELETE FROM "#{prefix}".baileys_auth_accounts AS staging USING held
+      WHERE staging.account = chr(1) || held.account
+      RETURNING 1
+    )
     """
   end
 
@@ -125,7 +196,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
       DELETE FROM "#{prefix}".baileys_auth_keys AS old USING held
       WHERE old.account = held.account
       RETURNING 1
-    )
+    ), #{swept(prefix)}
     SELECT (SELECT count(*) FROM held)
     """
   end
@@ -142,14 +213,52 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "All of an account as it is at one moment: the row of its credentials has no id."
-  def everything(prefix) do
+  @doc """
+  The credentials, in a row without an id, and the first page of keys, all as they are at one moment; the
+  parameters are those of `page/1`.
+  """
+  def first_page(prefix) do
     """
-    SELECT 'creds' AS type, NULL::text AS id, creds AS value, sender_keys
+    SELECT 'creds' AS type, NULL::text AS id, creds AS value, sender_keys, 0 AS number
     FROM "#{prefix}".baileys_auth_accounts WHERE account = $1::text
     UNION ALL
-    SELECT type, id, value, NULL::text
-    FROM "#{prefix}".baileys_auth_keys WHERE account = $1::text
+    SELECT type, id, value, NULL::text, number FROM (#{numbered_page(prefix)}) AS page
+    ORDER BY number
+    """
+  end
+
+  @doc "The next `$4` keys after the type `$2` and id `$3`, up to the one that fills `$5` bytes."
+  def page(prefix) do
+    "SELECT type, id, value FROM (#{numbered_page(prefix)}) AS page ORDER BY number"
+  end
+
+  defp numbered_page(prefix) do
+    """
+    SELECT type, id, value, number FROM (
+      SELECT type, id, value, row_number() OVER (ORDER BY type, id) AS number,
+        sum(octet_length(value)) OVER (ORDER BY type, id) - octet_length(value) AS bytes_before
+      FROM (
+        SELECT type, id, value FROM "#{prefix}".baileys_auth_keys
+        WHERE account = $1::text AND (type, id) > ($2::text, $3::text)
+        ORDER BY type, id LIMIT $4::bigint
+      ) AS next
+    ) AS measured
+    WHERE bytes_before < $5::bigint
+    """
+  end
+
+  @doc """
+  The credentials, and a digest of all keys in the order of pages, as they are at one moment. MD5 is what
+  every server has; nobody is to be kept from forging it here.
+  """
+  def digest(prefix) do
+    """
+    SELECT
+      (SELECT creds FROM "#{prefix}".baileys_auth_accounts WHERE account = $1::text),
+      (SELECT md5(string_agg(
+        md5(md5(convert_to(type, 'UTF8')) || md5(convert_to(id, 'UTF8')) || md5(value)), ''
+        ORDER BY type, id
+      )) FROM "#{prefix}".baileys_auth_keys WHERE account = $1::text)
     """
   end
 
@@ -168,15 +277,6 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   def keys(prefix) do
     """
     SELECT type, id FROM "#{prefix}".baileys_auth_keys WHERE account = $1::text AND type <> ''
-    """
-  end
-
-  @doc "The next `$4` keys after the type `$2` and id `$3`."
-  def page(prefix) do
-    """
-    SELECT type, id, value FROM "#{prefix}".baileys_auth_keys
-    WHERE account = $1::text AND (type, id) > ($2::text, $3::text)
-    ORDER BY type, id LIMIT $4::bigint
     """
   end
 

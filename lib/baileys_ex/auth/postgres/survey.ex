@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.Postgres.Survey do
   # Every row of an account, read in pages: what is there, and what of it cannot be read.
 
   alias BaileysEx.Auth.{CorruptRowError, DamagedAccountError, Verification}
-  alias BaileysEx.Auth.Postgres.{Account, Statements, Value}
+  alias BaileysEx.Auth.Postgres.{Account, Pages, Statements, Value}
 
   @page 500
 
@@ -51,7 +51,7 @@ defmodule BaileysEx.Auth.Postgres.Survey do
            Account.query(account, Statements.count(account.prefix), [account.name]),
          bytes = with([[bytes]] <- creds, do: bytes, else: (_none -> nil)),
          survey = begin(account, bytes),
-         {:ok, survey} <- pages(account, {"", ""}, {0, survey}, {total, on_progress}) do
+         {:ok, survey} <- pages(account, Pages.start(), {0, survey}, {total, on_progress}) do
       {:ok, %{survey | damaged: survey.damaged |> Enum.reverse() |> Enum.concat()}}
     end
   end
@@ -61,22 +61,13 @@ defmodule BaileysEx.Auth.Postgres.Survey do
     %{creds: creds, families: %{}, sizes: %{}, pre_keys: [], last_uses: [], damaged: [damaged]}
   end
 
-  defp pages(account, {type, id}, {done, survey}, {total, on_progress} = progress) do
-    params = [account.name, type, id, @page]
+  defp pages(_account, :end, {_done, survey}, _progress), do: {:ok, survey}
 
-    case Account.query(account, Statements.page(account.prefix), params) do
-      {:ok, []} ->
-        {:ok, survey}
-
-      {:ok, rows} ->
-        done = done + length(rows)
-        on_progress.(%{done: done, total: max(done, total)})
-        [type, id, _bytes] = List.last(rows)
-        survey = look(account, Enum.map(rows, &List.to_tuple/1), survey)
-        pages(account, {type, id}, {done, survey}, progress)
-
-      error ->
-        error
+  defp pages(account, from, {done, survey}, {total, on_progress} = progress) do
+    with {:ok, rows, next} <- Pages.next(account, from, @page) do
+      done = done + length(rows)
+      if rows != [], do: on_progress.(%{done: done, total: max(done, total)})
+      pages(account, next, {done, look(account, rows, survey)}, progress)
     end
   end
 

@@ -151,6 +151,12 @@ defmodule BaileysEx.Auth.Postgres.Value do
     |> Map.new(fn {type, count} -> {family(type), count} end)
   end
 
+  @doc "Adds those of some more rows."
+  @spec add_families(%{optional(atom() | String.t()) => pos_integer()}, [tuple()]) ::
+          %{optional(atom() | String.t()) => pos_integer()}
+  def add_families(before, rows),
+    do: Map.merge(before, families(rows), fn _type, count, more -> count + more end)
+
   @doc "The bytes of each type; credentials are none."
   @spec sizes([tuple()]) :: %{optional(atom() | String.t()) => non_neg_integer()}
   def sizes(rows) do

@@ -1,65 +1,132 @@
 defmodule BaileysEx.Auth.PostgresMigrationKillTest do
-  # The server is killed with SIGKILL in the middle of migrations that replace an account.
+  # SIGKILL in the middle of migrations that replace an account: of the server, and of the VM that migrates.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.{DatabaseError, PersistenceMigration, PostgresPersistence, State}
   alias BaileysEx.Auth.Postgres.Schema
-  alias BaileysEx.Test.{PostgresDriver, PostgresRows, PostgresServer}
+  alias BaileysEx.Test.{PostgresDriver, PostgresLarge, PostgresRows, PostgresServer, Vm}
 
   @moduletag :postgres
   @moduletag :capture_log
-  @kills 6
+  @moduletag timeout: :infinity
 
-  test "a target whose migration was killed is as it was, or is complete, and takes the next one" do
+  # 12 MB: three pages, and five batches before the last.
+  @keys 3_000
+
+  setup do
     server = PostgresServer.start!()
     :ok = Schema.migrate(connection: connection(server))
     source = [connection: connection(server), account: "new"]
     target = [connection: connection(server), account: "ada"]
+    PostgresLarge.fill!(source, @keys)
+    :ok = PostgresPersistence.save_credentials(target, State.new())
+    # Some of them are in the source too.
+    values = Map.new(2_990..3_010, &{"#{&1}@g.us", %{"old" => true}})
+    :ok = PostgresPersistence.commit_keys(target, %{"sender-key-memory": values})
+    {:ok, server: server, source: source, target: target, old: PostgresRows.of(target)}
+  end
 
-    for {account, keys} <- [{source, 1..20_000}, {target, 10_000..10_050}] do
-      :ok = PostgresPersistence.save_credentials(account, State.new())
-      values = Map.new(keys, &{&1, key()})
-      :ok = PostgresPersistence.commit_keys(account, %{"pre-key": values})
-    end
+  for {tag, kills} <- [default: 5, long: 40] do
+    @tag tag
+    test "#{kills} kills of the server leave the target as it was, or complete", context do
+      %{server: server, source: source, target: target} = context
 
-    [old, new] = Enum.map([target, source], &PostgresRows.of/1)
-    {all_ms, {:ok, _}} = timed(fn -> migrate(source, Keyword.put(target, :account, "warm")) end)
-
-    cut =
-      for n <- 1..@kills do
-        # All through it, and mostly in the statement at its end.
-        migration = Task.async(fn -> migrate(source, target) end)
-        Process.sleep(div(all_ms * n, @kills + 1))
+      killed(context, unquote(kills), fn part, delay_ms ->
+        {test, ref} = {self(), make_ref()}
+        report = &if &1.done >= part * &1.total, do: send(test, ref)
+        migration = Task.async(fn -> migrate(source, target, report) end)
+        assert_receive ^ref, 60_000
+        Process.sleep(delay_ms)
         PostgresServer.kill!(server)
         result = Task.await(migration, 60_000)
         PostgresServer.start_again!(server)
-
         with {:error, error} <- result, do: assert(%DatabaseError{kind: :unavailable} = error)
-        rows = patient(fn -> PostgresRows.of(target) end)
-        assert rows in [old, new]
-        if match?({:ok, _}, result), do: assert(rows == new)
-        assert patient(fn -> PostgresRows.of(source) end) == new
-        rows == old
-      end
+        match?({:ok, _summary}, result)
+      end)
+    end
 
-    assert Enum.any?(cut)
-    assert {:ok, %{migrated_keys: 20_000}} = migrate(source, target)
-    assert PostgresRows.of(target) == new
+    @tag tag
+    test "#{kills} kills of the client leave the target as it was, or complete", context do
+      sides = [context.server, "postgres:new", "postgres:ada"]
+
+      killed(context, unquote(kills), fn part, delay_ms ->
+        vm = Vm.start(Vm.call(PostgresLarge, :migrate, sides))
+        reached(vm, part)
+        Process.sleep(delay_ms)
+        Vm.kill(vm)
+        ended(vm, false)
+      end)
+    end
   end
 
-  defp migrate(source, target) do
+  defp reached(vm, part) do
+    receive do
+      {^vm, {:data, {:eol, "done " <> numbers}}} ->
+        [done, total] = numbers |> String.split() |> Enum.map(&String.to_integer/1)
+        if done < part * total, do: reached(vm, part)
+
+      {^vm, {:exit_status, status}} ->
+        flunk("the VM ended with status #{status}")
+    after
+      60_000 -> flunk("the VM is silent")
+    end
+  end
+
+  # Whether it had said that it was done.
+  defp ended(vm, done?) do
+    receive do
+      {^vm, {:data, {_eol, line}}} -> ended(vm, done? or line =~ ~r/^ok #{@keys} /)
+      {^vm, {:exit_status, _status}} -> done?
+    after
+      60_000 -> flunk("the VM is still there")
+    end
+  end
+
+  # Every other one in the statement at the end.
+  defp killed(%{source: source, target: target, old: old}, kills, kill) do
+    new = PostgresRows.of(source)
+    end_ms = end_ms(source, Keyword.put(target, :account, "warm"))
+
+    seen =
+      for n <- 1..kills do
+        done? =
+          if rem(n, 2) == 0,
+            do: kill.(1, :rand.uniform(end_ms)),
+            else: kill.(n / (kills + 1), 0)
+
+        rows = patient(fn -> PostgresRows.of(target) end)
+        assert rows in [old, new]
+        if done?, do: assert(rows == new)
+        assert patient(fn -> PostgresRows.of(source) end) == new
+        staged = PostgresLarge.accounts(target)[<<1>> <> "ada"]
+        {rows == old, is_integer(staged) and staged > 0}
+      end
+
+    assert {true, _staged?} = hd(seen)
+    # One of them hit a migration that had staged keys.
+    assert Enum.any?(seen, fn {_old?, staged?} -> staged? end)
+
+    assert {:ok, %{migrated_keys: @keys}} = migrate(source, target)
+    assert PostgresRows.of(target) == new
+    accounts = PostgresLarge.accounts(target)
+    assert Enum.sort(Map.keys(accounts)) == ["ada", "new", "warm"]
+    assert accounts["ada"] == @keys
+  end
+
+  # How long it takes from the last key to the end.
+  defp end_ms(source, target) do
+    {:ok, _} = migrate(source, target, fn _ -> Process.put(:last, System.monotonic_time()) end)
+    took = System.monotonic_time() - Process.get(:last)
+    max(1, System.convert_time_unit(took, :native, :millisecond))
+  end
+
+  defp migrate(source, target, on_progress \\ fn _progress -> :ok end) do
     PersistenceMigration.migrate(
       {PostgresPersistence, source},
       {PostgresPersistence, target},
-      overwrite?: true
+      overwrite?: true,
+      on_progress: on_progress
     )
-  end
-
-  defp key, do: %{public: :crypto.strong_rand_bytes(32), private: :crypto.strong_rand_bytes(32)}
-
-  defp timed(fun) do
-    {microseconds, result} = :timer.tc(fun)
-    {div(microseconds, 1000), result}
   end
 
   # The first statement after the server has come back finds the old connection gone.
