@@ -97,7 +97,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
       [
         report.credentials == :damaged && "the credentials cannot be read",
         report.credentials == :absent && not without? &&
-          "keys without credentials: a fresh identity would come up",
+          "keys without credentials, which would be taken for a fresh identity",
         report.damaged != [] && damaged(report.damaged),
         report.owners != [] &&
           "#{Layout.count(length(report.owners), "file")} of another user than the directory"

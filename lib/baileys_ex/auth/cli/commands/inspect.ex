@@ -229,7 +229,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   defp dialect(:unknown), do: "JSON, nothing tells whose"
 
   defp account(%{credentials: :absent}),
-    do: "keys without credentials: a fresh identity would come up"
+    do: "keys without credentials, which would be taken for a fresh identity"
 
   defp account(%{credentials: :damaged}), do: "credentials cannot be read"
   defp account(%{account: %{id: nil}}), do: "not paired yet"
