@@ -124,7 +124,7 @@ defmodule BaileysEx.Auth.Inspection.PreKeys do
     end)
   end
 
-  defp between(from, to, now) when is_nil(from) or is_nil(to) or is_nil(now) or from > to,
+  defp between(from, to, now) when is_nil(from) or is_nil(to) or is_nil(now),
     do: :unknown
 
   defp between(from, to, now) do
