@@ -24,8 +24,9 @@ defmodule BaileysEx.Auth.Native do
   def directory_real_path(_path), do: stub()
   def stores_due(_idle_ms), do: stub()
 
-  # What it takes of the disk (native/auth_nif/src/directory.rs)
+  # What it takes of the disk, and whose it is (native/auth_nif/src/directory.rs)
   def directory_disk_use(_path), do: stub()
+  def directory_holds_others(_path), do: stub()
 
   # A directory as a whole (native/auth_nif/src/directory.rs)
   def store_open(_path, _format), do: stub()

@@ -30,7 +30,7 @@ defmodule BaileysEx.Auth.Restore do
       its old content, such as `:enospc`
     * `{:error, {:no_credentials, snapshot}}`: the snapshot holds keys only
     * `{:error, {:other_form, path, module}}`: the directory belongs to the other backend, `module`
-    * `{:error, {:target_not_empty, path}}`: the directory is not empty, and is no auth directory
+    * `{:error, {:target_not_empty, path}}`: the directory holds files that are none of an account's
     * `{:error, {:overlap, path, other}}`: one of the directories is within another
     * `{:error, {:set_aside_exists, aside}}`: the place for the old content exists already
     * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: there is a link in the directory, which cannot be kept
@@ -139,25 +139,23 @@ defmodule BaileysEx.Auth.Restore do
     end
   end
 
-  # Of an account, or empty: the content of another directory is not replaced by a mistaken path.
+  # Of an account, or of one that was: the content of another directory is not replaced by a mistaken path.
   defp replaceable(path, module) do
     case Inspection.detect(path) do
       {:ok, ^module} -> :ok
       {:ok, other} -> {:error, {:other_form, path, other}}
       {:error, :enoent} -> :ok
       {:error, {:ambiguous_auth_directory, _path}} -> :ok
-      {:error, {:not_an_auth_directory, _path}} -> empty(path)
+      {:error, {:not_an_auth_directory, _path}} -> nobody_elses(path, module)
       {:error, posix} -> {:error, posix}
     end
   end
 
-  # What this library and the file system have in one that never held anything.
-  @bare [".baileys_ex.lock", ".baileys_ex.owner", "lost+found"]
-
-  defp empty(path) do
-    case File.ls(path) do
-      {:ok, names} -> if names -- @bare == [], do: :ok, else: {:error, {:target_not_empty, path}}
-      {:error, posix} -> {:error, posix}
+  defp nobody_elses(path, module) do
+    case Native.directory_holds_others(path) do
+      {:ok, false} -> :ok
+      {:ok, true} -> {:error, {:target_not_empty, path}}
+      {:error, reason} -> {:error, NativeError.to_public(reason, module)}
     end
   end
 

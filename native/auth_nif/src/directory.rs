@@ -213,6 +213,13 @@ fn store_list<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>>
     Ok(tagged(env, keys))
 }
 
+/// `{:ok, holds_others} | {:error, {:io, posix}}`: whether there is what neither this library nor the file
+/// system put there, in a directory without credentials and keys.
+#[rustler::nif(schedule = "DirtyIo")]
+fn directory_holds_others<'a>(env: Env<'a>, path: &str) -> Term<'a> {
+    tagged(env, engine::holds_others(&RealDisk, path.as_ref()))
+}
+
 /// `{:ok, bytes} | {:error, {:io, posix}}`: what the directory takes of the disk.
 #[rustler::nif(schedule = "DirtyIo")]
 fn directory_disk_use<'a>(env: Env<'a>, path: &str) -> Term<'a> {

@@ -85,6 +85,17 @@ defmodule BaileysEx.Auth.RestoreTest do
     assert Enum.sort(File.ls!(context.root)) == ["absent", Path.basename(path), "empty"]
   end
 
+  for {form, backend} <- [native: NativeFilePersistence, baileys: FilePersistence] do
+    test "a #{form} account that was deleted is restored in its place", context do
+      backend = unquote(backend)
+      path = account(unquote(form), backend, context)
+      :ok = backend.delete_auth_state(path)
+      assert {:ok, _restored} = Restore.run(context.backup, path)
+
+      assert Fixtures.load_all!(backend, path) == Fixtures.load_all!(backend, context.backup)
+    end
+  end
+
   test "a store that has the directory loses it, and does not write into it", context do
     path = account(:native, NativeFilePersistence, context)
 

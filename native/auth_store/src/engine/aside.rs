@@ -5,13 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::copy_error::CopyError::{self, Aside, Target};
-use super::directories::{make_directories, remove_tree};
+use super::directories::remove_tree;
 use super::disk::{Disk, Kind, SyncPoint};
 use super::effects;
 use super::failure::At;
 use super::files::{found, irregular};
 use super::names::{self, parent};
 use super::temp::write_all;
+use super::unfinished;
 use crate::error::Error;
 
 type Result<T> = std::result::Result<T, CopyError>;
@@ -19,44 +20,46 @@ type Result<T> = std::result::Result<T, CopyError>;
 // Mutants: files are copied alike by chunks of any size.
 const CHUNK: usize = 64 * 1024;
 
-/// Copies everything in `directory`, damaged or not, to `aside`, which must not exist: by way of `unfinished`
-/// beside it, so that it is whole where it is there. Durable when it returns. Copied, not linked: who has a
+/// Copies everything in `directory`, damaged or not, to `aside`, which must not exist: by way of an unfinished
+/// one beside it, so that it is whole where it is there. Durable when it returns. Copied, not linked: who has a
 /// file open may go on writing in it.
-pub(super) fn keep<D: Disk>(
-    disk: &D,
-    directory: &Path,
-    aside: &Path,
-    unfinished: &Path,
-) -> Result<()> {
+pub(super) fn keep<D: Disk>(disk: &D, directory: &Path, aside: &Path) -> Result<()> {
     let there = found(disk.metadata(aside)).at(aside).map_err(Aside)?;
     if there.is_some() {
         return Err(Aside(Error::io(aside, io::ErrorKind::AlreadyExists.into())));
     }
-    make_directories(disk, parent(aside)).map_err(|failure| Aside(failure.error))?;
-    let kept = copy_tree(disk, directory, unfinished).and_then(|()| {
-        effects::rename(disk, unfinished, aside)
+    // Under the directory's name: `aside` is another one each time, and nobody would sweep what a crash left.
+    let name = directory.file_name().unwrap_or_default();
+    let named = parent(aside).join(name);
+    unfinished::sweep(disk, &named).map_err(Aside)?;
+    let (unfinished, _lock) = unfinished::create(disk, &named).map_err(Aside)?;
+    let kept = copy_tree(disk, directory, &unfinished).and_then(|()| {
+        effects::rename(disk, &unfinished, aside)
             .at(aside)
             .map_err(Aside)
     });
     if kept.is_err() {
-        remove_tree(disk, unfinished);
+        remove_tree(disk, &unfinished);
         return kept;
     }
     let parent = parent(aside);
-    disk.sync_directory(parent, SyncPoint::Published)
+    disk.sync_directory(parent, SyncPoint::AsidePublished)
         .at(parent)
         .map_err(Aside)
 }
 
+/// What is in a directory and those in it, to one that is there and empty.
 fn copy_tree<D: Disk>(disk: &D, directory: &Path, target: &Path) -> Result<()> {
     let mut pending = vec![(directory.to_owned(), target.to_owned())];
     let mut made: Vec<PathBuf> = Vec::new();
     while let Some((from, to)) = pending.pop() {
-        disk.create_directory(&to).at(&to).map_err(Aside)?;
         for (name, kind) in listed(disk, &from)? {
             let (from, to) = (from.join(&name), to.join(&name));
             match kind {
-                Kind::Directory => pending.push((from, to)),
+                Kind::Directory => {
+                    disk.create_directory(&to).at(&to).map_err(Aside)?;
+                    pending.push((from, to));
+                }
                 _ => copy(disk, &from, &to)?,
             }
         }
@@ -64,20 +67,18 @@ fn copy_tree<D: Disk>(disk: &D, directory: &Path, target: &Path) -> Result<()> {
     }
     // Last: one is made in another after that one's files.
     for path in &made {
-        disk.sync_directory(path, SyncPoint::StagedNames)
+        disk.sync_directory(path, SyncPoint::AsideNames)
             .at(path)
             .map_err(Aside)?;
     }
     Ok(())
 }
 
-/// What is the directory's own: neither its lock, nor unfinished files, nor what the file system has there.
+/// What is the directory's own.
 fn listed<D: Disk>(disk: &D, directory: &Path) -> Result<Vec<(OsString, Kind)>> {
     let mut entries = Vec::new();
     disk.entries(directory, &mut |name, kind| {
-        let stays =
-            name == names::LOCK || names::is_own_temp(name) || names::is_of_file_system(name, kind);
-        if !stays {
+        if !names::stays(name, kind) {
             entries.push((name.to_owned(), kind));
         }
     })
@@ -106,7 +107,7 @@ fn copy<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<()> {
             .map_err(Aside)?;
         offset += read as u64;
     }
-    disk.sync_file(&copy, SyncPoint::StagedFiles)
+    disk.sync_file(&copy, SyncPoint::AsideFiles)
         .at(to)
         .map_err(Aside)
 }

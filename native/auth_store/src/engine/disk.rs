@@ -73,6 +73,12 @@ pub enum SyncPoint {
     RepeatedRecord,
     /// A file of a new content, written again by whoever carries out what another one decided.
     RepeatedFiles,
+    /// The files of what is kept aside before a directory gets a new content.
+    AsideFiles,
+    /// The directories of that.
+    AsideNames,
+    /// The parent of that, after it got its name.
+    AsidePublished,
     /// The parent of a published directory.
     Published,
     /// The parent of a directory whose publication failed and was undone.

@@ -33,13 +33,28 @@ pub fn is_own(name: &str) -> bool {
     [JOURNAL, LOCK, OWNER, PUBLICATION].contains(&name)
 }
 
-/// What a directory may hold that has never held anything.
+/// Our files that say nothing of an account.
 pub fn is_bookkeeping(name: &str) -> bool {
     [LOCK, OWNER].contains(&name)
 }
 
+/// What a directory may hold that has never held anything.
+pub fn is_of_bare(name: &OsStr, kind: Kind) -> bool {
+    name.to_str().is_some_and(is_bookkeeping) || is_own_temp(name) || is_of_file_system(name, kind)
+}
+
+/// What is no part of a directory's content, whatever that is.
+pub(crate) fn stays(name: &OsStr, kind: Kind) -> bool {
+    name == LOCK || is_own_temp(name) || is_of_file_system(name, kind)
+}
+
+/// Whether this library made it, and not for a key: the engine, a manifest, what a repair set aside.
+pub(crate) fn is_of_library(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".baileys_ex")
+}
+
 /// What a file system has at its root, which may be a directory of ours.
-pub(crate) fn is_of_file_system(name: &OsStr, kind: Kind) -> bool {
+fn is_of_file_system(name: &OsStr, kind: Kind) -> bool {
     kind == Kind::Directory && name == "lost+found"
 }
 

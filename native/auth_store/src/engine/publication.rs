@@ -72,10 +72,7 @@ pub(crate) fn all_but<D: Disk>(
     let kept: HashSet<&OsStr> = files.iter().map(OsStr::new).collect();
     let mut removed = Vec::new();
     disk.entries(directory, &mut |name, kind| {
-        let stays = kept.contains(name)
-            || name == names::LOCK
-            || names::is_own_temp(name)
-            || names::is_of_file_system(name, kind);
+        let stays = kept.contains(name) || names::stays(name, kind);
         if !stays {
             removed.push(name.to_owned());
         }

@@ -8,7 +8,8 @@ use super::disk::{Disk, Kind};
 use super::failure::At;
 use super::lock;
 use super::names;
-use super::staging::{Staging, sweep};
+use super::staging::Staging;
+use super::unfinished::sweep;
 use crate::error::Error;
 
 type Result<T> = std::result::Result<T, CopyError>;

@@ -4,14 +4,13 @@
 //! directory that it is and gets a new content: see [`publication`].
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::aside;
 use super::case::Spellings;
 use super::copy_error::CopyError;
-use super::directories::{make_directories, remove_tree, sync_name};
+use super::directories::{remove_tree, sync_name};
 use super::disk::{Disk, Kind, SyncPoint};
 use super::effects;
 use super::failure::At;
@@ -22,12 +21,9 @@ use super::lock::{Lock, Turn};
 use super::names::{self, parent};
 use super::publication::{self, Publication, Undecided};
 use super::temp::write_all;
+use super::unfinished::{self, busy};
+use super::vacancy::is_bare;
 use crate::error::{Error, Result};
-
-/// `.<target>` + this + random digits: a directory that is being made.
-const STAGING: &str = ".baileys_ex.tmp-";
-/// The digits behind it.
-const TOKEN: usize = 16;
 
 /// A directory in the making. Dropped without [`publish`](Self::publish), it leaves nothing.
 ///
@@ -63,14 +59,11 @@ impl<D: Disk> Staging<D> {
     }
 
     pub fn with_limits(disk: D, target: &Path, limits: Limits) -> Result<Self> {
-        let token = disk.random().at(target)?;
         let (place, lock) = if is_directory(&disk, target)? {
+            let token = disk.random().at(target)?;
             (Place::Inside(token), enter(&disk, target)?)
         } else {
-            let path = beside(target, token)?;
-            make_directories(&disk, parent(target)).map_err(|failure| failure.error)?;
-            disk.create_directory(&path).at(&path)?;
-            let lock = lock_new(&disk, &path)?;
+            let (path, lock) = unfinished::create(&disk, target)?;
             (Place::Beside(path), lock)
         };
         let mut staging = Staging {
@@ -195,11 +188,7 @@ impl<D: Disk> Staging<D> {
         if matches!(self.place, Place::Beside(_)) || is_bare()? {
             return Ok(false);
         }
-        let token = self.disk.random().at(aside);
-        let unfinished = token
-            .and_then(|token| beside(aside, token))
-            .map_err(CopyError::Aside)?;
-        aside::keep(&self.disk, &self.target, aside, &unfinished)?;
+        aside::keep(&self.disk, &self.target, aside)?;
         Ok(true)
     }
 
@@ -333,105 +322,4 @@ fn is_directory<D: Disk>(disk: &D, target: &Path) -> Result<bool> {
             Err(Error::io(target, io::ErrorKind::NotADirectory.into()))
         }
     }
-}
-
-/// Whether a directory holds nothing but what it may that has never held anything.
-fn is_bare<D: Disk>(disk: &D, target: &Path) -> Result<bool> {
-    let mut is_bare = true;
-    disk.entries(target, &mut |name, kind| {
-        is_bare &= names::is_own_temp(name)
-            || names::is_of_file_system(name, kind)
-            || name.to_str().is_some_and(names::is_bookkeeping);
-    })
-    .at(target)?;
-    Ok(is_bare)
-}
-
-/// Removes what crashes left beside `target`: directories that were never published. What is locked belongs
-/// to somebody who is alive, and stays.
-pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
-    for path in siblings(disk, target)? {
-        if let Ok(Some(_lock)) = Lock::take(disk, &path) {
-            remove_tree(disk, &path);
-        }
-    }
-    Ok(())
-}
-
-/// Directories beside `target` that are named after it.
-fn siblings<D: Disk>(disk: &D, target: &Path) -> Result<Vec<PathBuf>> {
-    let Some(prefix) = prefix(target) else {
-        return Ok(Vec::new());
-    };
-    let parent = parent(target);
-    let mut found_ones = Vec::new();
-    let listed = disk.entries(parent, &mut |name, kind| {
-        let ours = name
-            .as_encoded_bytes()
-            .starts_with(prefix.as_encoded_bytes());
-        if ours && kind == Kind::Directory {
-            found_ones.push(parent.join(name));
-        }
-    });
-    match listed {
-        Ok(()) => Ok(found_ones),
-        // Where nothing can be listed, nothing was left by us.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound
-                    | io::ErrorKind::PermissionDenied
-                    | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(found_ones)
-        }
-        Err(error) => Err(Error::io(parent, error)),
-    }
-}
-
-/// Locks a directory that was just made, which somebody may have swept before. Leaves nothing behind
-/// where it cannot be had.
-fn lock_new<D: Disk>(disk: &D, path: &Path) -> Result<Lock<D>> {
-    match Lock::take(disk, path) {
-        Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(busy(path)),
-        // Whoever has it sweeps it.
-        Err(error @ Error::Busy { .. }) => Err(error),
-        Err(error) => {
-            remove_tree(disk, path);
-            Err(error)
-        }
-    }
-}
-
-/// Somebody else has to do with it right now.
-fn busy(path: &Path) -> Error {
-    Error::Busy {
-        path: path.to_owned(),
-        holder: None,
-    }
-}
-
-fn prefix(target: &Path) -> Option<OsString> {
-    let target = target.file_name()?;
-    let mut name = OsString::from(".");
-    // A name may have 255 bytes: of a longer one a checksum stands for it.
-    if target.len() + 1 + STAGING.len() + TOKEN > names::MAX_NAME {
-        let checksum = crc32c::crc32c(target.as_encoded_bytes());
-        name.push(format!("{checksum:08x}-{:03}", target.len()));
-    } else {
-        name.push(target);
-    }
-    name.push(STAGING);
-    Some(name)
-}
-
-fn beside(target: &Path, token: u64) -> Result<PathBuf> {
-    let mut name = prefix(target).ok_or_else(|| Error::InvalidTerm {
-        member: String::new(),
-        problem: "the target has no name of its own".to_owned(),
-    })?;
-    name.push(OsStr::new(&format!("{token:016x}")));
-    Ok(parent(target).join(name))
 }

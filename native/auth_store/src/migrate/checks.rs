@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{MigrationError, Options, Result};
-use crate::engine::{Disk, Kind, is_bookkeeping};
+use crate::engine::{Disk, is_of_bare};
 use crate::error::Error;
 use crate::layout::Format;
 
@@ -36,11 +36,10 @@ pub(super) fn check_target<D: Disk>(
     let mut is_empty = true;
     let mut holds_auth_state = false;
     disk.entries(target, &mut |name, kind| {
-        let name = name.to_string_lossy();
-        let is_of_file_system = kind == Kind::Directory && name == "lost+found";
-        if is_bookkeeping(&name) || is_of_file_system {
+        if is_of_bare(name, kind) {
             return;
         }
+        let name = name.to_string_lossy();
         is_empty = false;
         holds_auth_state |= name == to.manifest_name() || name.ends_with(to.extension());
     })

@@ -10,7 +10,9 @@ use rustix::io::Errno;
 
 use crate::explorer::{Expect, Explorer};
 use crate::images::Profile;
-use crate::script::{AUTH, COPY, Process, Setup, State, Step, chosen, fresh_world, read_all};
+use crate::script::{
+    ASIDE, AUTH, COPY, Process, Setup, State, Step, chosen, fresh_world, read_all,
+};
 use crate::sim::{Fault, FaultPlan};
 
 type Check = Result<(), String>;
@@ -165,7 +167,8 @@ impl Run<'_> {
         };
         self.check_leftovers(process, call, at)?;
         let latched = is_latched(process)?;
-        let synced = at.is_some_and(|at| must_latch(at, self.setup.policy));
+        let synced =
+            !process.failed_in_copy && at.is_some_and(|at| must_latch(at, self.setup.policy));
         if synced && !latched {
             return Err(format!("a failed sync ({at:?}) does not latch"));
         }
@@ -200,6 +203,7 @@ impl Run<'_> {
         explorer
             .crash(&Expect::of(process), &moments, 2, false)
             .map_err(|problem| format!("after {call} failed: {problem}"))?;
+        self.check_aside(process)?;
         let targets = self.check_copy(process)?;
         process.begin(&state, targets, true);
         Ok(())
@@ -219,7 +223,7 @@ impl Run<'_> {
             return Ok(());
         }
         let world = process.disk.world();
-        for path in [AUTH, "/data/deep"] {
+        for path in [AUTH, "/data/deep", "/data/kept"] {
             let dir = world.lookup(path).and_then(|inode| world.dir(inode));
             let names = dir.map(|dir| dir.visible.keys()).into_iter().flatten();
             for name in names {
@@ -247,6 +251,20 @@ impl Run<'_> {
             Ok(allowed)
         } else {
             Err("the copy is neither old nor new".to_owned())
+        }
+    }
+
+    /// What was set aside is whole.
+    fn check_aside(&self, process: &Process) -> Check {
+        if process.disk.world().lookup(ASIDE).is_none() {
+            return Ok(());
+        }
+        let aside = self.setup.directory(&process.disk, ASIDE);
+        aside.open().map_err(|error| format!("aside: {error}"))?;
+        let found = read_all(&aside).map_err(|error| format!("aside: {error}"))?;
+        match &process.aside {
+            Some(aside) if aside.state == found => Ok(()),
+            _ => Err(format!("set aside is {:?}", found.keys())),
         }
     }
 
@@ -329,6 +347,9 @@ fn must_latch(at: SyncPoint, policy: Policy) -> bool {
         SyncPoint::StagedFiles
             | SyncPoint::StagedNames
             | SyncPoint::Published
+            | SyncPoint::AsideFiles
+            | SyncPoint::AsideNames
+            | SyncPoint::AsidePublished
             | SyncPoint::Unpublished
             | SyncPoint::PublicationFile
             | SyncPoint::PublicationName

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use auth_store::engine::{JOURNAL, PUBLICATION, Policy, SyncPoint, sweep_staging};
 
 use crate::images::{Effort, Profile, hash, images};
-use crate::script::{AUTH, COPY, Process, Setup, State, Step, fresh_world, read_all};
+use crate::script::{ASIDE, AUTH, Aside, COPY, Process, Setup, State, Step, fresh_world, read_all};
 use crate::sim::{Mark, Moment, SimDisk};
 use crate::world::World;
 
@@ -37,6 +37,7 @@ pub struct Expect {
     mark: Mark,
     targets: Arc<Vec<Option<State>>>,
     target: Mark,
+    aside: Option<Aside>,
 }
 
 impl Expect {
@@ -46,15 +47,22 @@ impl Expect {
             mark: Mark::default(),
             targets: Arc::new(process.targets.clone()),
             target: Mark::default(),
+            aside: process.aside.clone(),
         }
     }
 
-    fn only(recovered: &Recovered) -> Self {
+    /// What was found, and nothing else. What is set aside may be visible and not durable.
+    fn only(recovered: &Recovered, aside_is_durable: bool) -> Self {
+        let aside = recovered.aside.as_deref().map(|state| Aside {
+            state: state.clone(),
+            needed_from: if aside_is_durable { 0 } else { usize::MAX },
+        });
         Expect {
             states: Arc::new(vec![recovered.state.as_ref().clone()]),
             mark: Mark::default(),
             targets: Arc::new(vec![recovered.target.as_deref().cloned()]),
             target: Mark::default(),
+            aside,
         }
     }
 
@@ -86,7 +94,28 @@ impl Expect {
             let target = recovered.target.as_deref().map(show);
             return Err(format!("the copy is {target:?}"));
         }
-        Ok(())
+        self.check_aside(recovered)
+    }
+
+    /// What is set aside is whole wherever it is, and is there wherever the directory has its new content.
+    fn check_aside(&self, recovered: &Recovered) -> Check {
+        match (&self.aside, recovered.aside.as_deref()) {
+            (None, None) => Ok(()),
+            (Some(aside), Some(found)) if *found == aside.state => Ok(()),
+            (_, Some(found)) => Err(format!("set aside is {}", show(found))),
+            (Some(_), None) if self.needs_aside(&recovered.state) => {
+                Err("what the directory held is nowhere".to_owned())
+            }
+            (Some(_), None) => Ok(()),
+        }
+    }
+
+    fn needs_aside(&self, state: &State) -> bool {
+        let Some(aside) = &self.aside else {
+            return false;
+        };
+        let old = self.mark.acknowledged..aside.needed_from.min(self.mark.started + 1);
+        !self.states.get(old).is_some_and(|old| old.contains(state))
     }
 }
 
@@ -109,6 +138,7 @@ pub struct Explorer {
 struct Recovered {
     state: Arc<State>,
     target: Option<Arc<State>>,
+    aside: Option<Arc<State>>,
     depth: usize,
 }
 
@@ -253,25 +283,30 @@ impl Explorer {
                 (sim.mark, sim.target) = (expect.mark, expect.target);
             }
         }
-        sweep_staging(&disk, Path::new(AUTH)).map_err(|error| format!("sweep: {error}"))?;
+        for path in [AUTH, "/data/kept/auth"] {
+            sweep_staging(&disk, Path::new(path)).map_err(|error| format!("sweep: {error}"))?;
+        }
         process
             .auth
             .open()
             .map_err(|error| format!("open: {error}"))?;
         let state = read_all(&process.auth).map_err(|error| format!("read: {error}"))?;
         check_clean(self.setup, &disk.world(), &state)?;
-        let target = self.open_copy(&disk)?;
         let recovered = Recovered {
             state: Arc::new(state),
-            target: target.map(Arc::new),
+            target: self.open_other(&disk, COPY)?.map(Arc::new),
+            aside: self.open_other(&disk, ASIDE)?.map(Arc::new),
             depth,
         };
+        let aside_is_durable = killed.is_none_or(|expect| expect.needs_aside(&recovered.state));
         if let Some(expect) = killed {
             expect.check(&recovered)?;
         }
         let opening = process.moments();
         if deeper {
-            let expect = killed.cloned().unwrap_or_else(|| Expect::only(&recovered));
+            let expect = killed
+                .cloned()
+                .unwrap_or_else(|| Expect::only(&recovered, true));
             self.crash(&expect, &opening, depth + 1, false)
                 .map_err(|problem| format!("while opening: {problem}"))?;
         }
@@ -301,7 +336,7 @@ impl Explorer {
         if deeper {
             let expect = Expect {
                 states: Arc::new(process.states.clone()),
-                ..Expect::only(&recovered)
+                ..Expect::only(&recovered, aside_is_durable)
             };
             self.crash(&expect, &process.moments(), depth + 1, false)
                 .map_err(|problem| format!("after opening: {problem}"))?;
@@ -310,18 +345,16 @@ impl Explorer {
         Ok(recovered)
     }
 
-    /// What the snapshot's target holds, if there is one.
-    fn open_copy(&self, disk: &SimDisk) -> Result<Option<State>, String> {
-        let path = Path::new(COPY);
-        sweep_staging(disk, path).map_err(|error| format!("sweep: {error}"))?;
-        let copy = self.setup.directory(disk, COPY);
-        copy.open().map_err(|error| format!("the copy: {error}"))?;
-        if disk.world().lookup(COPY).is_none() {
+    /// What a directory beside holds, if there is one.
+    fn open_other(&self, disk: &SimDisk, path: &str) -> Result<Option<State>, String> {
+        let problem = |error| format!("{path}: {error}");
+        sweep_staging(disk, Path::new(path)).map_err(problem)?;
+        let other = self.setup.directory(disk, path);
+        other.open().map_err(problem)?;
+        if disk.world().lookup(path).is_none() {
             return Ok(None);
         }
-        read_all(&copy)
-            .map(Some)
-            .map_err(|error| format!("the copy: {error}"))
+        read_all(&other).map(Some).map_err(problem)
     }
 }
 
@@ -347,13 +380,14 @@ fn check_clean(setup: Setup, world: &World, state: &State) -> Check {
             files.keys()
         ));
     }
-    let beside = world
-        .lookup("/data/deep")
-        .and_then(|inode| world.dir(inode));
-    match beside.and_then(|dir| dir.visible.keys().find(|name| name.starts_with(".auth"))) {
-        Some(name) => Err(format!("{name} stays beside the directory")),
-        None => Ok(()),
+    for place in ["/data/deep", "/data/kept"] {
+        let beside = world.lookup(place).and_then(|inode| world.dir(inode));
+        let name = beside.and_then(|dir| dir.visible.keys().find(|name| name.starts_with(".auth")));
+        if let Some(name) = name {
+            return Err(format!("{name} stays in {place}"));
+        }
     }
+    Ok(())
 }
 
 fn without_journal(world: &World) -> u64 {
@@ -373,10 +407,11 @@ pub fn describe(world: &World) -> String {
             .collect::<Vec<_>>()
     };
     format!(
-        "{:016x} auth {:?} copy {:?}",
+        "{:016x} auth {:?} copy {:?} aside {:?}",
         hash(world),
         files(AUTH),
-        files(COPY)
+        files(COPY),
+        files(ASIDE)
     )
 }
 

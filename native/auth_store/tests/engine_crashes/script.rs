@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use auth_store::Result;
 use auth_store::engine::{
     Change, CopyError, Directory, Disk, Limits, Policy, Staging, SyncPoint, sweep_staging,
 };
+use auth_store::{Error, Result};
 
 use crate::sim::{Mark, Moment, SimDisk, mix};
 use crate::world::World;
 
 pub const AUTH: &str = "/data/deep/auth";
 pub const COPY: &str = "/data/deep/copy";
+pub const ASIDE: &str = "/data/kept/aside";
 
 pub type State = BTreeMap<String, Vec<u8>>;
 
@@ -24,6 +25,8 @@ pub enum Step {
     /// Another process takes over.
     Restart,
     Snapshot,
+    /// The snapshot in the place of the directory, whose content is kept aside; once in a script.
+    Restore,
     /// A whole new directory in the place of the old one, as a migration does.
     Replace(Vec<(&'static str, usize)>),
 }
@@ -96,7 +99,17 @@ pub struct Process {
     pub states: Vec<State>,
     /// What the snapshot's target holds.
     pub targets: Vec<Option<State>>,
+    pub aside: Option<Aside>,
+    /// Whether the last failure was the snapshot's that was to be restored.
+    pub failed_in_copy: bool,
     step: usize,
+}
+
+/// What was set aside, and from which state of the directory on it must be there.
+#[derive(Clone)]
+pub struct Aside {
+    pub state: State,
+    pub needed_from: usize,
 }
 
 impl Process {
@@ -109,6 +122,8 @@ impl Process {
             auth,
             states: vec![state],
             targets: vec![None],
+            aside: None,
+            failed_in_copy: false,
             step: 0,
         }
     }
@@ -123,6 +138,7 @@ impl Process {
                 self.auth.open()
             }
             Step::Snapshot => self.snapshot(),
+            Step::Restore => self.restore(),
             Step::Replace(files) => self.replace(files),
         }
     }
@@ -189,6 +205,34 @@ impl Process {
         Ok(())
     }
 
+    fn restore(&mut self) -> Result<()> {
+        let world = self.disk.world();
+        let Some(Some(copied)) = self.targets.last().cloned() else {
+            return Ok(());
+        };
+        if world.lookup(COPY).is_none() || world.lookup(ASIDE).is_some() {
+            return Ok(());
+        }
+        self.aside = Some(Aside {
+            state: self.last().clone(),
+            needed_from: self.states.len(),
+        });
+        self.start(copied);
+        let copy = self.setup.directory(&self.disk, COPY);
+        let restored = copy
+            .open()
+            .map_err(CopyError::Source)
+            .and_then(|()| copy.restore(Path::new(AUTH), Path::new(ASIDE)));
+        self.failed_in_copy = matches!(restored, Err(CopyError::Source(_)));
+        let kept = restored.map_err(|error| {
+            check_side(&error);
+            error.into_error()
+        })?;
+        assert!(kept, "nothing was set aside");
+        self.acknowledge();
+        Ok(())
+    }
+
     fn start(&mut self, state: State) {
         self.states.push(state);
         self.disk.sim().mark.started = self.states.len() - 1;
@@ -204,6 +248,12 @@ impl Process {
     pub fn begin(&mut self, state: &State, targets: Vec<Option<State>>, recording: bool) {
         self.states = vec![state.clone()];
         self.targets = targets;
+        // Whole where it is; its name may not be durable.
+        let is_there = self.disk.world().lookup(ASIDE).is_some();
+        self.aside = self.aside.take().filter(|_| is_there).map(|aside| Aside {
+            needed_from: usize::MAX,
+            ..aside
+        });
         let mut sim = self.disk.sim();
         sim.mark = Mark::default();
         sim.target = Mark {
@@ -218,6 +268,21 @@ impl Process {
     pub fn moments(&self) -> Vec<Moment> {
         std::mem::take(&mut self.disk.sim().moments)
     }
+}
+
+/// An error is typed by the directory that its path is of. The parent of two of them may be either's.
+fn check_side(error: &CopyError) {
+    let of_side = match error {
+        CopyError::Source(Error::Io { path, .. }) => {
+            path == Path::new("/data/deep") || path.starts_with(COPY)
+        }
+        CopyError::Target(Error::Io { path, .. }) => {
+            path.starts_with("/data/deep") && !path.starts_with(COPY)
+        }
+        CopyError::Aside(Error::Io { path, .. }) => !path.starts_with("/data/deep"),
+        _ => true,
+    };
+    assert!(of_side, "{error}");
 }
 
 /// Tells the name and the step, so that nothing torn or old can pass for it.
@@ -244,7 +309,7 @@ pub fn read_all(auth: &Directory<SimDisk>) -> Result<State> {
 
 /// Scripts that take every way through the engine at least once.
 pub fn chosen() -> Vec<Vec<Step>> {
-    use Step::{Checkpoint, Commit, Replace, Restart, Snapshot};
+    use Step::{Checkpoint, Commit, Replace, Restart, Restore, Snapshot};
     let put = |name, size| Commit(vec![(name, Some(size))]);
     let delete = |name| Commit(vec![(name, None)]);
     vec![
@@ -291,6 +356,14 @@ pub fn chosen() -> Vec<Vec<Step>> {
             put("b", 7),
             put("a", 3),
         ],
+        vec![
+            Commit(vec![("a", Some(20)), ("b", Some(40))]),
+            Snapshot,
+            Commit(vec![("a", Some(50)), ("c", Some(9))]),
+            Restore,
+            put("b", 7),
+        ],
+        vec![put("a", 20), Snapshot, put("a", 40), Restore, Restart],
     ]
 }
 
