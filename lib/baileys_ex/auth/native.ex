@@ -39,6 +39,7 @@ defmodule BaileysEx.Auth.Native do
   def store_changes(_path, _format), do: stub()
   def store_snapshot(_path, _format, _target), do: stub()
   def store_restore(_path, _format, _target, _aside), do: stub()
+  def store_same(_path, _format, _other), do: stub()
   def store_journal(_path, _format), do: stub()
   def creds_peek(_path, _format), do: stub()
   def layout_kinds(_names, _format), do: stub()

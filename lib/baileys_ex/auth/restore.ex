@@ -102,6 +102,25 @@ defmodule BaileysEx.Auth.Restore do
     end
   end
 
+  @doc """
+  Whether `path` holds what `snapshot` does, and nothing else. `false` where one of the two is damaged or cannot be
+  read.
+
+      BaileysEx.Auth.Restore.restored?("/backup/monday/ada", "/var/lib/my_app/auth/ada")
+      #=> true
+  """
+  @spec restored?(snapshot :: Path.t(), Path.t()) :: boolean()
+  def restored?(snapshot, path) do
+    with {:ok, module} <- Inspection.detect(snapshot),
+         {:ok, snapshot} <- Directory.real(snapshot),
+         {:ok, path} <- Directory.real(path),
+         {:ok, same?} <- Native.store_same(snapshot, Forms.format(module), path) do
+      same? and match?({:ok, _report}, module.verify(snapshot))
+    else
+      {:error, _reason} -> false
+    end
+  end
+
   # What the operating system refuses does not say what it is about.
   defp of_snapshot({:error, posix}, snapshot) when is_atom(posix),
     do: {:error, {:unreadable_snapshot, snapshot, posix}}

@@ -134,6 +134,14 @@ fn store_restore<'a>(
     })
 }
 
+/// `{:ok, same} | {:error, reason}`: whether two directories hold the same. Only reads, and opens nothing.
+#[rustler::nif(schedule = "DirtyIo")]
+fn store_same<'a>(env: Env<'a>, path: &str, format: Atom, other: &str) -> NifResult<Term<'a>> {
+    let format = format_of(format)?;
+    let [one, other] = [path, other].map(|path| Store::new(RealDisk, PathBuf::from(path), format));
+    Ok(tagged(env, one.holds_same(&other)))
+}
+
 /// `{:ok, {exists, epoch, commits, bytes, torn}} | {:error, reason}`. Only reads, and opens nothing.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_journal<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {

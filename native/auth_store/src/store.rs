@@ -202,6 +202,13 @@ impl<D: Disk> Store<D> {
         self.directory.restore(target, aside)
     }
 
+    /// Whether both hold the same; see [`Directory::holds_same`].
+    pub fn holds_same(&self, other: &Self) -> Result<bool> {
+        self.peek()?;
+        other.peek()?;
+        self.directory.holds_same(&other.directory)
+    }
+
     /// Opens what is to be copied.
     fn open_there(&self) -> Result<(), CopyError> {
         self.open()

@@ -94,6 +94,29 @@ defmodule BaileysEx.Auth.RestoreTest do
 
       assert Fixtures.load_all!(backend, path) == Fixtures.load_all!(backend, context.backup)
     end
+
+    test "a #{form} directory is told to hold what a snapshot does, or not", context do
+      backend = unquote(backend)
+      path = account(unquote(form), backend, context)
+      # What is newest is in the journal of a native one.
+      refute Restore.restored?(context.backup, path)
+      {:ok, _restored} = Restore.run(context.backup, path)
+      assert Restore.restored?(context.backup, path)
+      :ok = backend.save_keys(path, :"lid-mapping", "after", "the restore")
+      refute Restore.restored?(context.backup, path)
+      {:ok, _restored} = Restore.run(context.backup, path)
+      {:ok, keys} = backend.list_keys(path)
+      :ok = backend.delete_keys(path, :session, hd(keys[:session]))
+      refute Restore.restored?(context.backup, path)
+      refute Restore.restored?(context.backup, Path.join(context.tmp, "absent"))
+    end
+  end
+
+  test "what is equal and damaged is not restored", context do
+    path = account(:native, NativeFilePersistence, context)
+    {:ok, _restored} = Restore.run(context.backup, path)
+    for place <- [path, context.backup], do: replace!(Path.join(place, "creds.etf"), "damaged")
+    refute Restore.restored?(context.backup, path)
   end
 
   test "a store that has the directory loses it, and does not write into it", context do

@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
   }
 
   # What also takes all directories under one.
-  @take_all ["inspect", "verify", "snapshot", "migrate"]
+  @take_all ["inspect", "verify", "snapshot", "migrate", "restore"]
   @checkout "Give the directory of a checkout of baileys_ex."
 
   @type t() :: %{

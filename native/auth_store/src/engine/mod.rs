@@ -10,6 +10,7 @@ mod claim;
 mod commit;
 mod commit_journaled;
 mod commit_plain;
+mod compare;
 mod copy_error;
 mod directories;
 mod directory;

@@ -69,9 +69,9 @@ defmodule BaileysEx.Auth.CLI.AllOnTerminalTest do
       for name <- context.problems, do: assert(Enum.any?(failed, &(&1 =~ ~r/^  #{name}: .{10}/)))
     end
 
-    test "snapshot and migrate do the rest, and name what failed at #{columns} columns",
+    test "snapshot, migrate and restore do the rest, and name what failed at #{columns} columns",
          context do
-      for {task, arguments} <- [{"snapshot", []}, {"migrate", ["--to json"]}] do
+      for {task, arguments} <- [{"snapshot", []}, {"migrate", ["--to json"]}, {"restore", []}] do
         target = Path.join(context.tmp, task)
         assert {1, lines} = task(task, [context.root, target | arguments], unquote(columns))
         [count] = for line <- lines, [_, n] <- [Regex.run(~r/^failed \((\d+)\)$/, line)], do: n

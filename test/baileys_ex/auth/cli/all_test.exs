@@ -5,7 +5,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Auth.{FilePersistence, Fixtures, NativeFilePersistence}
+  alias BaileysEx.Auth.{FilePersistence, Fixtures, Inspection, NativeFilePersistence}
   alias BaileysEx.Auth.CLI.Terminal
   alias BaileysEx.Test.{Cli, JSON, ManyAccounts}
 
@@ -224,9 +224,44 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     assert "bad-key" in done
   end
 
+  test "restore goes on after failures, and leaves what is done when it is run again", context do
+    root = Path.join(context.tmp, "restored")
+    argv = ["restore", "--all", context.root, root]
+    assert {1, text, ""} = cli(argv)
+    assert text =~ "500 accounts: 490 restored, 10 failed\n"
+    [_, failed] = String.split(text, "failed (10)\n")
+    for name <- context.problems, do: assert(failed =~ "  #{name}: ")
+    assert Enum.sort(File.ls!(root)) == Enum.sort(context.sound)
+
+    # One has gone on since, one is gone, and one holds less.
+    [one, gone, less] = for n <- [7, 8, 9], do: Path.join(root, "account-#{n}")
+    :ok = NativeFilePersistence.save_keys(one, :"lid-mapping", "since", "then")
+    File.rm_rf!(gone)
+    :ok = NativeFilePersistence.delete_keys(less, :"lid-mapping", "1")
+    left = File.stat!(Path.join(root, "account-3/creds.etf")).inode
+
+    assert {1, text, ""} = cli(argv)
+    assert text =~ "500 accounts: 3 restored, 487 skipped, 10 failed\n"
+    assert text =~ "  account-3: holds what its snapshot does already\n"
+    assert File.stat!(Path.join(root, "account-3/creds.etf")).inode == left
+    load = &Fixtures.load_all!(NativeFilePersistence, &1)
+
+    for path <- [one, gone, less],
+        do: assert(load.(path) == load.(Path.join(context.root, Path.basename(path))))
+
+    # What was there is kept, and no account more.
+    assert [aside] = Path.wildcard(Path.join(root, ".account-7.set-aside-*"), match_dot: true)
+    assert {:ok, "then"} = NativeFilePersistence.load_keys(aside, :"lid-mapping", "since")
+    assert {:ok, names} = Inspection.directories(root)
+    assert names == Enum.sort(context.sound)
+
+    assert {2, "", error} = cli(argv ++ ["--aside", root <> "-aside"])
+    assert error =~ "--aside is for one directory"
+  end
+
   test "a parent directory gets told of --all, and another one that it holds none", context do
-    for command <- ["inspect", "verify", "snapshot", "migrate"] do
-      target = if command in ["snapshot", "migrate"], do: [context.tmp <> "/x"], else: []
+    for command <- ["inspect", "verify", "snapshot", "migrate", "restore"] do
+      target = if command in ["inspect", "verify"], do: [], else: [context.tmp <> "/x"]
       assert {1, "", error} = cli([command, context.root | target])
       assert error =~ "--all", command
       assert {1, "", error} = cli([command, "--all", Path.join(context.root, "empty") | target])

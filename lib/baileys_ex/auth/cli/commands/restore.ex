@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Layout, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Layout, Terminal}
   alias BaileysEx.Auth.Restore
 
   @impl true
@@ -15,6 +15,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
 
         mix baileys.auth.restore SNAPSHOT PATH [--aside DIR]
                                  [--backend native|json] [--json]
+        mix baileys.auth.restore --all SNAPSHOTS ROOT [--json]
 
     The account goes back in time: messages that arrived since the snapshot cannot
     be read again. Restore when the directory is lost or damaged beyond
@@ -22,9 +23,13 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
 
     ## Options
 
+      * `--all` - restores every snapshot directly under SNAPSHOTS to the directory of
+        its name in ROOT. Failures are listed at the end, and accounts that hold what
+        their snapshot does are skipped: run it again until all are restored, before
+        anything uses them. Accounts without a snapshot stay as they are
       * `--aside DIR` - where to keep the old content of PATH, a path that does not
         exist yet; by default `.NAME.set-aside-TIME` beside PATH. It takes as much
-        room as PATH
+        room as PATH. What is beside the mount point of a volume is not in the volume
       * `--backend native|json` - the form of SNAPSHOT, where it holds both kinds
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -32,7 +37,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
     ## Exit codes
 
       * 0 - PATH holds what SNAPSHOT does, durably
-      * 1 - it could not be restored, and PATH is as it was
+      * 1 - it could not be restored, and PATH is as it was; with `--all`, one of them
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 
@@ -43,18 +48,36 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
   end
 
   @impl true
-  def switches, do: [aside: :string, backend: :string]
+  def switches, do: [all: :boolean, aside: :string, backend: :string]
 
   @impl true
   def run([snapshot, path], options, terminal) do
+    All.or_one(options, fn -> all(snapshot, path, options, terminal) end, fn ->
+      one(snapshot, path, options, terminal)
+    end)
+  end
+
+  def run(_arguments, _options, _terminal), do: {:usage, "expects SNAPSHOT and PATH"}
+
+  defp all(snapshots, root, options, terminal) do
+    if options[:aside] do
+      {:usage, "--aside is for one directory, not for --all"}
+    else
+      All.into(snapshots, root, {"restore", "restored"}, terminal, fn account, path ->
+        if Restore.restored?(account.path, path),
+          do: {:skipped, "holds what its snapshot does already"},
+          else: one(account.path, path, [], Terminal.plain())
+      end)
+    end
+  end
+
+  defp one(snapshot, path, options, terminal) do
     with {:ok, backend} <- Backends.given(options),
          {:ok, restored} <-
            Restore.run(snapshot, path, backend ++ Keyword.take(options, [:aside])) do
       {:ok, %{restored | backend: Backends.name(restored.backend)}, text(restored, terminal)}
     end
   end
-
-  def run(_arguments, _options, _terminal), do: {:usage, "expects SNAPSHOT and PATH"}
 
   defp text(restored, terminal) do
     [
