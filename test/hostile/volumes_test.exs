@@ -6,7 +6,7 @@ defmodule BaileysEx.Hostile.VolumesTest do
   import BaileysEx.Auth.TempDir
 
   alias BaileysEx.Auth.{FilePersistence, Fixtures, KeyStore, NativeFilePersistence}
-  alias BaileysEx.Auth.{NotOwnerError, PersistenceMigration, State}
+  alias BaileysEx.Auth.{NotOwnerError, PersistenceMigration, Restore, State}
   alias BaileysEx.Test.{Mounts, Terminal}
 
   @unless_mounts if Mounts.allowed?(), do: false, else: "this machine lets nobody mount here"
@@ -185,6 +185,22 @@ defmodule BaileysEx.Hostile.VolumesTest do
     assert :ok = NativeFilePersistence.snapshot(target, empty)
     assert File.stat!(empty).inode == inode
     assert {:ok, _} = NativeFilePersistence.verify(empty)
+  end
+
+  test "a target that holds only what a killed one left unfinished is empty", context do
+    %{source: source, target: target, tmp: tmp} = context
+    left = ".baileys_ex.tmp-0123456789abcdef-0"
+    [copy, restored] = for name <- ["copy", "restored"], do: Path.join(tmp, name)
+
+    for path <- [target, copy, restored] do
+      File.mkdir!(path)
+      File.write!(Path.join(path, left), "half")
+    end
+
+    assert {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(source, target)
+    assert :ok = NativeFilePersistence.snapshot(target, copy)
+    assert {:ok, %{set_aside: nil}} = Restore.run(copy, restored)
+    for path <- [target, copy, restored], do: refute(left in File.ls!(path))
   end
 
   test "a store on a target that is replaced has lost it, and never writes into the new one",

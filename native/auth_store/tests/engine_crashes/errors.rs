@@ -10,9 +10,7 @@ use rustix::io::Errno;
 
 use crate::explorer::{Expect, Explorer};
 use crate::images::Profile;
-use crate::script::{
-    ASIDE, AUTH, COPY, Process, Setup, State, Step, chosen, fresh_world, read_all,
-};
+use crate::script::{ASIDE, AUTH, COPY, Process, Setup, State, Step, all, fresh_world, read_all};
 use crate::sim::{Fault, FaultPlan};
 
 type Check = Result<(), String>;
@@ -80,7 +78,7 @@ fn without_a_sync_that_follows_an_error_a_crash_does_harm() {
 /// Every kind of error at every call of every script.
 fn inject_everywhere(setup: Setup, tally: &mut Tally) -> Check {
     let mut explorer = Explorer::new(setup, Profile::Weak, 0);
-    for script in chosen() {
+    for script in all() {
         for (fault, for_good) in FAULTS {
             for at in 0.. {
                 let plan = FaultPlan {

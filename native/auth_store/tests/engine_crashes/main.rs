@@ -20,7 +20,7 @@ use auth_store::engine::{Policy, SyncPoint};
 
 use explorer::Explorer;
 use images::Profile;
-use script::{Setup, Step, chosen, random};
+use script::{Setup, Step, all, chosen, random, restores};
 
 /// What is explored by default, and by
 /// `EXPLORER_SCRIPTS=1000 cargo test -p auth_store --test engine_crashes no_crash -- --nocapture`.
@@ -63,8 +63,8 @@ fn no_crash_loses_or_tears_a_journaled_commit() {
         Policy::Journaled,
         Profile::Weak,
         &[
-            (true, 1, chosen()),
-            (false, 0, chosen()),
+            (true, 1, all()),
+            (false, 0, all()),
             (true, 2, vec![chosen().remove(1)]),
             (true, 0, random_scripts(40)),
         ],
@@ -79,7 +79,8 @@ fn no_crash_loses_or_tears_a_plain_commit() {
         Profile::Weak,
         &[
             (true, 2, chosen()),
-            (false, 1, chosen()),
+            (true, 1, restores()),
+            (false, 1, all()),
             (true, 1, random_scripts(40)),
         ],
     );
@@ -91,7 +92,7 @@ fn no_crash_loses_or_tears_a_plain_commit() {
 #[test]
 fn no_crash_loses_or_tears_a_commit_where_names_keep_their_order() {
     for policy in [Policy::Plain, Policy::Journaled] {
-        explore(policy, Profile::Ordered, &[(true, 0, chosen())]);
+        explore(policy, Profile::Ordered, &[(true, 0, all())]);
     }
 }
 
@@ -122,7 +123,7 @@ fn all_syncs() -> BTreeSet<(&'static str, SyncPoint)> {
                 ..Setup::new(policy)
             };
             let mut explorer = Explorer::new(setup, Profile::Ordered, 0);
-            for script in chosen() {
+            for script in all() {
                 explorer
                     .explore(&script)
                     .unwrap_or_else(|problem| panic!("{problem}"));
@@ -143,7 +144,7 @@ fn find_violation(without: (&'static str, SyncPoint)) -> Option<(Policy, String)
                     capable,
                 };
                 let mut explorer = Explorer::new(setup, Profile::Weak, depth);
-                let scripts = chosen().into_iter().chain((0..10).map(random));
+                let scripts = all().into_iter().chain((0..10).map(random));
                 for script in scripts {
                     if let Err(problem) = explorer.explore(&script) {
                         return Some((policy, problem));

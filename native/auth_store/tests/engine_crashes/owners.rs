@@ -4,7 +4,7 @@ use auth_store::engine::{Directory, Policy};
 
 use crate::explorer::{Expect, Explorer};
 use crate::images::Profile;
-use crate::script::{AUTH, Process, Setup, State, Step, chosen, fresh_world, read_all};
+use crate::script::{AUTH, Process, Setup, State, Step, all, fresh_world, read_all};
 use crate::sim::{Fault, FaultPlan, SimDisk};
 
 /// The survivor opened the directory and committed before the other one did, so it remembers a
@@ -15,7 +15,7 @@ fn a_process_goes_on_where_another_was_killed_in_the_middle_of_a_commit() {
         let setup = Setup::new(policy);
         let mut explorer = Explorer::new(setup, Profile::Weak, 0);
         let mut deaths = 0;
-        for script in chosen() {
+        for script in all() {
             for at in 0.. {
                 let died =
                     die_and_go_on(setup, &script, at, &mut explorer).unwrap_or_else(|problem| {

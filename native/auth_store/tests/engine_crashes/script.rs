@@ -309,7 +309,7 @@ pub fn read_all(auth: &Directory<SimDisk>) -> Result<State> {
 
 /// Scripts that take every way through the engine at least once.
 pub fn chosen() -> Vec<Vec<Step>> {
-    use Step::{Checkpoint, Commit, Replace, Restart, Restore, Snapshot};
+    use Step::{Checkpoint, Commit, Replace, Restart, Snapshot};
     let put = |name, size| Commit(vec![(name, Some(size))]);
     let delete = |name| Commit(vec![(name, None)]);
     vec![
@@ -356,6 +356,14 @@ pub fn chosen() -> Vec<Vec<Step>> {
             put("b", 7),
             put("a", 3),
         ],
+    ]
+}
+
+/// Likewise of a restore, which takes so many calls that its recovery is interrupted once only.
+pub fn restores() -> Vec<Vec<Step>> {
+    use Step::{Commit, Restart, Restore, Snapshot};
+    let put = |name, size| Commit(vec![(name, Some(size))]);
+    vec![
         vec![
             Commit(vec![("a", Some(20)), ("b", Some(40))]),
             Snapshot,
@@ -365,6 +373,11 @@ pub fn chosen() -> Vec<Vec<Step>> {
         ],
         vec![put("a", 20), Snapshot, put("a", 40), Restore, Restart],
     ]
+}
+
+/// Both.
+pub fn all() -> Vec<Vec<Step>> {
+    [chosen(), restores()].concat()
 }
 
 /// Up to three changes of up to three keys, with something in between.
