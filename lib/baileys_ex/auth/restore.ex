@@ -103,11 +103,17 @@ defmodule BaileysEx.Auth.Restore do
   end
 
   @doc """
-  Whether `path` holds what `snapshot` does, and nothing else. `false` where one of the two is damaged or cannot be
-  read.
+  Whether `path` holds the same credentials and keys as `snapshot`, and no other files. `false` too where one of
+  the two is damaged or cannot be read.
 
-      BaileysEx.Auth.Restore.restored?("/backup/monday/ada", "/var/lib/my_app/auth/ada")
-      #=> true
+      iex> alias BaileysEx.Auth.{NativeFilePersistence, Restore}
+      iex> NativeFilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
+      iex> NativeFilePersistence.snapshot("auth", "backup")
+      iex> NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> before = Restore.restored?("backup", "auth")
+      iex> Restore.run("backup", "auth", aside: "aside")
+      iex> {before, Restore.restored?("backup", "auth")}
+      {false, true}
   """
   @spec restored?(snapshot :: Path.t(), Path.t()) :: boolean()
   def restored?(snapshot, path) do

@@ -23,13 +23,15 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
 
     ## Options
 
-      * `--all` - restores every snapshot directly under SNAPSHOTS to the directory of
-        its name in ROOT. Failures are listed at the end, and accounts that hold what
-        their snapshot does are skipped: run it again until all are restored, before
-        anything uses them. Accounts without a snapshot stay as they are
+      * `--all` - restores every snapshot directly under SNAPSHOTS to the directory
+        of its name in ROOT. Failures are listed at the end, and accounts that
+        hold what their snapshot does are skipped: run it again until all are
+        restored, before anything uses them. Accounts without a snapshot stay as
+        they are
       * `--aside DIR` - where to keep the old content of PATH, a path that does not
         exist yet; by default `.NAME.set-aside-TIME` beside PATH. It takes as much
-        room as PATH. What is beside the mount point of a volume is not in the volume
+        room as PATH. What is beside the mount point of a volume is not in the
+        volume
       * `--backend native|json` - the form of SNAPSHOT, where it holds both kinds
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -37,7 +39,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
     ## Exit codes
 
       * 0 - PATH holds what SNAPSHOT does, durably
-      * 1 - it could not be restored, and PATH is as it was; with `--all`, one of them
+      * 1 - it could not be restored, and PATH is as it was; with `--all`, one of
+        them
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 
