@@ -28,7 +28,7 @@ defmodule BaileysEx.Test.Repository do
     end
   end
 
-  def query(sql, params, log: false, cache_statement: _name) do
+  def query(sql, params, log: false, telemetry_event: nil, cache_statement: _name) do
     case PostgresDriver.query(@driver, sql, params) do
       {:ok, rows} -> {:ok, %{rows: rows}}
       {:error, code} when is_binary(code) -> {:error, %{postgres: %{pg_code: code}}}

@@ -48,8 +48,8 @@ defmodule BaileysEx.Auth.Postgres.EctoConnection do
 
   @impl true
   def query(repo, sql, params) do
-    # Logged parameters would be keys.
-    opts = [log: false, cache_statement: DriverResult.name(sql)]
+    # Parameters are keys, in the log and in Ecto's telemetry.
+    opts = [log: false, telemetry_event: nil, cache_statement: DriverResult.name(sql)]
     DriverResult.of(repo, :query, [sql, params, opts])
   end
 

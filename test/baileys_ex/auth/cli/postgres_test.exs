@@ -61,7 +61,8 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
 
   # For `PostgresRows`.
   def query(nil, sql, params) do
-    with {:ok, %{rows: rows}} <- Repository.query(sql, params, log: false, cache_statement: ""),
+    with {:ok, %{rows: rows}} <-
+           Repository.query(sql, params, log: false, telemetry_event: nil, cache_statement: ""),
          do: {:ok, rows}
   end
 

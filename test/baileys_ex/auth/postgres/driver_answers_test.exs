@@ -8,8 +8,11 @@ defmodule BaileysEx.Auth.PostgresDriverAnswersTest do
 
   defmodule Repo do
     @moduledoc false
-    def query(_sql, _params, log: false, cache_statement: "baileys_ex_auth_" <> _hash),
-      do: Process.get(:answer).()
+    def query(_sql, _params, opts) do
+      # A log and a handler of Ecto's event would be given the parameters.
+      [log: false, telemetry_event: nil, cache_statement: "baileys_ex_auth_" <> _hash] = opts
+      Process.get(:answer).()
+    end
   end
 
   defp kind(answer) do
