@@ -13,11 +13,12 @@ defmodule BaileysEx.Test.PostgresDriver do
 
   alias BaileysEx.Test.PostgresServer
 
-  def start_link(directory), do: GenServer.start_link(__MODULE__, directory)
+  def start_link(directory, user \\ "test"),
+    do: GenServer.start_link(__MODULE__, {directory, user})
 
   @doc "A connection of its own under the test's supervisor, as a context takes it."
-  def connect!(directory) do
-    spec = %{id: make_ref(), start: {__MODULE__, :start_link, [directory]}}
+  def connect!(directory, user \\ "test") do
+    spec = %{id: make_ref(), start: {__MODULE__, :start_link, [directory, user]}}
     {__MODULE__, ExUnit.Callbacks.start_supervised!(spec)}
   end
 
@@ -28,12 +29,12 @@ defmodule BaileysEx.Test.PostgresDriver do
   def count(driver), do: GenServer.call(driver, :count)
 
   @impl true
-  def init(directory) do
+  def init({directory, user}) do
     Process.flag(:trap_exit, true)
     # The library prints when a socket is closed.
     {:ok, silent} = StringIO.open("")
     Process.group_leader(self(), silent)
-    {:ok, %{directory: directory, db: nil, prepared: %{}, count: 0}}
+    {:ok, %{directory: directory, user: user, db: nil, prepared: %{}, count: 0}}
   end
 
   @impl true
@@ -58,7 +59,7 @@ defmodule BaileysEx.Test.PostgresDriver do
   defp run(%{db: nil} = state, sql, params) do
     port = PostgresServer.port(state.directory)
     place = [host: ~c"127.0.0.1", port: port, database: "postgres"]
-    opts = [user: "test", as_binary: true] ++ place
+    opts = [user: state.user, as_binary: true] ++ place
 
     case driver().connect(opts) do
       {:ok, db} -> run(%{state | db: db, prepared: %{}}, sql, params)

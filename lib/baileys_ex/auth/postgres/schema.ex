@@ -16,8 +16,7 @@ defmodule BaileysEx.Auth.Postgres.Schema do
 
   Without Ecto, once at deployment: `BaileysEx.Auth.Postgres.Schema.migrate(conn: MyApp.Pool)`.
 
-  Three tables, under the schema that `:prefix` names (`"public"` by default; it is made if it is not
-  there): `baileys_auth_accounts` with the credentials and the owner, `baileys_auth_keys` with a row for
+  Three tables, under the schema that `:prefix` names (`"public"` by default): `baileys_auth_accounts` with the credentials and the owner, `baileys_auth_keys` with a row for
   each key, and `baileys_auth_schema` with the version. Values are external term format.
   """
 
@@ -47,12 +46,15 @@ defmodule BaileysEx.Auth.Postgres.Schema do
     * `:from`: the version that is there; by default 0, for nothing
     * `:to`: the version to reach; by default `version/0`
     * `:prefix`: the name of the schema that holds the tables; `"public"` by default
+    * `:create_schema`: whether to create that schema too, where it is not there. That takes a right that the
+      role of an application need not have, even where the schema is there: give `false` then. By default
+      `true`, and `false` for `"public"`
 
   Raises `ArgumentError` for versions that do not exist, or are in the wrong order.
   """
   @spec up(keyword()) :: [String.t()]
   def up(opts \\ []) do
-    Options.check!(opts, [:from, :to, :prefix])
+    Options.check!(opts, [:from, :to, :prefix, :create_schema])
     prefix = Account.prefix!(opts)
     from = Keyword.get(opts, :from, 0)
     to = Keyword.get(opts, :to, @version)
@@ -61,10 +63,11 @@ defmodule BaileysEx.Auth.Postgres.Schema do
       raise ArgumentError, "expected versions from 0 to #{@version}, :to not before :from"
     end
 
-    Enum.flat_map(Enum.drop(1..@version, from), fn
-      version when version <= to -> version(version, prefix)
-      _later -> []
-    end)
+    create_schema(prefix, Keyword.get(opts, :create_schema, prefix != "public")) ++
+      Enum.flat_map(Enum.drop(1..@version, from), fn
+        version when version <= to -> version(version, prefix)
+        _later -> []
+      end)
   end
 
   @doc """
@@ -82,7 +85,7 @@ defmodule BaileysEx.Auth.Postgres.Schema do
 
   @doc """
   Brings the schema to the newest version. It takes the options of the context of
-  `BaileysEx.Auth.PostgresPersistence`, without `:account`.
+  `BaileysEx.Auth.PostgresPersistence`, without `:account`, and `:create_schema` as `up/1`.
 
       :ok = BaileysEx.Auth.Postgres.Schema.migrate(conn: MyApp.Pool)
 
@@ -91,6 +94,8 @@ defmodule BaileysEx.Auth.Postgres.Schema do
   """
   @spec migrate(keyword()) :: :ok | {:error, DatabaseError.t()}
   def migrate(opts) do
+    {of_schema, opts} = Keyword.split(opts, [:create_schema])
+
     account = %Account{
       connection: Account.connection!(opts),
       name: "*",
@@ -99,6 +104,7 @@ defmodule BaileysEx.Auth.Postgres.Schema do
 
     opts
     |> Keyword.take([:prefix])
+    |> Keyword.merge(of_schema)
     |> up()
     |> Enum.find_value(:ok, fn sql ->
       with {:ok, _rows} <- Account.query(account, sql, []), do: nil
@@ -123,10 +129,15 @@ defmodule BaileysEx.Auth.Postgres.Schema do
     {:error, %DatabaseError{place: Account.place(account), kind: kind}}
   end
 
+  defp create_schema(prefix, true), do: [~s(CREATE SCHEMA IF NOT EXISTS "#{prefix}")]
+  defp create_schema(_prefix, false), do: []
+
+  defp create_schema(_prefix, _other),
+    do: raise(ArgumentError, "expected :create_schema to be true or false")
+
   # Published versions never change; a later one is another clause.
   defp version(1, prefix) do
     [
-      ~s(CREATE SCHEMA IF NOT EXISTS "#{prefix}"),
       """
       CREATE TABLE IF NOT EXISTS "#{prefix}".baileys_auth_accounts (
         account text PRIMARY KEY,

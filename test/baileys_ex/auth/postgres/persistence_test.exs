@@ -67,6 +67,18 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
       for sql <- Schema.down(opts), do: {:ok, []} = module.query(driver, sql, [])
     end
 
+    test "are set up by a role that may not create schemas", context do
+      %{path: path, driver: driver, directory: directory} = context
+      {:ok, []} = PostgresDriver.query(driver, "CREATE ROLE tenant LOGIN", [])
+      {:ok, []} = PostgresDriver.query(driver, "CREATE SCHEMA tenant AUTHORIZATION tenant", [])
+      opts = [connection: PostgresDriver.connect!(directory, "tenant"), prefix: "tenant"]
+
+      assert {:error, %DatabaseError{kind: :refused, code: "42501"}} = Schema.migrate(opts)
+      for _ <- 1..2, do: assert(:ok = Schema.migrate(opts ++ [create_schema: false]))
+      assert :ok = @backend.save_keys(Keyword.merge(path, opts), :"lid-mapping", "1", "2")
+      refute Enum.any?(Schema.up(), &(&1 =~ "CREATE SCHEMA"))
+    end
+
     test "of a newer schema are left alone", %{path: path} do
       opts = [connection: path[:connection], prefix: "newer"]
       :ok = Schema.migrate(opts)
