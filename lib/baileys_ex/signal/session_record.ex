@@ -3,8 +3,9 @@ defmodule BaileysEx.Signal.SessionRecord do
   All sessions with one device of another account: at most one that is open, and closed ones, which late
   messages may still need.
 
-  A session is stored under its raw base key. As in libsignal, at most 40 closed sessions are kept: those
-  that were closed first are removed first. An open session is never removed.
+  A session is stored under its raw base key. As in libsignal (`CLOSED_SESSIONS_MAX` in
+  `src/session_record.js`), at most 40 closed sessions are kept: those that were closed first are removed
+  first. An open session is never removed.
 
       iex> alias BaileysEx.Signal.SessionRecord
       iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})

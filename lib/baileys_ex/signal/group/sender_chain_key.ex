@@ -24,7 +24,8 @@ defmodule BaileysEx.Signal.Group.SenderChainKey do
   def new(iteration, seed), do: %__MODULE__{iteration: iteration, seed: seed}
 
   @doc """
-  The chain one message later. The next seed is HMAC-SHA256 of the byte `2`, with the seed as its key.
+  The chain one message later. The next seed is HMAC-SHA256 of the byte `2`, with the seed as its key, as
+  in Baileys (`lib/Signal/Group/sender-chain-key.js`).
 
       iex> alias BaileysEx.Signal.Group.SenderChainKey
       iex> SenderChainKey.next(SenderChainKey.new(3, <<0::256>>))
@@ -37,8 +38,8 @@ defmodule BaileysEx.Signal.Group.SenderChainKey do
   end
 
   @doc """
-  The key of the message that the chain stands at. Its seed is HMAC-SHA256 of the byte `1`, with the chain's
-  seed as its key.
+  The key of the message that the chain stands at. Its seed is HMAC-SHA256 of the byte `1`, with the
+  chain's seed as its key, as in Baileys (`lib/Signal/Group/sender-chain-key.js`).
 
       iex> alias BaileysEx.Signal.Group.SenderChainKey
       iex> SenderChainKey.sender_message_key(SenderChainKey.new(3, <<0::256>>))

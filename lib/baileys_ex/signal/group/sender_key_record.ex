@@ -2,7 +2,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
   @moduledoc """
   The sender keys of one member of a group, the newest last.
 
-  At most 5 are kept, as in libsignal; the oldest goes first. The struct prints their number only.
+  At most 5 are kept, as in Baileys (`MAX_STATES` in `lib/Signal/Group/sender-key-record.js`); the oldest
+  is removed first. The struct is printed with their number only.
   """
 
   alias BaileysEx.Signal.Group.SenderKeyState

@@ -2,7 +2,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   @moduledoc """
   One sender key of a group: its chain, its signing key, and the keys of messages that were skipped.
 
-  At most 2000 skipped keys are kept, as in libsignal; the oldest goes first. The struct prints its id
+  At most 2000 skipped keys are kept, as in Baileys (`MAX_MESSAGE_KEYS` in
+  `lib/Signal/Group/sender-key-state.js`); the oldest is removed first. The struct is printed with its id
   and counts only.
   """
 

@@ -2,8 +2,9 @@ defmodule BaileysEx.Signal.Group.SenderMessageKey do
   @moduledoc """
   The key of one group message. The struct is printed with the number of its message only.
 
-  `iv` (16 bytes) and `cipher_key` (32 bytes) are derived from the seed, as in libsignal: HKDF with
-  SHA-256, a salt of 32 zero bytes and the info `"WhisperGroup"`.
+  `iv` (16 bytes) and `cipher_key` (32 bytes) are derived from the seed, as in Baileys
+  (`lib/Signal/Group/sender-message-key.js`): HKDF with SHA-256, a salt of 32 zero bytes and the info
+  `"WhisperGroup"`.
   """
 
   alias BaileysEx.Signal.HKDF
