@@ -28,6 +28,7 @@ defmodule BaileysEx.Auth.State do
       #BaileysEx.Auth.State<me: "1555@s.whatsapp.net", registered: true, next_pre_key_id: 1>
   """
 
+  alias BaileysEx.Auth.Native
   alias BaileysEx.Auth.State.Check
   alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
   alias BaileysEx.Signal.Curve
@@ -286,7 +287,8 @@ defmodule BaileysEx.Auth.State do
     state = Map.merge(struct(__MODULE__), known)
 
     with :ok <- Check.identity(state) do
-      {:ok, Map.update!(state, :unknown_fields, &Map.merge(named(unknown), &1))}
+      state = Map.update!(state, :unknown_fields, &Map.merge(named(unknown), &1))
+      {:ok, learn(state, known, fields() -- Map.keys(known))}
     end
   end
 
@@ -298,6 +300,24 @@ defmodule BaileysEx.Auth.State do
   end
 
   def complete(_term), do: {:error, {nil, "is not a state"}}
+
+  # A member that the older version did not know is among its unknown ones as JSON: read as that again.
+  defp learn(state, _known, []), do: state
+  defp learn(%{unknown_fields: none} = state, _known, _new) when none == %{}, do: state
+
+  defp learn(state, known, new) do
+    older = Map.put(known, :unknown_fields, state.unknown_fields)
+
+    with {:ok, json} <- Native.codec_encode("creds", older, nil, :buffer, false),
+         {:ok, %__MODULE__{unknown_fields: still_unknown} = read} <-
+           Native.codec_decode("creds", json, nil) do
+      left = Map.take(state.unknown_fields, Map.keys(still_unknown))
+      state |> Map.merge(Map.take(read, new)) |> Map.put(:unknown_fields, left)
+    else
+      # The field has its default, and what cannot be read stays where it is.
+      _unreadable -> state
+    end
+  end
 
   defp named(unknown) do
     for {name, value} when is_atom(name) or is_binary(name) <- unknown, into: %{} do

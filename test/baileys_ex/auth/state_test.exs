@@ -306,6 +306,30 @@ defmodule BaileysEx.Auth.StateTest do
                {:ok, %{state | unknown_fields: %{"fromBaileys" => 1, "field_of_tomorrow" => 2}}}
     end
 
+    test "brings what an older version kept as unknown to the fields that this one has" do
+      state =
+        State.new(routing_info: <<8, 2>>, account_sync_counter: 3, platform: nil)
+        |> Map.put(:unknown_fields, %{"fromBaileys" => 1})
+
+      raw = %{
+        "routingInfo" => %{"type" => "Buffer", "data" => "CAI="},
+        "accountSyncCounter" => 3
+      }
+
+      older =
+        state
+        |> Map.drop([:routing_info, :account_sync_counter, :platform])
+        |> Map.update!(:unknown_fields, &Map.merge(&1, raw))
+
+      assert State.complete(older) == {:ok, state}
+
+      # Nothing is lost where it has another shape.
+      odd = older |> Map.delete(:me) |> put_in([Access.key(:unknown_fields), "me"], 5)
+      {:ok, completed} = State.complete(odd)
+      assert completed.me == nil
+      assert completed.unknown_fields == odd.unknown_fields
+    end
+
     test "makes a state of a map of its fields" do
       state = State.new()
       assert State.complete(Map.put(Map.from_struct(state), :keys, :elsewhere)) == {:ok, state}

@@ -79,7 +79,7 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   @doc """
   The span in which something happened so many seconds ago.
 
-      iex> Enum.map([0, 86_400, 8 * 86_400, 31 * 86_400], &BaileysEx.Auth.Inspection.Growth.span/1)
+      iex> for day <- [0, 1, 8, 31], do: BaileysEx.Auth.Inspection.Growth.span(day * 86_400)
       [:day, :week, :month, :older]
   """
   @spec span(seconds_ago :: integer()) :: :day | :week | :month | :older

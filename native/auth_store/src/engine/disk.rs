@@ -79,7 +79,8 @@ pub enum SyncPoint {
     AsideNames,
     /// The parent of that, after it got its name.
     AsidePublished,
-    /// The parent of a published directory.
+    /// The parent of a published directory. The explorer checks that its scripts reach everything up to
+    /// here; `errors.rs` and `claims.rs` beside it visit what follows.
     Published,
     /// The parent of a directory whose publication failed and was undone.
     Unpublished,

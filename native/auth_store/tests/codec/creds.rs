@@ -351,6 +351,32 @@ fn a_member_cannot_be_written_twice() {
 }
 
 #[test]
+fn what_an_older_version_kept_as_unknown_is_written_as_the_member_that_it_is() {
+    let mut value = native("creds");
+    remove(&mut value, &[], "last_prop_hash");
+    remove(&mut value, &[], "noise_key");
+    let kept = map([(text("lastPropHash"), text("hash"))]);
+    put(&mut value, &[], atom("unknown_fields"), kept);
+    assert_eq!(
+        not_written("creds", &value),
+        "creds.noise_key: is missing",
+        "what makes up the identity is never taken from there"
+    );
+
+    put(
+        &mut value,
+        &[],
+        atom("noise_key"),
+        member(&mut native("creds"), &["noise_key"]).clone(),
+    );
+    let json = written("creds", &value);
+    assert_eq!(json["lastPropHash"], json!("hash"));
+    let read = read("creds", &json);
+    assert!(read.get("last_prop_hash") == Some(&text("hash")));
+    assert!(read.get("unknown_fields") == Some(&map([])));
+}
+
+#[test]
 fn a_state_without_unknown_fields_can_be_written() {
     let value = native("creds");
     assert!(value.get("unknown_fields").is_none());

@@ -148,13 +148,21 @@ impl Writer<'_> {
 
     pub(super) fn record(&mut self, record: &'static Record, value: &Value) -> Outcome<()> {
         let fields = self.fields(record, value)?;
+        let members = || record.members.iter().zip(&fields.known);
         self.open('{')?;
-        for (member, value) in record.members.iter().zip(fields.known) {
-            self.member(member, value)
+        for (member, value) in members() {
+            let kept = |(name, _): &(&str, &Value)| *name == member.name;
+            if is_free(member, *value) && fields.unknown.iter().any(kept) {
+                continue;
+            }
+            self.member(member, *value)
                 .map_err(|fault| fault.member(member.key))?;
         }
-        for (name, value) in fields.unknown {
-            if record.members.iter().any(|member| member.name == name) {
+        for &(name, value) in &fields.unknown {
+            let is_taken = |(member, value): (&Member, &Option<_>)| {
+                member.name == name && !is_free(member, *value)
+            };
+            if members().any(is_taken) {
                 let fault = Fault::new("a string key takes the name of a known member");
                 return Err(fault.key(name));
             }
@@ -283,6 +291,11 @@ fn same(one: &Value, other: &Value) -> bool {
         }
         _ => one == other,
     }
+}
+
+/// Nothing is there: the unknown ones may hold it, from a version that did not know the member.
+fn is_free(member: &Member, value: Option<&Value>) -> bool {
+    !matches!(member.presence, Presence::Required) && matches!(value, None | Some(Value::Nil))
 }
 
 fn sorted<'v>(record: &Record, value: &'v Value) -> Outcome<Fields<'v>> {
