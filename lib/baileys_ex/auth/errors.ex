@@ -134,26 +134,26 @@ defmodule BaileysEx.Auth.DamagedDirectoryError do
     * `:files` holds a `BaileysEx.Auth.CorruptFileError` for each
   """
 
-  alias BaileysEx.Auth.CorruptFileError
+  alias BaileysEx.Auth.{CorruptFileError, Numbers}
 
   @type t() :: %__MODULE__{path: Path.t(), files: [CorruptFileError.t()]}
 
   defexception [:path, :files]
 
   @impl true
-  def message(%__MODULE__{path: path, files: files}), do: listed(path, files, "files")
+  def message(%__MODULE__{path: path, files: files}), do: listed(path, files, "file")
 
   # A message is read by a person: the rest is in the error.
   @shown 10
 
   @doc false
-  # The first of many errors, for those of rows too.
+  # The first of many errors, for those of rows too; `what` is one of them.
   @spec listed(String.t(), [Exception.t()], String.t()) :: String.t()
   def listed(place, errors, what) do
     lines = errors |> Enum.take(@shown) |> Enum.map(&("\n  " <> Exception.message(&1)))
     more = if length(errors) > @shown, do: "\n  and #{length(errors) - @shown} more", else: ""
     what = if length(errors) == 1, do: String.trim_trailing(what, "s"), else: what
-    "#{place}: #{length(errors)} #{what} cannot be read:#{lines}#{more}"
+    "#{place}: #{Numbers.count(length(errors), what)} cannot be read:#{lines}#{more}"
   end
 
   @doc false
@@ -184,5 +184,5 @@ defmodule BaileysEx.Auth.DamagedRowsError do
 
   @impl true
   def message(%__MODULE__{source: source, rows: rows}),
-    do: DamagedDirectoryError.listed(source, rows, "rows")
+    do: DamagedDirectoryError.listed(source, rows, "row")
 end

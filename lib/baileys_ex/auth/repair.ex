@@ -31,6 +31,7 @@ defmodule BaileysEx.Auth.Repair do
     Keys,
     Native,
     NativeError,
+    Numbers,
     Options
   }
 
@@ -198,7 +199,8 @@ defmodule BaileysEx.Auth.Repair do
   end
 
   defp cost({:apply_journal, commits, trusted, bytes}, _modified) do
-    "what was committed after the first #{commits} commits: #{bytes - trusted} bytes cannot be trusted"
+    "what was committed after the first #{Numbers.count(commits, "commit")}: " <>
+      "#{Numbers.count(bytes - trusted, "byte")} cannot be trusted"
   end
 
   defp cost(:none, _modified) do
@@ -209,8 +211,11 @@ defmodule BaileysEx.Auth.Repair do
 
   defp age(taken, modified) do
     case DateTime.diff(modified, taken) do
-      seconds when seconds > 0 -> ", #{seconds} seconds before the damaged file was written"
-      _not_older -> ", which is not older than the damaged file"
+      seconds when seconds > 0 ->
+        ", #{Numbers.count(seconds, "second")} before the damaged file was written"
+
+      _not_older ->
+        ", which is not older than the damaged file"
     end
   end
 

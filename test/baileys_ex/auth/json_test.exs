@@ -7,6 +7,7 @@ defmodule BaileysEx.Auth.JSONTest do
 
   doctest BaileysEx.Auth.JSON
   doctest BaileysEx.Auth.CLI.Layout
+  doctest BaileysEx.Auth.Numbers
 
   test "what it writes is ASCII, and reads as what it was" do
     Property.for_seeds(1..300, fn _seed ->

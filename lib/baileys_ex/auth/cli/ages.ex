@@ -3,6 +3,7 @@ defmodule BaileysEx.Auth.CLI.Ages do
   # How old the keys of an account are, in tables that 60 columns hold.
 
   alias BaileysEx.Auth.CLI.{Layout, Terminal}
+  alias BaileysEx.Auth.Numbers
 
   @spans ["a day", "a week", "30 days", "before"]
 
@@ -45,5 +46,5 @@ defmodule BaileysEx.Auth.CLI.Ages do
 
   defp any?(ages), do: Enum.any?(ages, fn {_span, count} -> count > 0 end)
 
-  defp row(name, ages, spans), do: [name | Enum.map(spans, &Layout.number(ages[&1]))]
+  defp row(name, ages, spans), do: [name | Enum.map(spans, &Numbers.number(ages[&1]))]
 end

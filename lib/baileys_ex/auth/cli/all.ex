@@ -3,8 +3,8 @@ defmodule BaileysEx.Auth.CLI.All do
   # `--all`: a command on every account directly under a directory. It goes on after a failure, and lists
   # the failures at the end.
 
-  alias BaileysEx.Auth.CLI.{Command, Failure, Layout, Place, Progress, Terminal}
-  alias BaileysEx.Auth.{Inspection, SideBySide}
+  alias BaileysEx.Auth.CLI.{Command, Failure, Place, Progress, Terminal}
+  alias BaileysEx.Auth.{Inspection, Numbers, SideBySide}
 
   @type account() :: %{name: String.t(), path: Path.t()}
 
@@ -130,9 +130,9 @@ defmodule BaileysEx.Auth.CLI.All do
         terminal,
         if(totals.failed == 0, do: [:green, "ok"], else: [:red, "failed"])
       ),
-      "  #{Layout.count(totals.accounts, "account")}: #{Layout.number(totals.ok)} #{done}",
-      if(totals.skipped > 0, do: ", #{Layout.number(totals.skipped)} skipped", else: ""),
-      if(totals.failed > 0, do: ", #{Layout.number(totals.failed)} failed", else: ""),
+      "  #{Numbers.count(totals.accounts, "account")}: #{Numbers.number(totals.ok)} #{done}",
+      if(totals.skipped > 0, do: ", #{Numbers.number(totals.skipped)} skipped", else: ""),
+      if(totals.failed > 0, do: ", #{Numbers.number(totals.failed)} failed", else: ""),
       "\n",
       problems(
         terminal,
@@ -153,7 +153,7 @@ defmodule BaileysEx.Auth.CLI.All do
 
   def problems(terminal, title, problems) do
     [
-      Terminal.paint(terminal, [:bright, "\n#{title} (#{Layout.number(length(problems))})\n"]),
+      Terminal.paint(terminal, [:bright, "\n#{title} (#{Numbers.number(length(problems))})\n"]),
       for(
         {name, text} <- problems,
         do: ["  ", Terminal.safe_line(name), ": ", Terminal.safe_line(text), "\n"]

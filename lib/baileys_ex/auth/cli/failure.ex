@@ -3,6 +3,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
   # Errors of the library for people: a code for scripts, what happened, and what to do next.
 
   alias BaileysEx.Auth.CLI.{Damage, SystemError}
+  alias BaileysEx.Auth.CLI.Failure.Restore
 
   alias BaileysEx.Auth.{
     CorruptFileError,
@@ -12,7 +13,8 @@ defmodule BaileysEx.Auth.CLI.Failure do
     DatabaseError,
     FilePersistence,
     Inspection,
-    NativeFilePersistence
+    NativeFilePersistence,
+    Numbers
   }
 
   # What also takes all directories under one.
@@ -28,21 +30,24 @@ defmodule BaileysEx.Auth.CLI.Failure do
 
   @doc "An error of a command; one of the operating system with the paths that were given."
   @spec describe(term(), command :: String.t()) :: t()
-  def describe({:target_already_contains_native_data, path}, _command) do
+  def describe(reason, "restore"), do: Restore.describe(reason) || of(reason, "restore")
+  def describe(reason, command), do: of(reason, command)
+
+  defp of({:target_already_contains_native_data, path}, _command) do
     occupied(path, "holds a native auth directory already")
   end
 
-  def describe({:target_already_contains_compat_json_data, path}, _command) do
+  defp of({:target_already_contains_compat_json_data, path}, _command) do
     occupied(path, "holds a JSON auth directory already")
   end
 
-  def describe({:not_a_mix_project = code, path}, _command),
+  defp of({:not_a_mix_project = code, path}, _command),
     do: failure(code, "#{path} has no mix.exs", @checkout)
 
-  def describe({:this_library = code, path}, _command),
+  defp of({:this_library = code, path}, _command),
     do: failure(code, "#{path} is baileys_ex_auth itself", @checkout)
 
-  def describe({:unreadable_source, path, problem}, _command) do
+  defp of({:unreadable_source, path, problem}, _command) do
     failure(
       :unreadable_source,
       "#{path}: #{problem}",
@@ -50,7 +55,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:uncommitted_changes, path}, _command) do
+  defp of({:uncommitted_changes, path}, _command) do
     failure(
       :uncommitted_changes,
       "#{path} has changes that are not committed",
@@ -59,7 +64,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:no_version_control, path}, _command) do
+  defp of({:no_version_control, path}, _command) do
     failure(
       :no_version_control,
       "#{path} is not a git checkout, or git was not found",
@@ -68,7 +73,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:file, path, posix}, _command) do
+  defp of({:file, path, posix}, _command) do
     failure(
       :file,
       "#{path} cannot be changed: #{SystemError.text(posix)}",
@@ -76,38 +81,9 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:target_not_empty, path}, "restore") do
-    failure(
-      :target_not_empty,
-      "#{path} is not empty, and holds no credentials and no keys",
-      "Check the path, or move away what is there. Nothing was changed."
-    )
-  end
+  defp of({:target_not_empty, path}, _command), do: occupied(path, "is not empty")
 
-  def describe({:other_form, path, backend}, _command) do
-    failure(
-      :other_form,
-      "#{path} is a #{form(backend)} directory, and the snapshot is not",
-      "Migrate the snapshot (mix baileys.auth.migrate), and restore the result. " <>
-        "Nothing was changed."
-    )
-  end
-
-  def describe({:overlap, path, other}, _command) do
-    failure(
-      :overlap,
-      "#{path} and #{other} are the same directory, or one is inside the other",
-      "Move the snapshot elsewhere, or give another --aside. Nothing was changed."
-    )
-  end
-
-  def describe({:set_aside_exists, path}, _command),
-    do:
-      failure(:set_aside_exists, "#{path} is there", "Give another --aside. Nothing was changed.")
-
-  def describe({:target_not_empty, path}, _command), do: occupied(path, "is not empty")
-
-  def describe({:invalid_migration_target, path, :einval}, _command) do
+  defp of({:invalid_migration_target, path, :einval}, _command) do
     failure(
       :invalid_migration_target,
       "#{path} and the source are the same directory, or one is inside the other",
@@ -115,17 +91,14 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({code, path, posix}, command)
-      when code in [:invalid_migration_target, :invalid_snapshot_target, :invalid_restore_target],
-      do: SystemError.of_target(code, path, posix, command)
+  defp of({code, path, posix}, command)
+       when code in [:invalid_migration_target, :invalid_snapshot_target],
+       do: SystemError.of_target(code, path, posix, command)
 
-  def describe({:unreadable_snapshot = code, path, posix}, command),
-    do: SystemError.of_source(code, path, posix, command)
-
-  def describe({:not_agreed, path}, _command),
+  defp of({:not_agreed, path}, _command),
     do: failure(:not_agreed, "#{path} was not deleted", "Only the answer yes deletes it.")
 
-  def describe({:no_accounts, root}, _command) do
+  defp of({:no_accounts, root}, _command) do
     failure(
       :no_accounts,
       "#{root} holds no auth directory",
@@ -133,14 +106,14 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:not_an_auth_directory, path}, command) when command in @take_all do
+  defp of({:not_an_auth_directory, path}, command) when command in @take_all do
     case Inspection.directories(path) do
       {:ok, [_ | _] = names} -> parent(path, names, command)
       _none -> not_an_auth_directory(path, command)
     end
   end
 
-  def describe({:not_an_auth_directory, source}, "import") do
+  defp of({:not_an_auth_directory, source}, "import") do
     failure(
       :not_an_auth_directory,
       "#{source} holds no credentials and no keys",
@@ -148,9 +121,9 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:not_an_auth_directory, path}, command), do: not_an_auth_directory(path, command)
+  defp of({:not_an_auth_directory, path}, command), do: not_an_auth_directory(path, command)
 
-  def describe({:no_credentials, source}, "import") do
+  defp of({:no_credentials, source}, "import") do
     failure(
       :no_credentials,
       "#{source} holds keys and no credentials: it would be taken for a fresh identity",
@@ -158,7 +131,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:no_credentials, path}, _command) do
+  defp of({:no_credentials, path}, _command) do
     failure(
       :no_credentials,
       "#{path} holds keys and no credentials: it would be taken for a fresh identity",
@@ -166,7 +139,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:source_changed, path, names}, _command) do
+  defp of({:source_changed, path, names}, _command) do
     shown = names |> Enum.take(3) |> Enum.join(", ")
     more = if length(names) > 3, do: " and #{length(names) - 3} more", else: ""
 
@@ -178,7 +151,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:ambiguous_auth_directory, path}, _command) do
+  defp of({:ambiguous_auth_directory, path}, _command) do
     failure(
       :ambiguous_auth_directory,
       "#{path} holds both a JSON and a native auth directory",
@@ -187,7 +160,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:incomplete_migration, path}, _command) do
+  defp of({:incomplete_migration, path}, _command) do
     failure(
       :incomplete_migration,
       "#{path} does not hold what was migrated: another program has written to it",
@@ -195,7 +168,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe(%DamagedDirectoryError{path: path, files: files}, command) do
+  defp of(%DamagedDirectoryError{path: path, files: files}, command) do
     :damaged_directory
     |> failure(
       Exception.message(%DamagedDirectoryError{path: path, files: files}),
@@ -204,7 +177,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     |> Map.put(:files, Damage.files(files))
   end
 
-  def describe(%DamagedAccountError{rows: rows} = error, command) do
+  defp of(%DamagedAccountError{rows: rows} = error, command) do
     skip = if command == "migrate", do: " --skip-corrupt leaves out keys that cannot be read."
 
     :damaged_account
@@ -215,7 +188,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     |> Map.put(:files, Damage.files(rows))
   end
 
-  def describe(%DatabaseError{} = error, _command) do
+  defp of(%DatabaseError{} = error, _command) do
     failure(
       :database,
       Exception.message(error),
@@ -223,7 +196,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:no_repository, repo}, _command) do
+  defp of({:no_repository, repo}, _command) do
     failure(
       :no_repository,
       "#{inspect(repo)} is not an Ecto repository of this application",
@@ -231,7 +204,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:repository_not_started, repo, exception}, _command) do
+  defp of({:repository_not_started, repo, exception}, _command) do
     failure(
       :repository_not_started,
       "#{inspect(repo)} could not be started" <>
@@ -240,13 +213,13 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe(%DamagedRowsError{rows: rows} = error, command) do
+  defp of(%DamagedRowsError{rows: rows} = error, command) do
     :damaged_rows
     |> failure(Exception.message(error), damage_advice(rows, command))
     |> Map.put(:files, Damage.files(rows))
   end
 
-  def describe({:prefix_needed, source, prefixes}, _command) do
+  defp of({:prefix_needed, source, prefixes}, _command) do
     failure(
       :prefix_needed,
       "the names in #{source} have no common prefix: there are credentials with the prefixes " <>
@@ -255,7 +228,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:import_spool, directory, posix}, _command) do
+  defp of({:import_spool, directory, posix}, _command) do
     failure(
       :import_spool,
       "the rows that wait cannot be kept in #{directory}: #{SystemError.text(posix)}",
@@ -263,13 +236,13 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe(%CorruptFileError{} = error, command) do
+  defp of(%CorruptFileError{} = error, command) do
     :corrupt_file
     |> failure(Exception.message(error), damage_advice([error], command))
     |> Map.put(:files, Damage.files([error]))
   end
 
-  def describe({:unsupported_persistence_version, backend, version}, command) do
+  defp of({:unsupported_persistence_version, backend, version}, command) do
     failure(
       :unsupported_persistence_version,
       "the #{which(backend, command)} is of version #{version}, which this release does not know",
@@ -277,7 +250,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:unsupported_journal_version, backend, version}, command) do
+  defp of({:unsupported_journal_version, backend, version}, command) do
     failure(
       :unsupported_journal_version,
       "the #{which(backend, command)}'s journal is of version #{version}, which this release " <>
@@ -286,7 +259,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:unexpected_persistence_backend, backend, name}, command) do
+  defp of({:unexpected_persistence_backend, backend, name}, command) do
     failure(
       :unexpected_persistence_backend,
       "the manifest of the #{which(backend, command)} says that it belongs to #{inspect(name)}",
@@ -294,7 +267,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:invalid_persistence_metadata, backend, _reason}, command) do
+  defp of({:invalid_persistence_metadata, backend, _reason}, command) do
     failure(
       :invalid_persistence_metadata,
       "the manifest of the #{which(backend, command)} cannot be read",
@@ -302,16 +275,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({:recovery_required, _backend, path}, "restore") do
-    failure(
-      :recovery_required,
-      "not all of what the snapshot holds is in its place in #{path} yet",
-      "See to the disk (full? failing?), and run it again. What #{path} held is set aside, and " <>
-        "whoever opens it goes on where this stopped."
-    )
-  end
-
-  def describe({:recovery_required, backend, path}, _command) do
+  defp of({:recovery_required, backend, path}, _command) do
     failure(
       :recovery_required,
       "an earlier write to #{path} failed half-way",
@@ -319,20 +283,21 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  def describe({posix, [_ | _] = paths}, command) when is_atom(posix),
+  defp of({posix, [_ | _] = paths}, command) when is_atom(posix),
     do: SystemError.describe(posix, paths, command)
 
-  def describe(error, _command) when is_exception(error) do
+  defp of(error, _command) when is_exception(error) do
     failure(:invalid, Exception.message(error), "Nothing was changed.")
   end
 
   # Errors never hold a value of a file, whatever their shape.
-  def describe(reason, _command), do: failure(:error, inspect(reason), "Nothing was changed.")
+  defp of(reason, _command), do: failure(:error, inspect(reason), "Nothing was changed.")
 
   defp parent(path, names, command) do
     failure(
       :not_an_auth_directory,
-      "#{path} holds no credentials and no keys itself, but #{length(names)} of its directories do",
+      "#{path} holds no credentials and no keys itself, but the directories of " <>
+        Numbers.count(length(names), "account"),
       "Give one of them, or #{command} all of them with --all."
     )
   end

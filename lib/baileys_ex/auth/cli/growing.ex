@@ -4,6 +4,7 @@ defmodule BaileysEx.Auth.CLI.Growing do
 
   alias BaileysEx.Auth.CLI.{Layout, Terminal}
   alias BaileysEx.Auth.Inspection.{Growth, WarnAbove}
+  alias BaileysEx.Auth.Numbers
 
   @title "many keys of one type (see the guide, Growth)"
 
@@ -27,7 +28,7 @@ defmodule BaileysEx.Auth.CLI.Growing do
   @doc "One of them, in a line."
   @spec text(Growth.warning()) :: String.t()
   def text(%{type: type, keys: keys, older: older}) do
-    rest = if older, do: ", #{Layout.number(older)} of them not written for 30 days", else: ""
-    "#{type}: #{Layout.number(keys)}#{rest}"
+    rest = if older, do: ", #{Numbers.number(older)} of them not written for 30 days", else: ""
+    "#{type}: #{Numbers.number(keys)}#{rest}"
   end
 end

@@ -3,6 +3,7 @@ defmodule BaileysEx.Auth.CLI.Layout do
   # Numbers, tables and lists for people.
 
   alias BaileysEx.Auth.CLI.Terminal
+  alias BaileysEx.Auth.Numbers
 
   @shown 10
 
@@ -34,20 +35,12 @@ defmodule BaileysEx.Auth.CLI.Layout do
   def list(terminal, title, items) do
     count = length(items)
     shown = items |> Enum.take(@shown) |> Enum.map(&["  ", Terminal.safe(&1), "\n"])
-    more = if count > @shown, do: ["  and #{number(count - @shown)} more (--json has all)\n"]
-    head = Terminal.paint(terminal, [:bright, "#{title} (#{number(count)})\n"])
+
+    more =
+      if count > @shown, do: ["  and #{Numbers.number(count - @shown)} more (--json has all)\n"]
+
+    head = Terminal.paint(terminal, [:bright, "#{title} (#{Numbers.number(count)})\n"])
     ["\n", head, shown, more || []]
-  end
-
-  @doc """
-  An integer with its thousands apart.
-
-      iex> BaileysEx.Auth.CLI.Layout.number(1234567)
-      "1,234,567"
-  """
-  @spec number(integer()) :: String.t()
-  def number(number) do
-    number |> Integer.to_string() |> String.replace(~r/\B(?=(\d{3})+$)/, ",")
   end
 
   @doc """
@@ -59,11 +52,6 @@ defmodule BaileysEx.Auth.CLI.Layout do
   @spec size(non_neg_integer()) :: String.t()
   def size(bytes) when bytes < 1024, do: "#{bytes} B"
   def size(bytes), do: size(bytes / 1024, ["KiB", "MiB", "GiB"])
-
-  @doc "A count with its noun: `1 key`, `2 keys`."
-  @spec count(non_neg_integer(), String.t()) :: String.t()
-  def count(1, noun), do: "1 #{noun}"
-  def count(count, noun), do: "#{number(count)} #{noun}s"
 
   @doc """
   Minutes and seconds.

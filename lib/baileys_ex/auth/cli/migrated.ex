@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Migrated do
   # What a migration or an import has to say when it is over.
 
   alias BaileysEx.Auth.CLI.{Backends, Command, Damage, Layout, Progress, Terminal}
-  alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}
+  alias BaileysEx.Auth.{NativeFilePersistence, Numbers, PersistenceMigration}
 
   @doc "What migrations and imports are asked for alike, as functions take it."
   @spec options(keyword()) :: keyword()
@@ -71,8 +71,8 @@ defmodule BaileysEx.Auth.CLI.Migrated do
   end
 
   defp text(summary, {done, verified?, elapsed}, terminal) do
-    rows = for {family, count} <- summary.families, do: [to_string(family), Layout.number(count)]
-    total = ["total", Layout.number(summary.migrated_keys)]
+    rows = for {family, count} <- summary.families, do: [to_string(family), Numbers.number(count)]
+    total = ["total", Numbers.number(summary.migrated_keys)]
 
     [
       Terminal.paint(terminal, [:green, "ok"]),
@@ -115,7 +115,7 @@ defmodule BaileysEx.Auth.CLI.Migrated do
   end
 
   defp unless_none(none) when none in [nil, "", 0], do: nil
-  defp unless_none(number) when is_integer(number), do: Layout.number(number)
+  defp unless_none(number) when is_integer(number), do: Numbers.number(number)
   defp unless_none(text), do: Terminal.safe(text)
 
   defp sender_keys(%{sender_keys: nil}), do: "none"

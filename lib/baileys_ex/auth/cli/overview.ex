@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
   # `inspect --all`: a row an account, and a line of totals.
 
   alias BaileysEx.Auth.CLI.{All, Backends, Command, Growing, Layout, Progress, Remarks, Terminal}
-  alias BaileysEx.Auth.Inspection
+  alias BaileysEx.Auth.{Inspection, Numbers}
 
   # With the columns that are left out first where the terminal is narrow.
   @columns [:name, :account, :paired, :backend, :keys, :disk, :newest, :owner, :damaged]
@@ -100,7 +100,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
           "keys without credentials, which would be taken for a fresh identity",
         report.damaged != [] && damaged(report.damaged),
         report.owners != [] &&
-          "#{Layout.count(length(report.owners), "file")} of another user than the directory"
+          "#{Numbers.count(length(report.owners), "file")} of another user than the directory"
       ]
       |> Enum.filter(& &1)
 
@@ -108,7 +108,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
   end
 
   defp damaged([%{path: path} | _more] = files) do
-    "#{Layout.count(length(files), "file")} cannot be read, such as #{Path.basename(path)}"
+    "#{Numbers.count(length(files), "file")} cannot be read, such as #{Path.basename(path)}"
   end
 
   # Accounts that are alike stay in the order of their names.
@@ -149,12 +149,12 @@ defmodule BaileysEx.Auth.CLI.Overview do
   defp total(totals) do
     problems =
       if totals.with_problem > 0,
-        do: ", #{Layout.number(totals.with_problem)} with a problem",
+        do: ", #{Numbers.number(totals.with_problem)} with a problem",
         else: ""
 
-    "\n#{Layout.count(totals.accounts, "account")}, #{Layout.number(totals.paired)} paired#{problems}\n" <>
-      "#{Layout.count(totals.keys, "key")}, #{Layout.size(totals.disk_bytes)} on disk, " <>
-      "#{Layout.count(totals.damaged, "damaged file")}\n"
+    "\n#{Numbers.count(totals.accounts, "account")}, #{Numbers.number(totals.paired)} paired#{problems}\n" <>
+      "#{Numbers.count(totals.keys, "key")}, #{Layout.size(totals.disk_bytes)} on disk, " <>
+      "#{Numbers.count(totals.damaged, "damaged file")}\n"
   end
 
   defp table(accounts, terminal) do
@@ -218,7 +218,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
   defp cell(:paired, %{paired: paired?}), do: if(paired?, do: "yes", else: "no")
   defp cell(:backend, account), do: account.backend || "-"
   defp cell(:keys, %{keys: nil}), do: "-"
-  defp cell(:keys, %{keys: keys}), do: Layout.number(keys)
+  defp cell(:keys, %{keys: keys}), do: Numbers.number(keys)
   defp cell(:disk, %{disk_bytes: nil}), do: "-"
   defp cell(:disk, %{disk_bytes: bytes}), do: Layout.size(bytes)
   defp cell(:newest, %{newest_change: nil}), do: "-"
@@ -229,5 +229,5 @@ defmodule BaileysEx.Auth.CLI.Overview do
   defp cell(:owner, %{owner: nil}), do: "-"
   defp cell(:owner, %{owner: owner}), do: Terminal.safe_line(owner)
   defp cell(:damaged, %{damaged: nil}), do: "-"
-  defp cell(:damaged, %{damaged: count}), do: Layout.number(count)
+  defp cell(:damaged, %{damaged: count}), do: Numbers.number(count)
 end

@@ -3,6 +3,7 @@ defmodule BaileysEx.Auth.CLI.Progress do
   # A bar with rate and remaining time, on a terminal; nothing elsewhere.
 
   alias BaileysEx.Auth.CLI.{Layout, Terminal}
+  alias BaileysEx.Auth.Numbers
 
   @bar 24
   @shortest_bar 4
@@ -31,7 +32,7 @@ defmodule BaileysEx.Auth.CLI.Progress do
   def line(label, %{done: done, total: total} = progress, elapsed_ms, columns) do
     percent = String.pad_leading("#{div(done * 100, max(total, 1))}%", 4)
     unit = Map.get(progress, :unit, "files")
-    files = "#{Layout.number(done)}/#{Layout.number(total)} #{unit}"
+    files = "#{Numbers.number(done)}/#{Numbers.number(total)} #{unit}"
     text = " #{percent}  #{files}#{speed(done, total, elapsed_ms)}"
     # The last column stays free: some terminals wrap once it is written.
     room = columns - 1 - String.length(label) - String.length(text)
@@ -49,7 +50,7 @@ defmodule BaileysEx.Auth.CLI.Progress do
 
   defp speed(done, total, elapsed_ms) when done > 0 and elapsed_ms > 0 do
     remaining = ceil((total - done) * elapsed_ms / done / 1000)
-    "  #{Layout.number(div(done * 1000, elapsed_ms))}/s  #{Layout.duration(remaining)} left"
+    "  #{Numbers.number(div(done * 1000, elapsed_ms))}/s  #{Layout.duration(remaining)} left"
   end
 
   defp speed(_done, _total, _elapsed_ms), do: ""

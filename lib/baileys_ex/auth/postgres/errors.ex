@@ -153,5 +153,5 @@ defmodule BaileysEx.Auth.DamagedAccountError do
 
   @impl true
   def message(%__MODULE__{place: place, rows: rows}),
-    do: DamagedDirectoryError.listed(place, rows, "rows")
+    do: DamagedDirectoryError.listed(place, rows, "row")
 end

@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.CLITest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Auth.{Fixtures, NativeFilePersistence}
+  alias BaileysEx.Auth.{Fixtures, NativeFilePersistence, State}
   alias BaileysEx.Test.{Cli, JSON}
 
   @commands ~w(inspect migrate verify snapshot restore repair import export delete)
@@ -381,13 +381,51 @@ defmodule BaileysEx.Auth.CLITest do
 
     json = Fixtures.copy!(:baileys, tmp)
     assert {1, "", error} = cli(["restore", json, path])
-    assert error =~ "#{path} is a native directory"
+    assert error =~ "#{path} is a directory of the backend native, and the snapshot is not"
+
+    # The directory of all accounts, by mistake.
+    root = Path.join(tmp, "accounts")
+    File.mkdir!(root)
+    File.cp_r!(path, Path.join(root, "ada"))
+    assert {1, "", error} = cli(["restore", backup, root])
+    assert error =~ "Give the directory of one account, such as #{root}/ada. Nothing was changed."
+
+    keys_only = Path.join(tmp, "keys-only")
+    File.cp_r!(backup, keys_only)
+    File.rm!(Path.join(keys_only, "creds.etf"))
+    assert {1, "", error} = cli(["restore", keys_only, path])
+    assert error =~ "Give a snapshot of the whole account. Nothing was changed."
+
+    assert {2, "", error} = cli(["restore", backup, "postgres:ada"])
+    assert error =~ "mix baileys.auth.migrate SNAPSHOT postgres:ACCOUNT --overwrite"
+    refute File.exists?("postgres:ada")
+
     assert {1, "", error} = cli(["restore", path, path])
     assert error =~ "are the same directory"
     File.write!(Path.join(backup, "creds.etf"), "")
     assert {1, "", error} = cli(["restore", backup, path])
     assert error =~ "creds.etf"
     assert error =~ "Nothing was changed."
+  end
+
+  test "one file, row or key is in the singular", %{tmp: tmp} do
+    path = Path.join(tmp, "one")
+    :ok = NativeFilePersistence.save_credentials(path, State.new())
+    assert {0, shown, ""} = cli(["export", path, Path.join(tmp, "dump")])
+    assert shown =~ "  1 row written to #{tmp}/dump\n"
+
+    :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "1", "2")
+    asks = %{BaileysEx.Auth.CLI.Terminal.plain() | interactive?: true}
+    assert {1, shown, _not_agreed} = Cli.run(["delete", path], asks)
+    assert shown =~ "with 1 key.\n"
+
+    :ok = NativeFilePersistence.checkpoint(path)
+    File.write!(Path.join(path, "lid-mapping-1.etf"), "")
+    assert {1, "", error} = cli(["verify", path])
+    assert error =~ "#{path}: 1 file cannot be read:\n"
+
+    assert {1, "", error} = cli(["verify", tmp])
+    assert error =~ "but the directories of 1 account\n"
   end
 
   # Exit code, standard output, standard error.

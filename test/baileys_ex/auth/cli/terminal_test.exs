@@ -100,7 +100,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
         assert {refused, 1} = run.()
 
         assert lines(refused) == [
-                 "\e[31merror: \e[0m#{aside} is there",
+                 "\e[31merror: \e[0m#{aside} exists already",
                  "Give another --aside. Nothing was changed."
                ]
 

@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Adopt do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.Adoption
+  alias BaileysEx.Auth.{Adoption, Numbers}
   alias BaileysEx.Auth.Adoption.MixFile
   alias BaileysEx.Auth.CLI.{Layout, Terminal}
 
@@ -126,7 +126,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Adopt do
 
   defp head(plan, options, terminal) do
     {word, done} = if options[:dry_run], do: {"dry run", "would be"}, else: {"ok", "were"}
-    count = plan.removed |> length() |> Layout.count("module")
+    count = plan.removed |> length() |> Numbers.count("module")
     head = Terminal.paint(terminal, [:green, word])
     dependency = if plan.dependency, do: ", mix.exs gets #{plan.dependency}", else: ""
 

@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
   @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.CLI.{Backends, Failure, Place, Terminal}
-  alias BaileysEx.Auth.{DatabaseError, Inspection, PostgresPersistence, State}
+  alias BaileysEx.Auth.{DatabaseError, Inspection, Numbers, PostgresPersistence, State}
 
   @impl true
   def usage do
@@ -97,7 +97,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
       end
 
     question =
-      "#{place.name} holds #{whose}, with #{count(keys)} keys.\nDelete all of it? Type yes: "
+      "#{place.name} holds #{whose}, with #{Numbers.count(count(keys), "key")}.\nDelete all of it? Type yes: "
 
     case IO.gets(Terminal.safe(question)) do
       answer when is_binary(answer) ->

@@ -3,8 +3,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{Backends, Bytes, Choice, Layout, Progress, Terminal}
-  alias BaileysEx.Auth.{JSON, PersistenceMigration}
+  alias BaileysEx.Auth.CLI.{Backends, Bytes, Choice, Progress, Terminal}
+  alias BaileysEx.Auth.{JSON, Numbers, PersistenceMigration}
 
   @impl true
   def usage do
@@ -115,7 +115,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
   defp text(file, count, terminal) do
     [
       Terminal.paint(terminal, [:green, "ok"]),
-      "  #{Layout.number(count)} rows are in #{Terminal.safe(file)}\n"
+      "  #{Numbers.count(count, "row")} written to #{Terminal.safe(file)}\n"
     ]
   end
 end

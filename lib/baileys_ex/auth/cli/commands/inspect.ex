@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     Terminal
   }
 
-  alias BaileysEx.Auth.{Inspection, PostgresPersistence}
+  alias BaileysEx.Auth.{Inspection, Numbers, PostgresPersistence}
 
   @impl true
   def usage do
@@ -194,7 +194,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     ] ++
       identity(report) ++
       [
-        {"keys", report.keys |> Map.values() |> Enum.sum() |> Layout.number()},
+        {"keys", report.keys |> Map.values() |> Enum.sum() |> Numbers.number()},
         {"on disk", Layout.size(report.disk_bytes)},
         {"oldest change", report.oldest_change && DateTime.to_string(report.oldest_change)},
         {"newest change", report.newest_change && DateTime.to_string(report.newest_change)},
@@ -241,32 +241,32 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   defp pre_keys(nil), do: "the credentials do not say how many were uploaded"
 
   defp pre_keys(count) do
-    made = if count.made, do: ", #{Layout.number(count.made)} made", else: ""
+    made = if count.made, do: ", #{Numbers.number(count.made)} made", else: ""
 
-    "#{Layout.number(count.unused)} unused, #{Layout.number(count.not_uploaded)} not uploaded yet, " <>
-      "#{Layout.number(count.used)} used#{made}"
+    "#{Numbers.number(count.unused)} unused, #{Numbers.number(count.not_uploaded)} not uploaded yet, " <>
+      "#{Numbers.number(count.used)} used#{made}"
   end
 
   defp journal(%{exists?: false}), do: "none"
 
   defp journal(%{commits: commits, bytes: bytes, torn?: torn?}) do
     torn = if torn?, do: "; the last append was cut short, nothing acknowledged is lost", else: ""
-    "#{Layout.count(commits, "commit")} since the last checkpoint, #{Layout.size(bytes)}#{torn}"
+    "#{Numbers.count(commits, "commit")} since the last checkpoint, #{Layout.size(bytes)}#{torn}"
   end
 
   defp damaged(0, _what, terminal), do: Terminal.paint(terminal, [:green, "none"])
 
   defp damaged(count, what, terminal),
-    do: Terminal.paint(terminal, [:red, Layout.count(count, what)])
+    do: Terminal.paint(terminal, [:red, Numbers.count(count, what)])
 
   defp rows(families, counted) do
     rows =
       for {family, %{bytes: bytes} = of} <- families do
-        [Terminal.safe(to_string(family)), Layout.number(of[counted]), Layout.number(bytes)]
+        [Terminal.safe(to_string(family)), Numbers.number(of[counted]), Numbers.number(bytes)]
       end
 
     sum = fn field -> families |> Enum.map(fn {_, of} -> of[field] end) |> Enum.sum() end
-    Enum.sort(rows) ++ [["total", Layout.number(sum.(counted)), Layout.number(sum.(:bytes))]]
+    Enum.sort(rows) ++ [["total", Numbers.number(sum.(counted)), Numbers.number(sum.(:bytes))]]
   end
 
   defp permission(%{name: name, mode: mode}), do: "#{octal(mode)} #{name}"

@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
   @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.CLI.{Backends, Damage, Layout, Terminal}
-  alias BaileysEx.Auth.Repair
+  alias BaileysEx.Auth.{Numbers, Repair}
 
   @impl true
   def usage do
@@ -128,7 +128,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
   defp remedy(:rebuild_manifest), do: "write a new one"
 
   defp remedy({:apply_journal, commits, _trusted, _bytes}),
-    do: "apply its first #{Layout.count(commits, "commit")}, and start a new one"
+    do: "apply its first #{Numbers.count(commits, "commit")}, and start a new one"
 
   defp remedy(:none), do: "none: no file holds the credentials whole"
 end

@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
 
   @behaviour BaileysEx.Auth.CLI.Command
 
-  alias BaileysEx.Auth.CLI.{All, Backends, Layout, Terminal}
+  alias BaileysEx.Auth.CLI.{All, Backends, Layout, Place, Terminal}
   alias BaileysEx.Auth.Restore
 
   @impl true
@@ -55,9 +55,15 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
 
   @impl true
   def run([snapshot, path], options, terminal) do
-    All.or_one(options, fn -> all(snapshot, path, options, terminal) end, fn ->
-      one(snapshot, path, options, terminal)
-    end)
+    if Enum.any?([snapshot, path], &Place.account?/1) do
+      {:usage,
+       "is for directories; mix baileys.auth.migrate SNAPSHOT postgres:ACCOUNT --overwrite " <>
+         "restores an account in PostgreSQL"}
+    else
+      All.or_one(options, fn -> all(snapshot, path, options, terminal) end, fn ->
+        one(snapshot, path, options, terminal)
+      end)
+    end
   end
 
   def run(_arguments, _options, _terminal), do: {:usage, "expects SNAPSHOT and PATH"}

@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
   @behaviour BaileysEx.Auth.CLI.Command
 
   alias BaileysEx.Auth.CLI.{All, Backends, Layout, Place, Progress, Terminal}
-  alias BaileysEx.Auth.PostgresPersistence
+  alias BaileysEx.Auth.{Numbers, PostgresPersistence}
 
   @impl true
   def usage do
@@ -93,7 +93,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
 
     [
       Terminal.paint(terminal, [:green, "ok"]),
-      "  #{Terminal.safe(path)}: #{credentials}#{Layout.count(keys, "key")} can be read, ",
+      "  #{Terminal.safe(path)}: #{credentials}#{Numbers.count(keys, "key")} can be read, ",
       "#{Layout.size(report.bytes_read)}\n",
       Layout.list(terminal, "of no known family, not read", report.unknown),
       Layout.list(terminal, "no keys, not read", report.ignored)
