@@ -12,7 +12,7 @@ defmodule BaileysEx.Auth.CLI.Ages do
   def tables(report, terminal) do
     [
       table(terminal, ["last written within" | @spans], written(Map.get(report, :ages, %{}))),
-      table(terminal, ["known to be within" | @spans] ++ ["unknown"], known(report))
+      table(terminal, ["known within" | @spans] ++ ["unknown"], known(report))
     ]
   end
 
