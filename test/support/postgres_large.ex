@@ -81,7 +81,7 @@ defmodule BaileysEx.Test.PostgresLarge do
 
   @doc """
   Migrates, and prints `done DONE TOTAL` after each step, at last `ok KEYS` and by how many kilobytes the VM's
-  memory grew at most, or the error. A side is `postgres:NAME`, `json:PATH`, `native:PATH` or `rows:COUNT`.
+  memory grew at most, or the error. A side is `postgres:NAME`, `json:PATH`, `native:PATH` or `small rows:COUNT`.
   """
   @spec migrate(String.t(), String.t(), String.t()) :: :ok
   def migrate(directory, from, to) do
@@ -106,12 +106,12 @@ defmodule BaileysEx.Test.PostgresLarge do
   defp side(_directory, "json:" <> path), do: {FilePersistence, path}
   defp side(_directory, "native:" <> path), do: {NativeFilePersistence, path}
 
-  defp side(_directory, "rows:" <> count), do: rows(String.to_integer(count))
+  defp side(_directory, "small rows:" <> count), do: rows(String.to_integer(count), 1)
 
   @doc "Rows of another store with so many keys of the same kind, as they come from a cursor."
-  def rows(count) do
+  def rows(count, members \\ 100) do
     {:ok, creds} = BaileysJSON.encode(:creds, State.new())
-    members = JSON.encode(members(100))
+    members = JSON.encode(members(members))
     keys = Stream.map(1..count, &{"sender-key-memory-#{&1}@g.us", members <> " "})
     Stream.concat([{"creds", creds}], keys)
   end

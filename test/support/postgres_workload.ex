@@ -55,7 +55,7 @@ defmodule BaileysEx.Test.PostgresWorkload do
   @doc """
   Takes the account so many times from whoever has it, and commits until it has lost it or had enough.
   Each value says which it follows, as it was read: `two.3.17<one.2.5` is the 17th of the third turn of
-  `two`. `conditions` is for
+  `two`. The platform of the credentials, which are saved in between, says so too. `conditions` is for
   `BaileysEx.Test.LaxConnection`.
   """
   @spec take_turns(String.t(), String.t(), String.t(), String.t(), String.t()) :: :ok
@@ -64,32 +64,67 @@ defmodule BaileysEx.Test.PostgresWorkload do
 
     for turn <- 1..String.to_integer(turns) do
       keys = start_store(context, max_commit_retries: Enum.random([1, 20]))
-      own(keys, "#{name}.#{turn}", 1, :rand.uniform(40))
+      own({keys, context, nil}, "#{name}.#{turn}", 1, :rand.uniform(40))
       GenServer.stop(keys.pid)
     end
 
     IO.puts("done")
   end
 
-  defp own(_keys, _turn, number, last) when number > last, do: :ok
+  defp own(_owned, _turn, number, last) when number > last, do: :ok
 
-  defp own(keys, turn, number, last) do
+  defp own({keys, context, state}, turn, number, last) do
+    own = "#{turn}.#{number}"
+
+    state =
+      case Enum.random([:keys, :keys, :credentials]) do
+        :keys -> with :ok <- save_keys(keys, own), do: state
+        :credentials -> save_credentials(context, state, own)
+      end
+
+    if state == :lost,
+      do: IO.puts("lost"),
+      else: own({keys, context, state}, turn, number + 1, last)
+  end
+
+  defp save_keys(keys, own) do
     KeyStore.transaction(keys, "a", fn tx ->
       %{"a" => before} = KeyStore.get(tx, :"lid-mapping", ["a"])
-      value = "#{turn}.#{number}<#{before |> String.split("<") |> hd()}"
+      value = following(own, before)
       KeyStore.set(tx, %{"lid-mapping": Map.new(@ids, &{&1, value})})
     end)
 
-    IO.puts("ok #{turn}.#{number}")
-    own(keys, turn, number + 1, last)
+    IO.puts("ok #{own}")
   rescue
-    error in OperationError ->
-      case error.reason do
-        %NotOwnerError{} -> IO.puts("lost")
-        # It may have happened.
-        %DatabaseError{} -> own(keys, turn, number + 1, last)
-      end
+    error in OperationError -> not_saved(error.reason)
   end
+
+  # The state is read where it is not known: at first, and where it may have been saved or not.
+  defp save_credentials(context, nil, own) do
+    case PostgresPersistence.load_credentials(context) do
+      {:ok, state} -> save_credentials(context, state, own)
+      {:error, error} -> with :ok <- not_saved(error), do: nil
+    end
+  end
+
+  defp save_credentials(context, state, own) do
+    state = %{state | platform: following(own, state.platform)}
+
+    case PostgresPersistence.save_credentials(context, state) do
+      :ok ->
+        IO.puts("ok creds #{own}")
+        state
+
+      {:error, error} ->
+        with :ok <- not_saved(error), do: nil
+    end
+  end
+
+  defp following(own, before), do: "#{own}<#{before |> String.split("<") |> hd()}"
+
+  defp not_saved(%NotOwnerError{}), do: :lost
+  # It may have happened.
+  defp not_saved(%DatabaseError{}), do: :ok
 
   defp start(directory, account, conditions \\ "all") do
     {:ok, _} = Application.ensure_all_started(:baileys_ex_auth)
@@ -119,7 +154,7 @@ end
 defmodule BaileysEx.Test.LaxConnection do
   @moduledoc """
   `PostgresDriver`, which leaves the owner's conditions out of the statements where it is told
-  `"no_owner"`, to see that it would be noticed.
+  `"no_owner"`, or `"no_owner_of_creds"` for those of credentials, to see that it would be noticed.
   """
 
   @behaviour BaileysEx.Auth.Postgres.Connection
@@ -129,11 +164,16 @@ defmodule BaileysEx.Test.LaxConnection do
   @conditions "owner_id = $2::text AND owner_fence = $3::bigint"
 
   @impl true
-  def query({"all", driver}, sql, params), do: PostgresDriver.query(driver, sql, params)
-
-  # The server still has to know the parameters.
-  def query({"no_owner", driver}, sql, params) do
-    sql = String.replace(sql, @conditions, "$2::text IS NOT NULL AND $3::bigint IS NOT NULL")
+  def query({left_out, driver}, sql, params) do
+    sql = if left_out?(left_out, sql), do: without_conditions(sql), else: sql
     PostgresDriver.query(driver, sql, params)
   end
+
+  defp left_out?("all", _sql), do: false
+  defp left_out?("no_owner", _sql), do: true
+  defp left_out?("no_owner_of_creds", sql), do: sql =~ "SET creds = $4"
+
+  # The server still has to know the parameters.
+  defp without_conditions(sql),
+    do: String.replace(sql, @conditions, "$2::text IS NOT NULL AND $3::bigint IS NOT NULL")
 end

@@ -112,7 +112,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
     for {from, to} <- [
           {"postgres:very large", "postgres:copy"},
           {"postgres:very large", "native:#{context.tmp}/native"},
-          {"rows:1000000", "postgres:rows"}
+          {"small rows:1000000", "postgres:rows"}
         ] do
       call = Vm.call(PostgresLarge, :migrate, [context.directory, from, to])
       assert {lines, 0} = Vm.run(call, schedulers: 2)

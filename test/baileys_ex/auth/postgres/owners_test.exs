@@ -6,7 +6,7 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
 
   import BaileysEx.Auth.TempDir
 
-  alias BaileysEx.Auth.PostgresPersistence
+  alias BaileysEx.Auth.{PostgresPersistence, State}
   alias BaileysEx.Auth.Postgres.Schema
   alias BaileysEx.Test.{CuttingProxy, PostgresDriver, PostgresServer, PostgresWorkload, Vm}
 
@@ -27,6 +27,7 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
     note_history(context)
     values = Map.new(~w(a b c), &{&1, @first})
     :ok = PostgresPersistence.commit_keys(context, %{"lid-mapping": values})
+    :ok = PostgresPersistence.save_credentials(context, %{State.new() | platform: @first})
     {:ok, context: context, proxy: CuttingProxy.start!(PostgresServer.port(directory))}
   end
 
@@ -41,11 +42,13 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
     end
   end
 
-  test "without the owner's condition in the statements the history is another one", context do
-    assert Enum.find_value(1..10, fn round ->
-             acknowledged = take_turns(context, 4, "no_owner", round)
-             wrong(history(context.context), acknowledged)
-           end)
+  for {conditions, statements} <- [no_owner: "all statements", no_owner_of_creds: "credentials"] do
+    test "without the owner's condition in #{statements} the history is another one", context do
+      assert Enum.find_value(1..10, fn round ->
+               acknowledged = take_turns(context, 4, "#{unquote(conditions)}", round)
+               wrong(history(context.context), acknowledged)
+             end)
+    end
   end
 
   # What all of them were told was written.
@@ -68,7 +71,7 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
         []
 
       {^vm, {:data, {:eol, line}}} ->
-        assert line =~ ~r/^(lost|ok \w+\.\d+\.\d+)$/
+        assert line =~ ~r/^(lost|ok (creds )?\w+\.\d+\.\d+)$/
         [line | until_done(vm)]
 
       {^vm, {:exit_status, status}} ->
@@ -89,18 +92,26 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
           """
           CREATE TRIGGER note AFTER INSERT OR UPDATE ON baileys_auth_keys
           FOR EACH ROW EXECUTE FUNCTION note()
+          """,
+          """
+          CREATE FUNCTION note_creds() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN INSERT INTO history (id, value) VALUES ('creds', NEW.creds); RETURN NULL; END
+          $$
+          """,
+          """
+          CREATE TRIGGER note AFTER INSERT OR UPDATE OF creds ON baileys_auth_accounts
+          FOR EACH ROW WHEN (NEW.creds IS NOT NULL) EXECUTE FUNCTION note_creds()
           """
         ],
         do: query(context, sql)
   end
 
-  # The values of each id, in the order in which its row was locked. A repeated commit is one.
+  # `{id, own, follows}` in the order in which rows were locked, credentials under an id of their own.
   defp history(context) do
-    for id <- ~w(a b c) do
-      context
-      |> query("SELECT value FROM history WHERE id = '#{id}' ORDER BY number")
-      |> Enum.map(fn [bytes] -> :erlang.binary_to_term(bytes) end)
-      |> Enum.dedup()
+    for [id, bytes] <- query(context, "SELECT id, value FROM history ORDER BY number") do
+      value = with %State{platform: platform} <- :erlang.binary_to_term(bytes), do: platform
+      [own, follows] = String.split(value, "<")
+      {id, own, follows}
     end
   end
 
@@ -111,21 +122,26 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
   end
 
   # What no single owner at a time could have done, or `nil`.
-  defp wrong([history, history, history], acknowledged) do
-    values = Enum.map(history, &(&1 |> String.split("<") |> List.to_tuple()))
-    owns = Enum.map(values, &elem(&1, 0))
-
-    turns = owns |> Enum.map(&String.replace(&1, ~r/\.\d+$/, "")) |> Enum.dedup()
+  defp wrong(history, acknowledged) do
+    [creds, a, b, c] = Enum.map(~w(creds a b c), &values(history, &1))
+    turns = for {_id, own, _follows} <- history, do: String.replace(own, ~r/\.\d+$/, "")
+    # The first values are nobody's.
+    turns = turns |> Enum.dedup() |> Enum.reject(&(&1 == "nobody.0"))
+    owns = Enum.map(a, &elem(&1, 0)) ++ Enum.map(creds, &"creds #{elem(&1, 0)}")
 
     cond do
-      pair = not_following(values) -> "not made from what was there: #{inspect(pair)}"
+      a != b or b != c -> "torn: the keys have other histories"
+      pair = not_following(a) -> "not made from what was there: #{inspect(pair)}"
+      pair = not_following(creds) -> "credentials not made from what was there: #{inspect(pair)}"
       turns != Enum.uniq(turns) -> "a turn went on after the next: #{inspect(turns)}"
       (missing = acknowledged -- owns) != [] -> "acknowledged, and not there: #{inspect(missing)}"
       true -> nil
     end
   end
 
-  defp wrong(_histories, _acknowledged), do: "torn: the keys have other histories"
+  # Those of one id. A repeated commit is one.
+  defp values(history, id),
+    do: Enum.dedup(for {^id, own, follows} <- history, do: {own, follows})
 
   defp not_following(values) do
     values
