@@ -182,3 +182,24 @@ fn changes_of_others_are_counted_and_the_keepers_own_are_not() {
         assert!(keeper.changes().unwrap() > known, "of another process");
     }
 }
+
+#[test]
+fn owners_who_take_turns_go_on_in_one_journal() {
+    let (_root, path) = place();
+    let owners = [(); 2].map(|()| directory(&path, Policy::Journaled));
+    owners[0].commit(&[put("a", b"first")]).unwrap();
+    let epoch = owners[0].journal_state().unwrap().epoch;
+    for round in 0..10_u8 {
+        let owner = &owners[usize::from(round % 2)];
+        owner.commit(&[put("a", &[round])]).unwrap();
+        for owner in &owners {
+            owner.open().unwrap();
+            assert_eq!(owner.read("a").unwrap().unwrap(), [round]);
+        }
+    }
+    let state = owners[0].journal_state().unwrap();
+    assert_eq!((state.epoch, state.records), (epoch, 10));
+    for owner in &owners {
+        assert_eq!(owner.take_happened().recoveries, 0);
+    }
+}

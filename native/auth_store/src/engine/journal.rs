@@ -346,3 +346,18 @@ impl<'a, D: Disk> Journal<'a, D> {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::real::RealDisk;
+    use super::*;
+
+    #[test]
+    fn only_where_nothing_is_there_is_no_journal() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(!Journal::new(&RealDisk, root.path()).exists().unwrap());
+        let file = root.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        Journal::new(&RealDisk, &file).exists().unwrap_err();
+    }
+}

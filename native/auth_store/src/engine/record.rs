@@ -247,3 +247,57 @@ impl<'a> Fields<'a> {
         self.array().map(u64::from_le_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: Epoch = Epoch {
+        salt: 7,
+        counter: 1,
+    };
+
+    fn body(change: Change) -> Vec<u8> {
+        let (_, link) = encode_header(Version::Leads, EPOCH);
+        let (record, _) = encode_record(EPOCH, link, &[change]).unwrap();
+        record[RECORD_LEN..].to_vec()
+    }
+
+    #[test]
+    fn a_header_with_one_bit_changed_is_damaged_or_of_a_later_version() {
+        let (bytes, link) = encode_header(Version::Leads, EPOCH);
+        assert_eq!(decode_header(&bytes), Ok((Version::Leads, EPOCH, link)));
+        for at in 0..HEADER_LEN {
+            let mut damaged = bytes;
+            damaged[at] ^= 1 << (at % 8);
+            let problem = decode_header(&damaged).unwrap_err();
+            if !(8..12).contains(&at) {
+                assert_eq!(problem, HeaderProblem::Damaged, "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_content_is_as_long_as_a_file_may_be_and_no_longer() {
+        let mut content = vec![0; MAX_FILE as usize];
+        for fits in [true, false] {
+            let body = body(Change {
+                name: "a",
+                bytes: Some(&content),
+            });
+            assert_eq!(decode_body(&body, 1, |_| {}).is_some(), fits);
+            content.push(0);
+        }
+    }
+
+    #[test]
+    fn a_deletion_has_no_content() {
+        let mut put = body(Change {
+            name: "a",
+            bytes: Some(b"1"),
+        });
+        assert!(decode_body(&put, 1, |_| {}).is_some());
+        put[0] = DELETE;
+        assert!(decode_body(&put, 1, |_| panic!("given")).is_none());
+    }
+}

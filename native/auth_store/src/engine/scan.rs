@@ -87,6 +87,7 @@ pub(crate) fn go_on(
         if u64::from(head.length) > size.saturating_sub(start) {
             break;
         }
+        // Mutants: no record is as long as the limit, see `Journal::encode`.
         if head.length > MAX_BODY {
             return Err(ScanError::Corrupt(
                 "the journal holds a record of impossible length",
@@ -152,8 +153,8 @@ fn check_rest(scan: &Scan, read_at: &ReadAt) -> Result<bool, ScanError> {
         if read < WINDOW {
             return Ok(torn);
         }
-        // A head may straddle two windows.
-        offset += (WINDOW - RECORD_LEN + 1) as u64;
+        // A head may straddle two windows. Mutants: a shorter step only takes longer.
+        offset += (WINDOW - RECORD_LEN) as u64;
     }
 }
 
@@ -169,4 +170,134 @@ pub(crate) fn fill(read_at: &ReadAt, buffer: &mut [u8], offset: u64) -> io::Resu
         }
     }
     Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::record::{encode_header, encode_record};
+    use super::*;
+
+    const EPOCH: Epoch = Epoch {
+        salt: 7,
+        counter: 1,
+    };
+
+    /// A journal with one record for each length of a content.
+    fn journal(lengths: &[usize]) -> (Vec<u8>, Vec<usize>) {
+        let (header, mut link) = encode_header(Version::Leads, EPOCH);
+        let mut bytes = header.to_vec();
+        let mut starts = Vec::new();
+        for length in lengths {
+            let content = vec![0; *length];
+            let change = Change {
+                name: "a",
+                bytes: Some(&content),
+            };
+            starts.push(bytes.len());
+            let (record, next) = encode_record(EPOCH, link, &[change]).unwrap();
+            bytes.extend_from_slice(&record);
+            link = next;
+        }
+        (bytes, starts)
+    }
+
+    fn reader(bytes: &[u8]) -> impl Fn(&mut [u8], u64) -> io::Result<usize> {
+        move |buffer, offset| {
+            let rest = bytes.get(offset as usize..).unwrap_or_default();
+            let read = rest.len().min(buffer.len());
+            buffer[..read].copy_from_slice(&rest[..read]);
+            Ok(read)
+        }
+    }
+
+    fn scanned(bytes: &[u8]) -> Result<Scan, ScanError> {
+        scan(bytes.len() as u64, &reader(bytes), &mut |_| {})
+    }
+
+    #[test]
+    fn zeros_behind_the_last_record_are_room_and_anything_else_is_a_torn_append() {
+        let (mut bytes, _) = journal(&[10, 20]);
+        let end = bytes.len();
+        for room in [0, 1, 100, 200_000] {
+            bytes.resize(end + room, 0);
+            let scan = scanned(&bytes).unwrap();
+            assert_eq!((scan.end, scan.torn), (end as u64, false), "{room}");
+        }
+        for at in [end, end + 100, end + 199_999] {
+            bytes[at] = 1;
+            let scan = scanned(&bytes).unwrap();
+            assert_eq!((scan.end, scan.torn), (end as u64, true), "{at}");
+            bytes[at] = 0;
+        }
+    }
+
+    /// However far behind, and wherever a head lies between two windows of the search.
+    #[test]
+    fn a_damaged_record_before_a_later_one_is_corruption() {
+        let window = 64 << 10;
+        let head_and_name = RECORD_LEN + 8;
+        for distance in [100, window, 3 * window]
+            .into_iter()
+            .chain(window - 100..window + 10)
+        {
+            let (mut bytes, starts) = journal(&[10, distance - head_and_name, 10]);
+            assert_eq!(starts[2] - starts[1], distance);
+            assert_eq!(scanned(&bytes).unwrap().link.sequence, 3);
+            bytes[starts[1] + RECORD_LEN + 20] ^= 1;
+            assert!(
+                matches!(scanned(&bytes), Err(ScanError::Corrupt(_))),
+                "{distance}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_of_which_a_part_is_not_there_is_none() {
+        let (bytes, starts) = journal(&[10, 100]);
+        // The content is zeros, and so is what was never read.
+        let cut = &bytes[..bytes.len() - 50];
+        let size = bytes.len() as u64;
+        let scan = scan(size, &reader(cut), &mut |_| {}).unwrap();
+        assert_eq!(scan.end, starts[1] as u64);
+    }
+
+    #[test]
+    fn a_record_longer_than_any_is_corruption() {
+        let (mut bytes, starts) = journal(&[10]);
+        let head = &mut bytes[starts[0]..starts[0] + RECORD_LEN];
+        head[4..8].copy_from_slice(&(MAX_BODY + 1).to_le_bytes());
+        let checksum = crc32c::crc32c(&head[..44]);
+        head[44..48].copy_from_slice(&checksum.to_le_bytes());
+        let scanned = scan(1 << 40, &reader(&bytes), &mut |_| {});
+        assert!(matches!(scanned, Err(ScanError::Corrupt(_))));
+    }
+
+    #[test]
+    fn a_read_that_is_interrupted_is_made_again_and_one_that_fails_is_told() {
+        let calls = Cell::new(0);
+        let mut buffer = [0; 4];
+        let interrupted = |buffer: &mut [u8], _| {
+            calls.set(calls.get() + 1);
+            match calls.get() {
+                1 | 3 => Err(io::ErrorKind::Interrupted.into()),
+                _ => {
+                    buffer[0] = 9;
+                    Ok(1)
+                }
+            }
+        };
+        assert_eq!(fill(&interrupted, &mut buffer, 0).unwrap(), 4);
+        assert_eq!((buffer, calls.get()), ([9; 4], 6));
+        let fails = |_: &mut [u8], _| {
+            calls.set(calls.get() + 1);
+            match calls.get() {
+                0..100 => Err(io::ErrorKind::TimedOut.into()),
+                _ => Ok(0),
+            }
+        };
+        let error = fill(&fails, &mut buffer, 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 }

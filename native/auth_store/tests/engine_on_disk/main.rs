@@ -15,6 +15,7 @@ mod checkpoints;
 mod growth;
 mod links;
 mod publishing;
+mod salvage;
 
 const BOTH: [Policy; 2] = [Policy::Plain, Policy::Journaled];
 
