@@ -41,10 +41,7 @@ impl<D: Disk> Directory<D> {
     pub fn commit_by(&self, by: By, keys: bool, plan: &mut impl Planned) -> Result<()> {
         self.exclusive_open(|writer| {
             self.check_claim(writer)?;
-            if !self.is_locked() && !self.exists()? {
-                // It was removed behind our back.
-                self.settle(writer)?;
-            }
+            // Also where it was removed behind our back.
             if writer.anchored.is_none() || !self.is_locked() {
                 let changes = checked(plan)?;
                 // Nothing there that could be deleted.
