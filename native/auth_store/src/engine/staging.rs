@@ -128,10 +128,8 @@ impl<D: Disk> Staging<D> {
         let path = self.add(name).map_err(CopyError::Target)?;
         match self.disk.link(from, &path) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(CopyError::Source(Error::io(from, error)))
-            }
-            // Another file system, one without links, or too many of them: EXDEV, EPERM, EMLINK.
+            // Another file system, one without links, or too many of them: EXDEV, EPERM, EMLINK. What is
+            // not there cannot be copied either, which says so.
             Err(_) => self.copy_to(from, &path),
         }
     }
