@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use auth_store::engine::{
-    Change, Directory, Disk, Kind, Metadata, Owner, Policy, RealDisk, SyncPoint,
+    Change, Directory, Disk, Kind, Limits, Metadata, Owner, Policy, RealDisk, Staging, SyncPoint,
 };
 use auth_store::layout::Format;
 use auth_store::store::{Key, KeyChange, Store};
@@ -365,6 +365,85 @@ fn opening_what_is_open_costs_nothing() {
         opened.unwrap();
         assert_eq!(calls, counts([]));
     }
+}
+
+#[test]
+fn an_opening_that_finds_nothing_to_mend_and_a_look_for_changes_write_nothing() {
+    for policies in [
+        [Policy::Plain, Policy::Journaled],
+        [Policy::Journaled, Policy::Journaled],
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("auth");
+        let disk = Counting::default();
+        let [before, directory] =
+            policies.map(|policy| Directory::new(disk.clone(), path.clone(), policy));
+        let bytes = Some(&b"1"[..]);
+        before.commit(&[Change { name: "a", bytes }]).unwrap();
+        before.commit(&[Change { name: "a", bytes }]).unwrap();
+        let (opened, calls) = disk.calls_of(|| directory.open());
+        opened.unwrap();
+        assert_eq!(calls.get("write"), None, "{calls:?}");
+        let (looked, calls) = disk.calls_of(|| directory.changes());
+        looked.unwrap();
+        assert_eq!(calls, counts([("open", 1), ("read", 1)]));
+    }
+}
+
+#[test]
+fn many_files_are_published_with_one_sync_of_the_file_system_where_that_can_be_trusted() {
+    let place = tempfile::tempdir().unwrap();
+    let trusted = RealDisk.filesystem(place.path()).unwrap().is_some();
+    let limits = Limits {
+        together: 3,
+        ..Limits::default()
+    };
+    for (files, together) in [(2, false), (3, trusted), (4, trusted)] {
+        let disk = Counting::default();
+        let target = place.path().join(files.to_string());
+        let mut staging = Staging::with_limits(disk.clone(), &target, limits).unwrap();
+        for file in 0..files {
+            staging.write(&file.to_string(), b"1").unwrap();
+        }
+        let (published, calls) = disk.calls_of(|| staging.publish(false));
+        published.unwrap();
+        let synced = |call: &str| calls.get(call).copied().unwrap_or_default();
+        let expected = if together { (1, 0) } else { (0, files) };
+        assert_eq!((synced("sync file system"), synced("sync")), expected);
+    }
+}
+
+#[test]
+fn a_directory_is_made_with_one_sync_of_each_name_on_the_way_to_it() {
+    let place = tempfile::tempdir().unwrap();
+    for (path, made) in [("auth", 1), ("deep/er/auth", 3)] {
+        let disk = Counting::default();
+        let directory = Directory::new(disk.clone(), place.path().join(path), Policy::Journaled);
+        directory.open().unwrap();
+        let bytes = Some(&b"1"[..]);
+        let (committed, calls) = disk.calls_of(|| directory.commit(&[Change { name: "a", bytes }]));
+        committed.unwrap();
+        assert_eq!(calls.get("create directory"), Some(&made), "{calls:?}");
+    }
+}
+
+#[test]
+fn what_others_have_committed_is_read_from_where_the_reader_was() {
+    let cost_after = |commits: usize| {
+        let place = tempfile::tempdir().unwrap();
+        let disk = Counting::default();
+        let [owner, reader] = [(); 2]
+            .map(|()| Directory::new(disk.clone(), place.path().join("auth"), Policy::Journaled));
+        let bytes = Some(&b"1"[..]);
+        let commit = || owner.commit(&[Change { name: "a", bytes }]).unwrap();
+        (0..commits).for_each(|_| commit());
+        reader.open().unwrap();
+        commit();
+        let (read, calls) = disk.calls_of(|| reader.read("a"));
+        assert_eq!(read.unwrap().unwrap(), b"1");
+        calls
+    };
+    assert_eq!(cost_after(2), cost_after(30));
 }
 
 #[test]

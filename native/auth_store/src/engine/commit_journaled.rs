@@ -90,6 +90,7 @@ impl<D: Disk> Directory<D> {
         Ok(file.map(|file| (end, file)))
     }
 
+    // Mutants: of two sums that are equal, either may be the limit.
     fn is_full(&self, end: &Position) -> bool {
         end.end >= self.limits.checkpoint || memtable::held() > self.limits.held
     }

@@ -42,6 +42,7 @@ pub(super) fn read_version<D: Disk>(disk: &D, path: &Path) -> Result<Option<(Vec
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // A symbolic link (ELOOP), a socket (ENXIO): say what is there, not how opening failed.
+        // Mutants: the file itself is opened no better a second time.
         Err(error) => match link_within(disk, path) {
             Some(real) if real != path => disk.open_read(&real).at(&real)?,
             _ => return Err(irregular(disk, path).unwrap_or_else(|| Error::io(path, error))),
@@ -77,5 +78,23 @@ pub(super) fn not_a_file(path: &Path, kind: Kind) -> Error {
         member: String::new(),
         problem: format!("this is {what}"),
         flaw,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_there_is_none() {
+        let of = |kind: io::ErrorKind| found::<()>(Err(kind.into()));
+        assert_eq!(of(io::ErrorKind::NotFound).unwrap(), None);
+        for kind in [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::NotADirectory,
+        ] {
+            assert_eq!(of(kind).unwrap_err().kind(), kind);
+        }
+        assert_eq!(found(Ok(1)).unwrap(), Some(1));
     }
 }

@@ -108,3 +108,31 @@ pub(super) fn list(changes: &Changes) -> Vec<Change<'_>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_counted_to_the_byte_and_given_back() {
+        const LARGE: usize = 8 << 20;
+        let mut memtable = Memtable::default();
+        assert_eq!(memtable.idle(), None);
+        let content = vec![7; LARGE];
+        let size = |memtable: &Memtable| memtable.idle().map_or(0, |(size, _)| size);
+        for (name, bytes, expected) in [
+            ("ab", Some(&content[..10]), ENTRY + 12),
+            ("ab", Some(&content[..3]), ENTRY + 5),
+            ("c", None, 2 * ENTRY + 6),
+            ("ab", None, 2 * ENTRY + 3),
+            ("ab", Some(&content[..]), 2 * ENTRY + 3 + LARGE as u64),
+        ] {
+            memtable.add(Change { name, bytes });
+            assert_eq!(size(&memtable), expected);
+        }
+        // Of the whole process: other tests hold little.
+        assert!(held() >= LARGE as u64);
+        drop(memtable);
+        assert!(held() < LARGE as u64);
+    }
+}

@@ -61,6 +61,7 @@ impl<D: Disk> Directory<D> {
         if mark == Mark::default() {
             return Ok(false);
         }
+        // Mutants: from where it does not go on, it is read anew.
         let known = (memtable.position)
             .filter(|known| known.epoch.salt == mark.salt && known.end <= mark.end);
         if known.is_none() {
@@ -118,6 +119,7 @@ impl<D: Disk> Directory<D> {
 
     /// Whether the journal says that there is a file, or that there is none, if it says anything.
     pub(super) fn journal_says(&self, name: &str) -> Result<Option<bool>> {
+        // Mutants: the journal says the same, after a longer look.
         if self.is_open() && self.policy == Policy::Journaled || self.is_peeked() {
             return Ok(self.held(name)?.map(|held| held.bytes.is_some()));
         }

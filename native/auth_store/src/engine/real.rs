@@ -151,6 +151,7 @@ impl Disk for RealDisk {
     }
 }
 
+/// Mutants: who is not root cannot give a file away, so that it only spares him the attempt.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

@@ -68,3 +68,33 @@ impl Stamp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::Kind;
+    use super::*;
+
+    fn metadata(modified: i128) -> Metadata {
+        Metadata {
+            kind: Kind::File,
+            device: 1,
+            inode: 2,
+            size: 3,
+            modified,
+            user: 0,
+        }
+    }
+
+    #[test]
+    fn a_stamp_of_a_young_file_equals_no_other_and_may_be_the_same_version() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = i128::try_from(now.as_nanos()).unwrap();
+        let [young, again] = [(); 2].map(|()| Stamp::new(metadata(now)));
+        assert!(young != again && young.may_be(&again));
+        let [old, same] = [(); 2].map(|()| Stamp::new(metadata(now - 60_000_000_000)));
+        assert!(old == same && old.may_be(&same) && !old.may_be(&young));
+        assert_eq!(i128::from(old.written().unwrap()), now / 1_000_000_000 - 60);
+        assert_eq!(Stamp::new(metadata(-1)).written(), Some(-1));
+        assert_eq!(Stamp::of_held(1).written(), None);
+    }
+}

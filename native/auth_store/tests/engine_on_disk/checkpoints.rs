@@ -1,4 +1,4 @@
-//! What a checkpoint does a second time, and what an empty journal costs.
+//! What is done twice: in one commit, and by a checkpoint.
 
 use super::*;
 
@@ -30,4 +30,19 @@ fn what_is_empty_is_neither_checkpointed_again_nor_recovered() {
     assert_eq!(next.read("a").unwrap().unwrap(), b"2");
     assert_eq!(next.take_happened().recoveries, 0);
     assert_eq!(next.journal_state().unwrap(), checkpointed);
+}
+
+#[test]
+fn of_two_changes_of_one_name_the_last_counts() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("auth");
+        let auth = directory(&path, policy);
+        auth.commit(&[put("a", b"1")]).unwrap();
+        auth.commit(&[put("a", b"2"), put("a", b"3")]).unwrap();
+        auth.commit(&[put("b", b"1"), delete("b")]).unwrap();
+        assert_eq!(served(&path, policy), expected(&[("a", "3")]));
+        auth.commit(&[delete("a"), put("a", b"4")]).unwrap();
+        assert_eq!(served(&path, policy), expected(&[("a", "4")]));
+    }
 }

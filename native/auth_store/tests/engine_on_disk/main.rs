@@ -12,10 +12,14 @@ use auth_store::engine::{Change, Directory, Limits, Policy, RealDisk};
 use tempfile::TempDir;
 
 mod checkpoints;
+mod cut_short;
+mod faulty;
 mod growth;
 mod links;
+mod looking;
 mod publishing;
 mod salvage;
+mod targets;
 
 const BOTH: [Policy; 2] = [Policy::Plain, Policy::Journaled];
 
