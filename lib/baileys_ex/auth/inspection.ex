@@ -43,7 +43,8 @@ defmodule BaileysEx.Auth.Inspection do
 
     * `:commits`: how many commits it holds that are not in a checkpoint yet; every reader finds them there
     * `:bytes`: its size
-    * `:torn?`: whether its last append was cut short, which loses nothing that was acknowledged
+    * `:torn?`: whether its last append is not whole. A crash cut it short before it was acknowledged, or the disk
+      has damaged it: nothing tells the two apart
     * `:epoch` counts the journals that the directory has had
   """
   @type journal() :: %{

@@ -341,6 +341,28 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert report.journal.bytes > 0
   end
 
+  test "tells of a journal whose end was damaged as of one that a crash cut short", %{tmp: tmp} do
+    path = Path.join(tmp, "auth")
+    :ok = NativeFilePersistence.save_credentials(path, State.new())
+    :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "1", "2")
+    :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "3", "4")
+    journal = Path.join(path, ".baileys_ex.journal")
+    whole = File.read!(journal)
+    {:ok, %{journal: %{bytes: used, torn?: false}}} = Inspection.inspect_directory(path)
+    at = used - 10
+    <<before::binary-size(at), byte, rest::binary>> = whole
+
+    for damaged <- [before, before <> <<Bitwise.bxor(byte, 1)>> <> rest] do
+      # Another directory: of this one the engine remembers what it wrote.
+      copy = Path.join(tmp, "copy-#{byte_size(damaged)}")
+      File.cp_r!(path, copy)
+      File.write!(Path.join(copy, ".baileys_ex.journal"), damaged)
+      {:ok, report} = Inspection.inspect_directory(copy)
+      assert %{torn?: true, commits: 1} = report.journal
+      assert report.keys == %{"lid-mapping": 1}
+    end
+  end
+
   test "keys that are in the journal alone are counted, and their directory is found", %{tmp: tmp} do
     path = Path.join(tmp, "ada")
     :ok = NativeFilePersistence.save_credentials(path, State.new())

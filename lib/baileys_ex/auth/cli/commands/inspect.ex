@@ -250,7 +250,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   defp journal(%{exists?: false}), do: "none"
 
   defp journal(%{commits: commits, bytes: bytes, torn?: torn?}) do
-    torn = if torn?, do: "; the last append was cut short, nothing acknowledged is lost", else: ""
+    torn = if torn?, do: "; its end is cut short by a crash, or damaged by the disk", else: ""
     "#{Numbers.count(commits, "commit")} since the last checkpoint, #{Layout.size(bytes)}#{torn}"
   end
 
