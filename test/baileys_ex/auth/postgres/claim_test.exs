@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.{DatabaseError, KeyStore, Owner, PostgresPersistence, State}
-  alias BaileysEx.Auth.Postgres.Schema
+  alias BaileysEx.Auth.Postgres.{Schema, Statements}
   alias BaileysEx.Test.{PostgresDriver, PostgresServer}
 
   @moduletag :postgres
@@ -52,6 +52,40 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
     refute Task.yield(read, 200)
     finish(mine, theirs)
     assert {:ok, %{"b" => "1", "c" => "1"}} = Task.await(read)
+  end
+
+  test "credentials and keys that were sent before an answer was lost are late after the next ones",
+       %{mine: mine, theirs: theirs, driver: driver} do
+    owner = Owner.new()
+    :ok = PostgresPersistence.claim(mine, owner)
+    [old, new] = [State.new(), State.new()]
+    :ok = PostgresPersistence.save_credentials(mine, old)
+
+    query(theirs, "BEGIN")
+    query(theirs, "SELECT 1 FROM baileys_auth_accounts WHERE #{of(mine)} FOR UPDATE")
+    first = Task.async(fn -> PostgresPersistence.save_credentials(mine, old) end)
+    refute Task.yield(first, 200)
+    cut(driver)
+    assert {:error, %DatabaseError{kind: :unavailable}} = Task.await(first)
+    query(theirs, "COMMIT")
+    :ok = PostgresPersistence.save_credentials(mine, new)
+    :ok = PostgresPersistence.save_keys(mine, :"lid-mapping", "b", "new")
+
+    # As a network could still bring it.
+    {module, other} = theirs[:connection]
+    sent = [mine[:account], owner.id, 0]
+    bytes = :erlang.term_to_binary("old")
+
+    for {statement, params} <- [
+          {Statements.put_owned_creds("public"), [:erlang.term_to_binary(old)]},
+          {Statements.commit("public", false), [nil, ["lid-mapping"], ["b"], [bytes]]},
+          {Statements.commit_counted("public", false), [nil, ["lid-mapping"], ["b"], [bytes]]}
+        ] do
+      assert {:ok, []} = module.query(other, statement, sent ++ params)
+    end
+
+    assert {:ok, ^new} = PostgresPersistence.load_credentials(theirs)
+    assert {:ok, "new"} = PostgresPersistence.load_keys(theirs, :"lid-mapping", "b")
   end
 
   defp lose_answer(mine, theirs, driver) do
