@@ -7,13 +7,14 @@ defmodule BaileysEx.Guides.ErrorsTest do
     KeyStore,
     NativeError,
     NativeFilePersistence,
-    PersistenceMigration
+    PersistenceMigration,
+    Restore
   }
 
   @troubleshooting File.read!("guides/troubleshooting.md")
   @guides Path.wildcard("guides/*.md") ++ ["README.md"]
 
-  for module <- [FilePersistence, NativeFilePersistence, PersistenceMigration, KeyStore] do
+  for module <- [FilePersistence, NativeFilePersistence, PersistenceMigration, Restore, KeyStore] do
     test "troubleshooting has a section for each error of #{inspect(module)}" do
       names = module_errors(unquote(module))
       assert names != []
