@@ -95,6 +95,12 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
+  test "a file of lib/ is below a folder internal/ exactly where nothing in it is documented" do
+    for {file, modules} <- Enum.group_by(modules(), &source/1) do
+      assert "internal" in Path.split(file) == Enum.all?(modules, &hidden?/1), file
+    end
+  end
+
   test "ExDoc is a dependency of the docs environment alone" do
     for env <- ~w(dev test prod), do: assert(deps_in(env) == "[]")
     assert deps_in("docs") =~ ":ex_doc"
@@ -113,17 +119,20 @@ defmodule BaileysEx.Auth.DocsTest do
     output
   end
 
-  # Modules of lib/, without those of test/support, protocol implementations and `@moduledoc false`.
-  defp public_modules do
+  defp public_modules, do: Enum.reject(modules(), &hidden?/1)
+
+  # Modules of lib/, without those of test/support and protocol implementations.
+  defp modules do
     for module <- Application.spec(:baileys_ex_auth, :modules),
-        module.module_info(:compile)[:source]
-        |> to_string()
-        |> String.starts_with?(Path.join(@root, "lib/")),
+        String.starts_with?(source(module), "lib/"),
         not function_exported?(module, :__impl__, 1),
-        {:docs_v1, _, _, _, moduledoc, _, _} = Code.fetch_docs(module),
-        moduledoc != :hidden,
         do: module
   end
+
+  defp source(module),
+    do: module.module_info(:compile)[:source] |> to_string() |> Path.relative_to(@root)
+
+  defp hidden?(module), do: match?({:docs_v1, _, _, _, :hidden, _, _}, Code.fetch_docs(module))
 
   # Those that only say "As `load_keys/3`, …" are documented there. What `use GenServer` defines has its text.
   defp documented_functions do
