@@ -44,7 +44,7 @@ defmodule BaileysEx.Auth.CLI.AllOnTerminalTest do
   for columns <- [80, 60] do
     test "inspect fits its table to #{columns} columns, and names ten problems", context do
       columns = unquote(columns)
-      assert {1, lines} = task("inspect", [context.root], columns)
+      assert {1, lines} = task("inspect", [context.root, "--warn-above lid-mapping=41"], columns)
 
       rows =
         for "  " <> _cells = line <- Enum.take_while(lines, &(&1 != "problems (10)")), do: line
@@ -59,6 +59,14 @@ defmodule BaileysEx.Auth.CLI.AllOnTerminalTest do
 
       for name <- context.problems,
           do: assert(Enum.any?(problems, &(&1 =~ ~r/^  #{name}: .{10}/)))
+
+      # Those that were made from a directory of Baileys, and can be looked into.
+      growing = below(lines, "many keys of one type (see the guide, Growth) (3)")
+
+      for name <- ["bad-creds-json", "cut-key", "link-as-key"],
+          do: assert("  #{name}: lid-mapping: 42, 0 of them not written for 30 days" in growing)
+
+      assert "directories without an account (1)" in lines
     end
 
     test "verify says how many are sound, and names ten problems at #{columns} columns",

@@ -37,7 +37,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     ## Options
 
       * `--all` - every auth directory directly under ROOT, one line for each
-        account
+        account. Named as well, and no problems: accounts with more keys than
+        --warn-above (`growing` in JSON), one WhatsApp device in several
+        directories (`same_device`), directories without an account
+        (`without_account`)
       * `--sort COLUMN` - with `--all`, one of account, backend, damaged, disk,
         keys, name, newest; the greatest or newest first, texts from A to Z. By
         default the name
