@@ -87,6 +87,9 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   A whole account in the place of what is there, under a claim that ends with it; `$4` is the number of
   changes when it was made. Its keys are `$10` staged ones, none of which may be missing, and those of the
   arrays. What stays is updated: one statement cannot delete a row and insert it.
+
+  What goes is not found by a join: the server cannot know how many keys are staged, and where it expects few it
+  compares each old one with each new one. Here it makes a hash of the arrays and looks up the rest by the index.
   """
   def replace(prefix) do
     """
@@ -105,13 +108,14 @@ defmodule BaileysEx.Auth.Postgres.Statements do
       RETURNING account
     ), deleted AS (
       DELETE FROM "#{prefix}".baileys_auth_keys AS old USING held
-      WHERE old.account = held.account AND NOT EXISTS (
-        SELECT 1 FROM unnest($7::text[], $8::text[]) AS new (type, id)
-        WHERE new.type = old.type AND new.id = old.id
-      ) AND NOT EXISTS (
-        SELECT 1 FROM "#{prefix}".baileys_auth_keys AS new JOIN staging USING (account)
-        WHERE new.type = old.type AND new.id = old.id
-      )
+      WHERE old.account = held.account AND old.account = $1::text
+        AND (old.type, old.id) NOT IN (
+          SELECT type, id FROM unnest($7::text[], $8::text[]) AS last (type, id)
+        )
+        AND 0 = (
+          SELECT count(*) FROM "#{prefix}".baileys_auth_keys AS new JOIN staging USING (account)
+          WHERE new.type = old.type AND new.id = old.id
+        )
       RETURNING 1
     ), saved AS (
       INSERT INTO "#{prefix}".baileys_auth_keys (account, type, id, value)
