@@ -55,6 +55,32 @@ defmodule BaileysEx.Hostile.ContainersTest do
       assert error =~ "creds.json cannot be read: owned by root, this is uid #{@somebody}"
     end
 
+    test "a restore says what is not theirs, and where it goes instead", %{path: path, tmp: tmp} do
+      backup = Path.join(tmp, "backup")
+      :ok = FilePersistence.snapshot(path, backup)
+      give(backup, @somebody)
+      aside = Path.join(tmp, "theirs")
+      File.mkdir!(aside)
+      File.chown!(aside, @somebody)
+
+      {"", error, 1} = as_somebody(["restore", backup, path])
+
+      assert error == """
+             error: #{tmp} cannot be written to: owned by root, this is uid #{@somebody} (eacces)
+             Run this as the user who owns it. If only the place beside PATH is not yours, give another one with --aside DIR. Nothing was changed.
+             """
+
+      {shown, "", 0} = as_somebody(["restore", backup, path, "--aside", Path.join(aside, "old")])
+      assert shown =~ "ok  #{path} is restored"
+
+      File.chown!(Path.join(backup, "creds.json"), 0)
+      File.chmod!(Path.join(backup, "creds.json"), 0o600)
+      {"", error, 1} = as_somebody(["restore", backup, path])
+      assert error =~ "#{backup}/creds.json"
+      assert error =~ "owned by root, this is uid #{@somebody}"
+      refute error =~ "--aside"
+    end
+
     test "a directory that is not theirs to enter, or to write to, is named", %{path: path} do
       parent = Path.dirname(path)
       target = Path.join(parent, "target")

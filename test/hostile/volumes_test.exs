@@ -100,6 +100,31 @@ defmodule BaileysEx.Hostile.VolumesTest do
       assert load.(aside) == load.(before)
     end
 
+    test "in a read-only file system is restored where its old content has a place", context do
+      %{tmp: tmp} = context
+      before = Fixtures.copy!(:native, tmp)
+      backup = Path.join(tmp, "backup")
+      :ok = NativeFilePersistence.snapshot(before, backup)
+      path = Path.join(tmp, "root/ada")
+      File.mkdir!(Path.dirname(path))
+
+      script = """
+      mount -t tmpfs none #{tmp}/root; mkdir #{path}
+      mount -t tmpfs none #{path}; cp -r #{before}/. #{path}
+      mount -o remount,ro #{tmp}/root
+      #{Terminal.eval(["restore", backup, path])} || echo "exit $?"
+      #{Terminal.eval(["restore", backup, path, "--aside", Path.join(tmp, "aside")])}
+      """
+
+      assert {shown, error, 0} = Terminal.run("unshare -m sh -ec #{Terminal.quoted(script)}")
+
+      assert error =~
+               ~r"^error: #{tmp}/root/\.ada\.set-aside-\S+ cannot be written to: read-only "
+
+      assert error =~ "If only the place beside PATH is, give another one with --aside DIR."
+      assert "exit 1\nok  " <> _restored = shown
+    end
+
     test "that is read-only is a backup to restore from", context do
       %{target: target, tmp: tmp} = context
       path = Fixtures.copy!(:native, tmp)

@@ -380,9 +380,10 @@ fn check_clean(setup: Setup, world: &World, state: &State) -> Check {
             files.keys()
         ));
     }
-    for place in ["/data/deep", "/data/kept"] {
+    for (place, unfinished) in [("/data/deep", ".auth"), ("/data/kept", ".")] {
         let beside = world.lookup(place).and_then(|inode| world.dir(inode));
-        let name = beside.and_then(|dir| dir.visible.keys().find(|name| name.starts_with(".auth")));
+        let name =
+            beside.and_then(|dir| dir.visible.keys().find(|name| name.starts_with(unfinished)));
         if let Some(name) = name {
             return Err(format!("{name} stays in {place}"));
         }

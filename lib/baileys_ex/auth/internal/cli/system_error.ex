@@ -46,7 +46,7 @@ defmodule BaileysEx.Auth.CLI.SystemError do
   @doc "Of a target, in an error that says so."
   @spec of_target(atom(), Path.t(), atom(), command :: String.t()) :: t()
   def of_target(_code, path, posix, command) when posix in [:eacces, :eperm],
-    do: describe(posix, [path], command)
+    do: %{describe(posix, [path], command) | advice: access_advice(posix, command)}
 
   def of_target(code, path, posix, command) do
     failure(code, "#{path} cannot be written to: #{text(posix)}", target_advice(posix, command))
@@ -81,6 +81,12 @@ defmodule BaileysEx.Auth.CLI.SystemError do
       "keep on another disk. Nothing was changed."
   end
 
+  # In a container the place beside the directory often is.
+  defp target_advice(:erofs, "restore") do
+    "The file system is read-only. If only the place beside PATH is, give another one with --aside DIR. " <>
+      "Nothing was changed."
+  end
+
   defp target_advice(posix, "restore"), do: advice(posix, "restore")
 
   defp target_advice(posix, command)
@@ -89,6 +95,13 @@ defmodule BaileysEx.Auth.CLI.SystemError do
 
   defp target_advice(_posix, _command),
     do: "Give a directory that does not exist yet, in a place that this user can write to."
+
+  defp access_advice(_posix, "restore") do
+    "Run this as the user who owns it. If only the place beside PATH is not yours, give another one with " <>
+      "--aside DIR. Nothing was changed."
+  end
+
+  defp access_advice(posix, command), do: advice(posix, command)
 
   defp advice(:enoent, _command), do: "Check the path."
   defp advice(:enotdir, _command), do: "Give the directory, not a file in it."
