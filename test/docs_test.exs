@@ -62,6 +62,14 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
+  test "specs and types that are documented name no type of a module that is not" do
+    for module <- public_modules(), text <- documented_types(module) do
+      for [_, name] <- Regex.scan(~r/\b(BaileysEx\.[\w.]+)\.[a-z]\w*\(/, text) do
+        refute hidden?(Module.concat([name])), "#{inspect(module)}: #{text}"
+      end
+    end
+  end
+
   test "the documentation of every public function that takes options names them" do
     for {module, name, arity, text} <- documented_functions(), options?(module, name, arity) do
       assert text =~ ~r/`:[a-z_]+\??`/, "#{inspect(module)}.#{name}/#{arity}"
@@ -153,6 +161,23 @@ defmodule BaileysEx.Auth.DocsTest do
     Enum.any?(specs, fn spec ->
       Macro.to_string(Code.Typespec.spec_to_quoted(:f, spec)) =~ "{:error, "
     end)
+  end
+
+  defp documented_types(module) do
+    {:docs_v1, _, _, _, _, _, entries} = Code.fetch_docs(module)
+    {:ok, specs} = Code.Typespec.fetch_specs(module)
+    {:ok, types} = Code.Typespec.fetch_types(module)
+    hidden = for {{:function, name, arity}, _, _, :hidden, _} <- entries, do: {name, arity}
+
+    of_specs =
+      for {{name, _} = function, specs} <- specs, function not in hidden, spec <- specs do
+        name |> Code.Typespec.spec_to_quoted(spec) |> Macro.to_string()
+      end
+
+    of_types =
+      for {:type, type} <- types, do: type |> Code.Typespec.type_to_quoted() |> Macro.to_string()
+
+    of_specs ++ of_types
   end
 
   defp options?(module, name, arity) do

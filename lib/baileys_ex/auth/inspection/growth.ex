@@ -101,7 +101,7 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   """
   @spec warnings(
           %{optional(atom() | String.t()) => non_neg_integer()},
-          WarnAbove.t(),
+          BaileysEx.Auth.Inspection.warn_above(),
           %{optional(atom() | String.t()) => ages()}
         ) :: [warning()]
   def warnings(keys, warn_above, ages \\ %{}) do
