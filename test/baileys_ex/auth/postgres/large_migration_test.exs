@@ -165,6 +165,20 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
     assert {^creds, _keys} = PostgresRows.of(source)
   end
 
+  test "a migration of a small account takes six statements in, and one out", context do
+    %{target: target, tmp: tmp} = context
+    {_module, driver} = target[:connection]
+    [small, copy] = for name <- ~w(small copy), do: Path.join(tmp, name)
+    :ok = NativeFilePersistence.save_credentials(small, State.new())
+    :ok = NativeFilePersistence.save_keys(small, :"lid-mapping", "1555", "8000")
+
+    before = PostgresDriver.count(driver)
+    assert {:ok, %{migrated_keys: 1}} = migrate(small, target)
+    assert PostgresDriver.count(driver) - before == 6
+    assert {:ok, %{migrated_keys: 1}} = migrate(target, copy)
+    assert PostgresDriver.count(driver) - before == 6 + 1
+  end
+
   describe "a source that is written to while it is read" do
     setup %{directory: directory} do
       name = "busy #{System.unique_integer([:positive])}"
