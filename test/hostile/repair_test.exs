@@ -94,7 +94,7 @@ defmodule BaileysEx.Hostile.RepairTest do
         others = [Path.basename(creds) <> ".old"]
         assert {:ok, %{steps: [step]}} = Repair.plan(path)
         assert {:take, ^bak, %DateTime{}, ^others} = step.remedy
-        assert step.cost =~ ~r/since .*, 3\d\d\d seconds before the damaged file/
+        assert step.cost =~ ~r/since .*, 3,\d\d\d seconds before the damaged file/
         assert {0, shown} = cli([path, "--apply"])
         assert shown =~ "repaired"
         assert {:ok, ^state} = backend.load_credentials(path)
