@@ -195,6 +195,50 @@ fn a_second_id_that_differs_in_case_alone_is_refused_and_never_served_the_first_
 }
 
 #[test]
+fn who_writes_after_somebody_else_has_spelled_a_key_otherwise_is_not_served_the_other_one() {
+    for format in FORMATS {
+        let root = TempDir::new().unwrap();
+        let [store, other] = [(); 2].map(|()| {
+            let store = Store::new(CaseBlind, root.path().join("auth"), format);
+            store.open().unwrap();
+            store
+        });
+        store.commit(&[put("AAAb", b"first")]).unwrap();
+        store.checkpoint().unwrap();
+        assert_eq!(store.load(key("AAAb")).unwrap(), b"first");
+        other.commit(&[delete("AAAb")]).unwrap();
+        other.commit(&[put("AAAB", b"second")]).unwrap();
+        other.checkpoint().unwrap();
+        store.commit(&[put("1", b"another")]).unwrap();
+        store.checkpoint().unwrap();
+        assert!(matches!(store.load(key("AAAb")), Err(Error::NotFound)));
+        assert_eq!(store.load(key("AAAB")).unwrap(), b"second");
+    }
+}
+
+#[test]
+fn a_key_that_takes_the_place_of_one_spelled_otherwise_stays_when_files_follow() {
+    for format in FORMATS {
+        for (old, new) in [("AAAB", "AAAb"), ("AAAb", "AAAB")] {
+            let root = TempDir::new().unwrap();
+            let open = || {
+                let store = Store::new(CaseBlind, root.path().join("auth"), format);
+                store.open().unwrap();
+                store
+            };
+            let store = open();
+            store.commit(&[put(old, b"old"), put("1", b"1")]).unwrap();
+            store.checkpoint().unwrap();
+            store.commit(&[delete(old)]).unwrap();
+            store.commit(&[put(new, b"new")]).unwrap();
+            store.checkpoint().unwrap();
+            assert_eq!(open().load(key(new)).unwrap(), b"new");
+            assert!(matches!(open().load(key(old)), Err(Error::NotFound)));
+        }
+    }
+}
+
+#[test]
 fn two_in_one_commit_are_refused_and_nothing_of_it_is_written() {
     for format in FORMATS {
         let root = TempDir::new().unwrap();

@@ -105,17 +105,21 @@ impl<D: Disk> Directory<D> {
         .collect()
     }
 
-    /// Makes the changes visible.
+    /// Makes the changes visible. What goes, goes first: on a disk that ignores case it may be one file with
+    /// what comes.
     pub(super) fn give_names(
         &self,
         changes: &[Change],
         temps: Vec<Option<Temp<'_, D>>>,
     ) -> Outcome<()> {
-        for (change, temp) in changes.iter().zip(temps) {
+        for change in changes.iter().filter(|change| change.bytes.is_none()) {
             let path = self.path.join(change.name);
-            match temp {
-                Some(temp) => temp.rename(&path).at(&path)?,
-                None => effects::remove_file(&self.disk, &path).at(&path)?,
+            effects::remove_file(&self.disk, &path).at(&path)?;
+        }
+        for (change, temp) in changes.iter().zip(temps) {
+            if let Some(temp) = temp {
+                let path = self.path.join(change.name);
+                temp.rename(&path).at(&path)?;
             }
         }
         Ok(())
