@@ -428,7 +428,7 @@ fn a_directory_is_made_with_one_sync_of_each_name_on_the_way_to_it() {
 }
 
 #[test]
-fn what_others_have_committed_is_read_from_where_the_reader_was() {
+fn what_others_have_committed_is_read_from_where_one_was() {
     let cost_after = |commits: usize| {
         let place = tempfile::tempdir().unwrap();
         let disk = Counting::default();
@@ -439,9 +439,13 @@ fn what_others_have_committed_is_read_from_where_the_reader_was() {
         (0..commits).for_each(|_| commit());
         reader.open().unwrap();
         commit();
-        let (read, calls) = disk.calls_of(|| reader.read("a"));
+        let (read, of_read) = disk.calls_of(|| reader.read("a"));
         assert_eq!(read.unwrap().unwrap(), b"1");
-        calls
+        commit();
+        let (committed, of_commit) =
+            disk.calls_of(|| reader.commit(&[Change { name: "b", bytes }]));
+        committed.unwrap();
+        (of_read, of_commit)
     };
     assert_eq!(cost_after(2), cost_after(30));
 }

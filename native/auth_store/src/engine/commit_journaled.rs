@@ -83,6 +83,7 @@ impl<D: Disk> Directory<D> {
     fn look_at_journal(&self, writer: &Writer) -> Result<Option<(Position, D::File)>> {
         let told = writer.turn.unwrap_or_default().journal;
         let known = self.read_memtable().position;
+        // Mutants: what ends where it is told and is not settled has a torn tail, which a record overwrites.
         let Some(end) = known.filter(|end| end.settled && end.mark() == told) else {
             return Ok(None);
         };

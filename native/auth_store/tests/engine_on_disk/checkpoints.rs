@@ -46,3 +46,23 @@ fn of_two_changes_of_one_name_the_last_counts() {
         assert_eq!(served(&path, policy), expected(&[("a", "4")]));
     }
 }
+
+#[test]
+fn a_journal_that_holds_nothing_but_a_torn_append_is_recovered_and_not_tidied() {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    directory(&path, Policy::Journaled)
+        .commit(&[put("a", b"1")])
+        .unwrap();
+    let journal = path.join(".baileys_ex.journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes.extend_from_slice(b"half of a record");
+    fs::write(&journal, bytes).unwrap();
+    let auth = directory(&path, Policy::Journaled);
+    auth.open().unwrap();
+    assert_eq!(auth.take_happened().recoveries, 1);
+    let state = auth.journal_state().unwrap();
+    assert!(!state.torn);
+    auth.tidy().unwrap();
+    assert_eq!(auth.journal_state().unwrap(), state);
+}

@@ -29,6 +29,11 @@ fn what_is_there_is_known_before_a_directory_is_opened_and_after() {
         }
     }
     assert!(!unopened.is_open());
+    let gone = root.path().join("gone");
+    fs::rename(&path, gone).unwrap();
+    symlink("auth", &path).unwrap();
+    assert!(peeked.has("b").unwrap());
+    peeked.has("d").unwrap_err();
 
     let plain = root.path().join("plain");
     let auth = directory(&plain, Policy::Plain);
@@ -175,6 +180,7 @@ fn after_a_sync_that_failed_nothing_is_served_before_a_recovery() {
     refused(auth.checkpoint());
     auth.recover().unwrap();
     assert_eq!(auth.read("a").unwrap().unwrap(), b"2");
+    assert_eq!(auth.take_happened().recoveries, 1);
 }
 
 struct Panics;

@@ -194,7 +194,8 @@ fn a_directory_that_cannot_be_made_is_named_and_one_that_somebody_else_makes_is_
         let path = root.path().join("deep/auth");
         let refused = on(Fault::ReadOnly, &path, policy).commit(&[put("a", b"1")]);
         assert!(
-            matches!(&refused, Err(Error::Io { path, .. }) if path.ends_with("deep")),
+            matches!(&refused, Err(Error::Io { path, source })
+                if path.ends_with("deep") && source.kind() == ErrorKind::PermissionDenied),
             "{refused:?}"
         );
         on(Fault::Raced, &path, policy)
