@@ -31,6 +31,7 @@ impl Case {
 
     /// Whether the disk ignores case; `None` until a file has told.
     pub fn ignored(&self) -> Option<bool> {
+        // Mutants: who is asked again answers the same.
         match self.state.load(Ordering::Relaxed) {
             TELLS => Some(false),
             IGNORES => Some(true),
@@ -97,6 +98,7 @@ impl Spellings {
         let Some(names) = &mut self.0 else {
             return Ok(());
         };
+        // Mutants: no name is added twice.
         match names.insert(name.to_lowercase(), name.to_owned()) {
             Some(other) if other != name => Err(one_file("file", name, &other)),
             _ => Ok(()),

@@ -136,7 +136,8 @@ pub trait Disk: Clone + Send + Sync {
     /// The entries as they stream, in no order, without `.` and `..`.
     fn entries(&self, path: &Path, each: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()>;
 
-    /// The path without any link in it. A double without links has nothing to say.
+    /// The path without any link in it. A double without links has nothing to say. Mutants: any answer of a
+    /// double will do.
     fn resolve(&self, _path: &Path) -> io::Result<PathBuf> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -105,3 +105,25 @@ pub(crate) fn parent(path: &Path) -> &Path {
         None => path,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_has_a_parent() {
+        for (path, of) in [("a/b", "a"), ("a", "."), ("/a", "/"), ("/", "/")] {
+            assert_eq!(parent(Path::new(path)), Path::new(of), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_library_s_own_files_are_told_from_keys_and_from_others() {
+        for name in [JOURNAL, LOCK, OWNER, PUBLICATION, ".baileys_ex.tmp-1"] {
+            assert!(is_of_library(OsStr::new(name)), "{name}");
+        }
+        for name in ["creds.etf", "lost+found", "creds.json.tmp-1"] {
+            assert!(!is_of_library(OsStr::new(name)), "{name}");
+        }
+    }
+}

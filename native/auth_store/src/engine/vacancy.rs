@@ -26,3 +26,25 @@ fn all<D: Disk>(disk: &D, directory: &Path, holds: impl Fn(&OsStr, Kind) -> bool
         .at(directory)?;
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::real::RealDisk;
+    use super::*;
+
+    #[test]
+    fn what_neither_the_library_nor_the_file_system_put_there_is_somebody_else_s() {
+        let root = tempfile::tempdir().unwrap();
+        let others = || holds_others(&RealDisk, root.path()).unwrap();
+        assert!(!others());
+        for own in [".baileys_ex.lock", ".baileys_ex.journal"] {
+            fs::write(root.path().join(own), "").unwrap();
+        }
+        fs::create_dir(root.path().join("lost+found")).unwrap();
+        assert!(!others());
+        fs::write(root.path().join("notes.txt"), "").unwrap();
+        assert!(others());
+    }
+}

@@ -18,6 +18,10 @@ pub enum Fault {
     Denied(SyncPoint),
     /// Every rename fails.
     Rename,
+    /// No file can be removed.
+    Removal,
+    /// What is renamed or removed is reported as failed, as by a network file system that asks twice.
+    Reported,
     /// Files have one name only.
     Links,
     /// Somebody else makes each directory at the same moment.
@@ -133,6 +137,10 @@ impl Disk for Faulty {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         match self.0 {
             Fault::Rename => Err(io::Error::other("the rename failed")),
+            Fault::Reported => {
+                RealDisk.rename(from, to)?;
+                Err(io::Error::other("reported"))
+            }
             _ => self.written()?.rename(from, to),
         }
     }
@@ -145,7 +153,14 @@ impl Disk for Faulty {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.written()?.remove_file(path)
+        match self.0 {
+            Fault::Removal => Err(io::Error::other("the removal failed")),
+            Fault::Reported => {
+                RealDisk.remove_file(path)?;
+                Err(io::Error::other("reported"))
+            }
+            _ => self.written()?.remove_file(path),
+        }
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {

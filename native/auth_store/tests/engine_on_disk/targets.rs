@@ -279,3 +279,24 @@ fn a_commit_that_cannot_name_its_file_leaves_nothing_unfinished() {
     auth.commit(&[put("a", b"2")]).unwrap_err();
     assert_eq!(files(&path), expected(&[("a", "1")]));
 }
+
+#[test]
+fn what_was_done_counts_and_not_what_is_reported_of_it() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let path = root.path().join("auth");
+        let auth = on(Fault::Reported, &path, policy);
+        auth.commit(&[put("a", b"1")]).unwrap();
+        auth.commit(&[put("a", b"2"), put("b", b"2")]).unwrap();
+        auth.commit(&[delete("b")]).unwrap();
+        auth.commit(&[delete("never")]).unwrap();
+        auth.checkpoint().unwrap();
+        assert_eq!(files(&path), expected(&[("a", "2")]));
+
+        let auth = on(Fault::Removal, &path, policy);
+        auth.commit(&[delete("never")]).unwrap();
+        let removed = auth.commit(&[delete("a")]).and_then(|()| auth.checkpoint());
+        assert!(matches!(removed, Err(Error::Io { .. })), "{removed:?}");
+        assert_eq!(files(&path), expected(&[("a", "2")]));
+    }
+}
