@@ -149,6 +149,8 @@ defmodule BaileysEx.Hostile.JsonTest do
              )
   end
 
+  # Ten documents of up to a hundred megabytes, on a machine that may have other work.
+  @tag timeout: 300_000
   test "a hostile line, document or name is refused, and the VM lives", %{tmp: tmp} do
     target = {NativeFilePersistence, Path.join(tmp, "native")}
 

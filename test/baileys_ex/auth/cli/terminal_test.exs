@@ -55,8 +55,14 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
     end
 
     test "fits many accounts, and its bar, on narrow terminals", %{tmp: tmp} do
-      for name <- ["ada", "an-account-of-a-customer-with-a-very-long-name-indeed", "eve"],
-          do: File.cp_r!(Fixtures.path(:native), Path.join(tmp, name))
+      # Each its own: that one device is in several directories is said in a line of any length.
+      for name <- ["ada", "an-account-of-a-customer-with-a-very-long-name-indeed", "eve"] do
+        path = Path.join(tmp, name)
+        File.cp_r!(Fixtures.path(:native), path)
+        {:ok, state} = NativeFilePersistence.load_credentials(path)
+        me = %{state.me | id: "1555123000#{byte_size(name)}:7@s.whatsapp.net"}
+        :ok = NativeFilePersistence.save_credentials(path, %{state | me: me})
+      end
 
       for columns <- [80, 60], task <- ["inspect", "verify"] do
         command = "mix baileys.auth.#{task} --all #{tmp}"
