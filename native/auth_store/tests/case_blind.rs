@@ -298,6 +298,43 @@ fn a_migration_onto_it_names_both_files_whether_the_target_exists_or_not() {
 }
 
 #[test]
+fn a_migration_over_a_key_that_is_spelled_otherwise_leaves_the_new_one() {
+    const CONTENT: &[u8] = br#"{"keyData":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}"#;
+    for (old, new) in [("AAAB", "AAAb"), ("AAAb", "AAAB")] {
+        let root = TempDir::new().unwrap();
+        let source = Store::new(RealDisk, root.path().join("source"), Format::Json);
+        source.open().unwrap();
+        source.commit(&[put(new, CONTENT)]).unwrap();
+        let path = root.path().join("target");
+        let target = Store::new(CaseBlind, path.clone(), Format::Etf);
+        target.open().unwrap();
+        target
+            .commit(&[put(old, b"old"), put("1", b"old")])
+            .unwrap();
+        drop(target);
+
+        let options = Options {
+            without_credentials: true,
+            overwrite: true,
+            ..Options::default()
+        };
+        let source = root.path().join("source");
+        let mut migration =
+            Migration::begin(CaseBlind, source, &path, Format::Json, options, 0).unwrap();
+        while migration.done() < migration.total() {
+            migration.step(10).unwrap();
+        }
+        migration.publish().unwrap();
+
+        let target = Store::new(CaseBlind, path, Format::Etf);
+        target.open().unwrap();
+        assert!(target.load(key(new)).is_ok(), "{old} hid {new}");
+        assert!(matches!(target.load(key(old)), Err(Error::NotFound)));
+        assert!(matches!(target.load(key("1")), Err(Error::NotFound)));
+    }
+}
+
+#[test]
 fn a_snapshot_onto_it_names_both_files() {
     let root = TempDir::new().unwrap();
     let source = source(Format::Etf, root.path(), b"content");

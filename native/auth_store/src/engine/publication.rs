@@ -125,10 +125,11 @@ pub(crate) fn carry_out<D: Disk>(
     directory: &Path,
     publication: &Publication,
 ) -> Outcome<()> {
+    let there = names_in(disk, directory)?;
     for (index, name) in publication.files.iter().enumerate() {
         let path = directory.join(name);
         let from = staged(directory, publication.token, index);
-        make_room(disk, &path);
+        make_room(disk, &path, &there)?;
         if !link_over(disk, directory, &from, &path) {
             // A file system without links.
             let bytes = content(disk, &from, &path)?;
@@ -150,10 +151,15 @@ pub(crate) fn complete<D: Disk>(disk: &D, directory: &Path) -> Outcome<()> {
     write_again(disk, directory, &record, &bytes)?;
     disk.sync_directory(directory, SyncPoint::RepeatedRecord)
         .latching(directory)?;
+    let there = names_in(disk, directory)?;
     for (index, name) in publication.files.iter().enumerate() {
         let path = directory.join(name);
-        let bytes = content(disk, &staged(directory, publication.token, index), &path)?;
-        make_room(disk, &path);
+        let unfinished = staged(directory, publication.token, index);
+        let bytes = content(disk, &unfinished, &path)?;
+        // Without its unfinished name it is durable under its own, which had its room then.
+        if there.contains(unfinished.file_name().unwrap_or_default()) {
+            make_room(disk, &path, &there)?;
+        }
         write_again(disk, directory, &path, &bytes)?;
     }
     finish(disk, directory, &publication)
@@ -191,14 +197,27 @@ fn write_again<D: Disk>(disk: &D, directory: &Path, path: &Path, bytes: &[u8]) -
     temp.rename(path).latching(path)
 }
 
-/// What is in the way of a file may be a directory, which a rename does not replace.
-fn make_room<D: Disk>(disk: &D, path: &Path) {
-    if disk
-        .metadata(path)
-        .is_ok_and(|found| found.kind == Kind::Directory)
-    {
-        remove_tree(disk, path);
+/// What is in the way of a file may be a directory, which a rename does not replace, or one file with it that is
+/// spelled otherwise, on a disk that ignores case: its name would stay.
+fn make_room<D: Disk>(disk: &D, path: &Path, there: &HashSet<OsString>) -> Outcome<()> {
+    match found(disk.metadata(path)).latching(path)? {
+        Some(entry) if entry.kind == Kind::Directory => remove_tree(disk, path),
+        Some(_) if !there.contains(path.file_name().unwrap_or_default()) => {
+            effects::remove_file(disk, path).latching(path)?;
+        }
+        _ => {}
     }
+    Ok(())
+}
+
+/// As they are spelled.
+fn names_in<D: Disk>(disk: &D, directory: &Path) -> Outcome<HashSet<OsString>> {
+    let mut there = HashSet::new();
+    disk.entries(directory, &mut |name, _| {
+        there.insert(name.to_owned());
+    })
+    .latching(directory)?;
+    Ok(there)
 }
 
 /// Makes the names durable, removes what goes, and the record when nothing needs it any more. Left there, it
@@ -210,8 +229,13 @@ fn finish<D: Disk>(disk: &D, directory: &Path, publication: &Publication) -> Out
         let path = staged(directory, publication.token, index);
         effects::remove_file(disk, &path).latching(&path)?;
     }
+    let there = names_in(disk, directory)?;
     for name in &publication.removed {
         let path = directory.join(name);
+        // One that was in the way of a new file may be found under the new one's name.
+        if !there.contains(name) {
+            continue;
+        }
         match found(disk.metadata(&path)).latching(&path)? {
             None => {}
             // What cannot be removed, such as a mount point, is none of the account's.
