@@ -152,7 +152,7 @@ impl Writer<'_> {
         self.open('{')?;
         for (member, value) in members() {
             let kept = |(name, _): &(&str, &Value)| *name == member.name;
-            if is_free(member, *value) && fields.unknown.iter().any(kept) {
+            if is_free(record, member, *value) && fields.unknown.iter().any(kept) {
                 continue;
             }
             self.member(member, *value)
@@ -160,7 +160,7 @@ impl Writer<'_> {
         }
         for &(name, value) in &fields.unknown {
             let is_taken = |(member, value): (&Member, &Option<_>)| {
-                member.name == name && !is_free(member, *value)
+                member.name == name && !is_free(record, member, *value)
             };
             if members().any(is_taken) {
                 let fault = Fault::new("a string key takes the name of a known member");
@@ -293,9 +293,11 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Nothing is there: the unknown ones may hold it, from a version that did not know the member.
-fn is_free(member: &Member, value: Option<&Value>) -> bool {
-    !matches!(member.presence, Presence::Required) && matches!(value, None | Some(Value::Nil))
+/// Nothing is there: the map of the unknown ones may hold it, from a version that did not know the member.
+fn is_free(record: &Record, member: &Member, value: Option<&Value>) -> bool {
+    matches!(record.unknown, Unknown::Under(_))
+        && !matches!(member.presence, Presence::Required)
+        && matches!(value, None | Some(Value::Nil))
 }
 
 fn sorted<'v>(record: &Record, value: &'v Value) -> Outcome<Fields<'v>> {
