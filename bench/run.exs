@@ -7,8 +7,9 @@ for file <- ~w(json postgres_server postgres_driver) do
   Code.require_file("../test/support/#{file}.ex", __DIR__)
 end
 
-for file <- ~w(support/measure support/peer support/accounts support/slow_flush support/report
-               rows/engine rows/saves rows/loads rows/key_store rows/postgres rows/scale) do
+for file <-
+      ~w(support/measure support/peer support/accounts support/slow_flush support/report
+               rows/engine rows/saves rows/loads rows/key_store rows/many rows/postgres rows/scale) do
   Code.require_file("#{file}.exs", __DIR__)
 end
 
@@ -18,6 +19,7 @@ groups = [
   saves: &Bench.Saves.run/1,
   loads: &Bench.Loads.run/1,
   store: &Bench.KeyStoreRows.run/1,
+  many: &Bench.Many.run/1,
   postgres: &Bench.Postgres.run/1,
   # Deletes many files, so nothing comes after it.
   engine: &Bench.Engine.run/1
