@@ -27,10 +27,7 @@ defmodule BaileysEx.Auth.MixProject do
   end
 
   def application do
-    [
-      extra_applications: [:logger, :crypto, telemetry: :optional],
-      mod: {BaileysEx.Auth.Application, []}
-    ]
+    [extra_applications: [:logger, :crypto], mod: {BaileysEx.Auth.Application, []}]
   end
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]

@@ -83,7 +83,7 @@ defmodule BaileysEx.Auth.Telemetry do
   # The first is the default.
   @levels [:info, :debug, :notice, :warning, :error, :critical, :alert, :emergency]
 
-  # A host application brings it, or nobody does.
+  # A host application brings it, or nobody does. Calls by `apply` make Mix ask for no dependency.
   @compile {:no_warn_undefined, :telemetry}
 
   @enabled {__MODULE__, :enabled}
@@ -200,7 +200,7 @@ defmodule BaileysEx.Auth.Telemetry do
   @spec execute([atom(), ...], map(), map()) :: :ok
   def execute(name, measurements, metadata) do
     if enabled?() do
-      :telemetry.execute([:baileys_ex_auth | name], measurements, metadata)
+      apply(:telemetry, :execute, [[:baileys_ex_auth | name], measurements, metadata])
     end
 
     :ok

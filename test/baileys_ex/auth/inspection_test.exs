@@ -350,7 +350,8 @@ defmodule BaileysEx.Auth.InspectionTest do
     whole = File.read!(journal)
     {:ok, %{journal: %{bytes: used, torn?: false}}} = Inspection.inspect_directory(path)
     at = used - 10
-    <<before::binary-size(at), byte, rest::binary>> = whole
+    before = binary_part(whole, 0, at)
+    <<byte, rest::binary>> = binary_part(whole, at, byte_size(whole) - at)
 
     for damaged <- [before, before <> <<Bitwise.bxor(byte, 1)>> <> rest] do
       # Another directory: of this one the engine remembers what it wrote.

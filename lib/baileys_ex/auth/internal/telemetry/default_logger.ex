@@ -12,11 +12,11 @@ defmodule BaileysEx.Auth.Telemetry.DefaultLogger do
 
   @spec attach([[atom(), ...]], config()) :: :ok | {:error, :already_exists}
   def attach(events, config) do
-    :telemetry.attach_many(__MODULE__, events, &__MODULE__.handle/4, config)
+    apply(:telemetry, :attach_many, [__MODULE__, events, &__MODULE__.handle/4, config])
   end
 
   @spec detach() :: :ok | {:error, :not_found}
-  def detach, do: :telemetry.detach(__MODULE__)
+  def detach, do: apply(:telemetry, :detach, [__MODULE__])
 
   @doc false
   @spec handle([atom(), ...], map(), map(), config()) :: :ok
