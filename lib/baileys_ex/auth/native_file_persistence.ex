@@ -114,15 +114,10 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   def save_credentials(path, %State{} = state) do
     {family, id} = Keys.creds()
 
-    case State.complete(state) do
-      {:ok, state} ->
-        with {:error, %InvalidTermError{} = whole} <-
-               commit(path, [{family, id, :erlang.term_to_binary(state)}]) do
-          {:error, TermCheck.refused_field(state, __MODULE__) || whole}
-        end
-
-      {:error, {member, problem}} ->
-        {:error, %InvalidTermError{member: "creds.#{member}", problem: problem}}
+    with {:ok, state} <- AuthState.complete(state),
+         {:error, %InvalidTermError{} = whole} <-
+           commit(path, [{family, id, :erlang.term_to_binary(state)}]) do
+      {:error, TermCheck.refused_field(state, __MODULE__) || whole}
     end
   end
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.AuthState do
   @moduledoc false
-  # What the `use_*_auth_state` helpers of the backends give a connection.
+  # Credentials as all backends take and give them, also through the `use_*_auth_state` helpers.
 
   alias BaileysEx.Auth.{InvalidTermError, Persistence, State}
 
@@ -45,6 +45,14 @@ defmodule BaileysEx.Auth.AuthState do
           {:ok, State.t()} | {:error, {:no_credentials, String.t()}}
   def fresh(_place, false), do: {:ok, State.new()}
   def fresh(place, true), do: {:error, {:no_credentials, place}}
+
+  @doc "A whole state of this version, or the refusal that names what the given one lacks."
+  @spec complete(term()) :: {:ok, State.t()} | {:error, InvalidTermError.t()}
+  def complete(state) do
+    with {:error, {member, problem}} <- State.complete(state) do
+      {:error, %InvalidTermError{member: "creds.#{member}", problem: problem}}
+    end
+  end
 
   @doc "What credentials that are no state are refused with; to raise would show them."
   @spec no_state() :: {:error, InvalidTermError.t()}

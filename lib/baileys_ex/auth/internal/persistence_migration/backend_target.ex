@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.BackendTarget do
   # Rows become keys of any other backend: all of them by one `commit_keys`, and then the credentials.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
-  alias BaileysEx.Auth.{InvalidTermError, Keys, State}
+  alias BaileysEx.Auth.{AuthState, InvalidTermError, Keys}
   alias BaileysEx.Auth.PersistenceMigration.Received
   alias BaileysEx.Auth.Postgres.Value
 
@@ -63,9 +63,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.BackendTarget do
 
   defp state(bytes) do
     with {:ok, [{"creds", nil, term}]} <- terms([{"creds", nil, bytes}], []),
-         {:error, {member, problem}} <- State.complete(term) do
-      {:error, %InvalidTermError{member: "creds.#{member}", problem: problem}}
-    end
+         do: AuthState.complete(term)
   end
 
   # Its bytes are safe to read, or the whole is refused.

@@ -2,7 +2,7 @@ defmodule BaileysEx.Auth.Postgres.Writes do
   @moduledoc false
   # What changes an account: one statement each, under the claim of this VM where it has one.
 
-  alias BaileysEx.Auth.{InvalidTermError, Keys, Persistence, State}
+  alias BaileysEx.Auth.{AuthState, InvalidTermError, Keys, Persistence, State}
   alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Statements, Value}
 
   @typedoc "A key and its bytes; `nil` deletes."
@@ -14,13 +14,7 @@ defmodule BaileysEx.Auth.Postgres.Writes do
   @doc "The bytes of credentials, or what they lack."
   @spec encode_credentials(State.t()) :: {:ok, binary()} | {:error, InvalidTermError.t()}
   def encode_credentials(state) do
-    case State.complete(state) do
-      {:ok, state} ->
-        Value.encode_credentials(state)
-
-      {:error, {member, problem}} ->
-        {:error, %InvalidTermError{member: "creds.#{member}", problem: problem}}
-    end
+    with {:ok, state} <- AuthState.complete(state), do: Value.encode_credentials(state)
   end
 
   @doc "Changes with the bytes of their values, sorted; an error where a key or a term is refused."
