@@ -119,7 +119,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountTarget do
 
     params =
       [account.name, target.owner.id, 0, changes] ++
-        row ++ Staging.columns(keys) ++ [staged(target)]
+        row ++ Statements.columns(keys, 3) ++ [staged(target)]
 
     case Account.query(account, Statements.replace(account.prefix), params) do
       {:ok, [[1]]} -> :ok

@@ -27,7 +27,7 @@ defmodule BaileysEx.Auth.Postgres.Staging do
   @spec put(Account.t(), migration :: String.t(), [key()]) ::
           :ok | :lost | {:error, DatabaseError.t()}
   def put(account, migration, keys) do
-    params = [Account.staging(account), migration, 0, nil] ++ columns(keys)
+    params = [Account.staging(account), migration, 0, nil] ++ Statements.columns(keys, 3)
 
     case Account.query(account, Statements.commit(account.prefix, false), params) do
       {:ok, [_changes]} -> :ok
@@ -35,10 +35,6 @@ defmodule BaileysEx.Auth.Postgres.Staging do
       error -> error
     end
   end
-
-  @doc "Types, ids and values, each as a list."
-  @spec columns([key()]) :: [[binary()]]
-  def columns(keys), do: for(at <- 0..2, do: Enum.map(keys, &elem(&1, at)))
 
   @doc "Removes what is there, if it is this migration's."
   @spec discard(Account.t(), migration :: String.t()) :: :ok | {:error, DatabaseError.t()}

@@ -5,6 +5,10 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   # `$1` is the account and, in a write, `$2` the id of this VM's claim, NULL where it has none, and `$3`
   # how many answers were lost under it: see `BaileysEx.Auth.Postgres.Claim`.
 
+  @doc "Rows as parameters: a list for each of the first columns."
+  @spec columns([tuple()], pos_integer()) :: [[term()]]
+  def columns(rows, count), do: for(at <- 0..(count - 1), do: Enum.map(rows, &elem(&1, at)))
+
   @doc """
   All of a commit by a store, or nothing; `$4` is the number of changes that it knows of, or NULL. The
   account's row is locked against a claim: one that is being made is waited for, and then the row is

@@ -74,7 +74,7 @@ defmodule BaileysEx.Auth.Postgres.Survey do
   defp look(account, rows, survey) do
     %{
       survey
-      | families: add(survey.families, Value.families(rows)),
+      | families: Value.add_families(survey.families, rows),
         sizes: add(survey.sizes, Value.sizes(rows)),
         pre_keys: for({"pre-key", id, _bytes} <- rows, do: id) ++ survey.pre_keys,
         last_uses: Value.last_uses(rows) ++ survey.last_uses,

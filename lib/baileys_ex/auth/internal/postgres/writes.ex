@@ -52,8 +52,8 @@ defmodule BaileysEx.Auth.Postgres.Writes do
     {gone, saved} = Enum.split_with(changes, &match?({_type, _id, nil}, &1))
     seen = with {:store, seen} <- by, do: seen, else: (_counted -> nil)
 
-    deleted = if gone == [], do: [], else: columns(gone, 0..1)
-    rows = columns(saved, 0..2) ++ deleted
+    deleted = if gone == [], do: [], else: Statements.columns(gone, 2)
+    rows = Statements.columns(saved, 3) ++ deleted
 
     written =
       Claim.write(account, seen, fn claim ->
@@ -80,8 +80,6 @@ defmodule BaileysEx.Auth.Postgres.Writes do
 
     with {:ok, _rows} <- deleted, do: :ok
   end
-
-  defp columns(rows, indices), do: for(index <- indices, do: Enum.map(rows, &elem(&1, index)))
 
   # Without a claim there is nothing that a store could rely on.
   defp statement(nil, _by), do: &Statements.commit_free/2
