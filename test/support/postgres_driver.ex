@@ -11,6 +11,7 @@ defmodule BaileysEx.Test.PostgresDriver do
   # Debian's package, which is not everywhere.
   @compile {:no_warn_undefined, :pgsql}
 
+  alias BaileysEx.Auth.Postgres.Schema
   alias BaileysEx.Test.PostgresServer
 
   def start_link(directory, user \\ "test"),
@@ -20,6 +21,13 @@ defmodule BaileysEx.Test.PostgresDriver do
   def connect!(directory, user \\ "test") do
     spec = %{id: make_ref(), start: {__MODULE__, :start_link, [directory, user]}}
     {__MODULE__, ExUnit.Callbacks.start_supervised!(spec)}
+  end
+
+  @doc "For `setup_all`: a server with the tables, in the test's `:directory`."
+  def start_with_tables(_context) do
+    directory = PostgresServer.start!()
+    :ok = Schema.migrate(connection: connect!(directory))
+    {:ok, directory: directory}
   end
 
   @impl true

@@ -2,18 +2,16 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
   # What a store's claim promises beyond one connection, and what it costs in statements.
   use ExUnit.Case, async: true
 
+  import BaileysEx.Test.PostgresDriver, only: [start_with_tables: 1]
+
   alias BaileysEx.Auth.{DatabaseError, KeyStore, Owner, PostgresPersistence, State}
-  alias BaileysEx.Auth.Postgres.{Schema, Statements}
-  alias BaileysEx.Test.{PostgresDriver, PostgresServer}
+  alias BaileysEx.Auth.Postgres.Statements
+  alias BaileysEx.Test.PostgresDriver
 
   @moduletag :postgres
   @moduletag :capture_log
 
-  setup_all do
-    directory = PostgresServer.start!()
-    :ok = Schema.migrate(connection: PostgresDriver.connect!(directory))
-    {:ok, directory: directory}
-  end
+  setup_all :start_with_tables
 
   setup %{directory: directory} do
     account = "ada #{System.unique_integer([:positive])}"

@@ -3,6 +3,8 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
   # can go by is waited for by a store.
   use ExUnit.Case, async: true
 
+  import BaileysEx.Test.PostgresDriver, only: [start_with_tables: 1]
+
   alias BaileysEx.Auth.{DatabaseError, KeyStore, PostgresPersistence, State}
   alias BaileysEx.Auth.Postgres.Schema
   alias BaileysEx.Test.{Mounts, PostgresDriver, PostgresRows, PostgresServer}
@@ -14,11 +16,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
 
   @mounts? Mounts.allowed?()
 
-  setup_all do
-    directory = PostgresServer.start!()
-    :ok = Schema.migrate(connection: PostgresDriver.connect!(directory))
-    {:ok, directory: directory}
-  end
+  setup_all :start_with_tables
 
   setup %{directory: directory} do
     [mine, theirs] = for _ <- 1..2, do: PostgresDriver.connect!(directory)

@@ -3,6 +3,7 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
+  import BaileysEx.Test.PostgresDriver, only: [start_with_tables: 1]
 
   alias BaileysEx.Auth.{
     CorruptRowError,
@@ -17,25 +18,19 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
     PostgresPersistence
   }
 
-  alias BaileysEx.Auth.Postgres.Schema
   alias BaileysEx.Test.Backends.{CredentialsToo, Table}
-  alias BaileysEx.Test.{PostgresDriver, PostgresRows, PostgresServer}
+  alias BaileysEx.Test.{PostgresDriver, PostgresRows}
 
   @moduletag :postgres
   @moduletag :capture_log
 
-  setup_all do
-    directory = PostgresServer.start!()
-    connection = PostgresDriver.connect!(directory)
-    :ok = Schema.migrate(connection: connection)
-    {:ok, server: directory}
-  end
+  setup_all :start_with_tables
 
   setup :setup_temp_dir
 
-  setup %{server: server, tmp: tmp} do
+  setup %{directory: directory, tmp: tmp} do
     account = [
-      connection: PostgresDriver.connect!(server),
+      connection: PostgresDriver.connect!(directory),
       account: "ada #{System.unique_integer([:positive])}"
     ]
 

@@ -2,6 +2,7 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.PersistenceContract
+  import BaileysEx.Test.PostgresDriver, only: [start_with_tables: 1]
 
   alias BaileysEx.Auth.{
     CorruptRowError,
@@ -23,11 +24,7 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
   @moduletag :capture_log
   @backend PostgresPersistence
 
-  setup_all do
-    directory = PostgresServer.start!()
-    :ok = Schema.migrate(connection: PostgresDriver.connect!(directory))
-    {:ok, directory: directory}
-  end
+  setup_all :start_with_tables
 
   # A connection for each test, and an account of its own.
   setup %{directory: directory} do

@@ -3,10 +3,11 @@ defmodule BaileysEx.Auth.PostgresTransactionTest do
   # store sees nothing of it before it is committed.
   use ExUnit.Case, async: true
 
+  import BaileysEx.Test.PostgresDriver, only: [start_with_tables: 1]
+
   alias BaileysEx.Auth.{DatabaseError, KeyStore, NotOwnerError, Owner, PostgresPersistence}
   alias BaileysEx.Auth.KeyStore.OperationError
-  alias BaileysEx.Auth.Postgres.Schema
-  alias BaileysEx.Test.{PostgresDriver, PostgresServer}
+  alias BaileysEx.Test.PostgresDriver
 
   @moduletag :postgres
   # The driver's processes end noisily when the server does.
@@ -43,11 +44,7 @@ defmodule BaileysEx.Auth.PostgresTransactionTest do
     end
   end
 
-  setup_all do
-    directory = PostgresServer.start!()
-    :ok = Schema.migrate(connection: PostgresDriver.connect!(directory))
-    {:ok, directory: directory}
-  end
+  setup_all :start_with_tables
 
   setup %{directory: directory} do
     [outside, inside] = for _ <- 1..2, do: elem(PostgresDriver.connect!(directory), 1)
