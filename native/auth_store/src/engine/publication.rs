@@ -5,8 +5,9 @@
 //! names they get, and which go: that is the point where the new content is decided. Whoever opens the
 //! directory after a crash carries the record out before anything else.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directories::remove_tree;
@@ -70,15 +71,14 @@ pub(crate) fn all_but<D: Disk>(
     files: &[String],
 ) -> Result<Vec<OsString>> {
     let kept: HashSet<&OsStr> = files.iter().map(OsStr::new).collect();
-    let mut removed = Vec::new();
-    disk.entries(directory, &mut |name, kind| {
-        let stays = kept.contains(name) || names::stays(name, kind);
-        if !stays {
-            removed.push(name.to_owned());
-        }
-    })
-    .at(directory)?;
-    Ok(removed)
+    let there = listed(disk, directory).at(directory)?;
+    let goes =
+        |(name, kind): &(OsString, Kind)| !kept.contains(&**name) && !names::stays(name, *kind);
+    Ok(there
+        .into_iter()
+        .filter(goes)
+        .map(|(name, _)| name)
+        .collect())
 }
 
 /// Decides on a new content, whose files are durable under their unfinished names. After an error nothing is
@@ -125,7 +125,7 @@ pub(crate) fn carry_out<D: Disk>(
     directory: &Path,
     publication: &Publication,
 ) -> Outcome<()> {
-    let there = names_in(disk, directory)?;
+    let there = listed(disk, directory).latching(directory)?;
     for (index, name) in publication.files.iter().enumerate() {
         let path = directory.join(name);
         let from = staged(directory, publication.token, index);
@@ -151,13 +151,13 @@ pub(crate) fn complete<D: Disk>(disk: &D, directory: &Path) -> Outcome<()> {
     write_again(disk, directory, &record, &bytes)?;
     disk.sync_directory(directory, SyncPoint::RepeatedRecord)
         .latching(directory)?;
-    let there = names_in(disk, directory)?;
+    let there = listed(disk, directory).latching(directory)?;
     for (index, name) in publication.files.iter().enumerate() {
         let path = directory.join(name);
         let unfinished = staged(directory, publication.token, index);
         let bytes = content(disk, &unfinished, &path)?;
         // Without its unfinished name it is durable under its own, which had its room then.
-        if there.contains(unfinished.file_name().unwrap_or_default()) {
+        if there.contains_key(unfinished.file_name().unwrap_or_default()) {
             make_room(disk, &path, &there)?;
         }
         write_again(disk, directory, &path, &bytes)?;
@@ -199,10 +199,10 @@ fn write_again<D: Disk>(disk: &D, directory: &Path, path: &Path, bytes: &[u8]) -
 
 /// What is in the way of a file may be a directory, which a rename does not replace, or one file with it that is
 /// spelled otherwise, on a disk that ignores case: its name would stay.
-fn make_room<D: Disk>(disk: &D, path: &Path, there: &HashSet<OsString>) -> Outcome<()> {
+fn make_room<D: Disk>(disk: &D, path: &Path, there: &Listing) -> Outcome<()> {
     match found(disk.metadata(path)).latching(path)? {
         Some(entry) if entry.kind == Kind::Directory => remove_tree(disk, path),
-        Some(_) if !there.contains(path.file_name().unwrap_or_default()) => {
+        Some(_) if !there.contains_key(path.file_name().unwrap_or_default()) => {
             effects::remove_file(disk, path).latching(path)?;
         }
         _ => {}
@@ -210,13 +210,14 @@ fn make_room<D: Disk>(disk: &D, path: &Path, there: &HashSet<OsString>) -> Outco
     Ok(())
 }
 
-/// As they are spelled.
-fn names_in<D: Disk>(disk: &D, directory: &Path) -> Outcome<HashSet<OsString>> {
-    let mut there = HashSet::new();
-    disk.entries(directory, &mut |name, _| {
-        there.insert(name.to_owned());
-    })
-    .latching(directory)?;
+/// What is in a directory, with its kind: names as they are spelled.
+type Listing = BTreeMap<OsString, Kind>;
+
+fn listed<D: Disk>(disk: &D, directory: &Path) -> io::Result<Listing> {
+    let mut there = Listing::new();
+    disk.entries(directory, &mut |name, kind| {
+        there.insert(name.to_owned(), kind);
+    })?;
     Ok(there)
 }
 
@@ -229,17 +230,14 @@ fn finish<D: Disk>(disk: &D, directory: &Path, publication: &Publication) -> Out
         let path = staged(directory, publication.token, index);
         effects::remove_file(disk, &path).latching(&path)?;
     }
-    let there = names_in(disk, directory)?;
+    let there = listed(disk, directory).latching(directory)?;
     for name in &publication.removed {
         let path = directory.join(name);
-        // One that was in the way of a new file may be found under the new one's name.
-        if !there.contains(name) {
-            continue;
-        }
-        match found(disk.metadata(&path)).latching(&path)? {
+        match there.get(name) {
+            // One that was in the way of a new file: that may be what its name leads to now.
             None => {}
             // What cannot be removed, such as a mount point, is none of the account's.
-            Some(entry) if entry.kind == Kind::Directory => remove_tree(disk, &path),
+            Some(Kind::Directory) => remove_tree(disk, &path),
             Some(_) => effects::remove_file(disk, &path).latching(&path)?,
         }
     }
