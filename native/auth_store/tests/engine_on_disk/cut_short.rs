@@ -32,8 +32,7 @@ fn published_until(path: &Path, fails: SyncPoint) -> Directory<RealDisk> {
 #[test]
 fn a_publication_that_was_cut_short_is_completed_and_every_reader_sees_it() {
     for fails in [SyncPoint::PublishedNames, SyncPoint::PublishedRemovals] {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         let reader = published_until(&path, fails);
 
         let visitor = directory(&path, Policy::Journaled);
@@ -54,8 +53,7 @@ fn a_publication_that_was_cut_short_is_completed_and_every_reader_sees_it() {
 
 #[test]
 fn who_remembers_a_journal_that_went_forgets_it_when_the_directory_is_opened_again() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = directory(&path, Policy::Journaled);
     for value in [b"1", b"2"] {
         auth.commit(&[put("a", value)]).unwrap();
@@ -68,8 +66,7 @@ fn who_remembers_a_journal_that_went_forgets_it_when_the_directory_is_opened_aga
 #[test]
 fn leftovers_are_swept_under_the_lock_only() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         fs::create_dir(&path).unwrap();
         fs::write(path.join(LEFTOVER), "half").unwrap();
         directory(&path, policy).open().unwrap();
@@ -84,8 +81,7 @@ fn leftovers_are_swept_under_the_lock_only() {
 #[test]
 fn what_cannot_be_written_to_is_read_and_says_so_when_it_is_written_to() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         let writer = directory(&path, policy);
         for value in [b"1", b"2"] {
             writer.commit(&[put("a", value)]).unwrap();

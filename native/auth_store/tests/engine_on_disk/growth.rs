@@ -7,8 +7,7 @@ const CHUNK: u64 = 1_024;
 const RECORD: u64 = 48 + 7 + 1;
 
 fn sizes(checkpoint: u64, commits: &[u64]) -> Vec<(u64, u64)> {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let limits = Limits {
         checkpoint,
         chunk: CHUNK,

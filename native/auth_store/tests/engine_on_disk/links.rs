@@ -4,8 +4,7 @@ use super::*;
 
 #[test]
 fn a_link_that_leads_nowhere_is_no_empty_directory() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (root, path) = place();
     let auth = directory(&path, Policy::Journaled);
     auth.check_not_dangling().unwrap();
     symlink("volume", &path).unwrap();

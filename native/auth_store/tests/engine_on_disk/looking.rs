@@ -17,8 +17,7 @@ fn ahead(path: &Path) -> Directory<RealDisk> {
 
 #[test]
 fn what_is_there_is_known_before_a_directory_is_opened_and_after() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (root, path) = place();
     let owner = ahead(&path);
     let [unopened, opened, peeked] = [(); 3].map(|()| directory(&path, Policy::Journaled));
     opened.open().unwrap();
@@ -50,8 +49,7 @@ fn what_is_there_is_known_before_a_directory_is_opened_and_after() {
 
 #[test]
 fn who_looks_at_a_damaged_journal_asks_for_what_is_there_too() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = ahead(&path);
     for value in [b"3", b"4"] {
         auth.commit(&[put("c", value)]).unwrap();
@@ -71,8 +69,7 @@ fn who_looks_at_a_damaged_journal_asks_for_what_is_there_too() {
 #[test]
 fn who_only_looks_looks_again_at_what_seems_damaged() {
     static ZEROS: AtomicUsize = AtomicUsize::new(3);
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     ahead(&path);
     let visitor = Directory::new(
         Faulty(Fault::Zeros(&ZEROS)),
@@ -86,8 +83,7 @@ fn who_only_looks_looks_again_at_what_seems_damaged() {
 
 #[test]
 fn a_directory_exists_or_is_refused_and_its_reader_is_named() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = directory(&path, Policy::Plain);
     auth.check_exists().unwrap_err();
     auth.commit(&[put("a", b"1")]).unwrap();
@@ -109,8 +105,7 @@ fn a_directory_exists_or_is_refused_and_its_reader_is_named() {
 /// As secrets and configuration are mounted.
 #[test]
 fn a_link_within_the_directory_is_read_and_tells_its_versions_apart() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (root, path) = place();
     for version in ["one", "two"] {
         fs::create_dir_all(path.join(version)).unwrap();
         fs::write(path.join(version).join("creds"), version).unwrap();
@@ -143,8 +138,7 @@ fn a_link_within_the_directory_is_read_and_tells_its_versions_apart() {
 
 #[test]
 fn a_file_of_64_mib_is_read_and_a_longer_one_refused() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = directory(&path, Policy::Plain);
     auth.commit(&[put("a", b"1")]).unwrap();
     let file = fs::File::options()
@@ -159,8 +153,7 @@ fn a_file_of_64_mib_is_read_and_a_longer_one_refused() {
 
 #[test]
 fn after_a_sync_that_failed_nothing_is_served_before_a_recovery() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     directory(&path, Policy::Plain)
         .commit(&[put("a", b"1")])
         .unwrap();
@@ -193,8 +186,7 @@ impl Planned for Panics {
 
 #[test]
 fn after_a_panic_a_claim_still_counts_and_what_is_remembered_does_not() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = directory(&path, Policy::Journaled);
     let owner = |id: &str| Owner {
         id: id.to_owned(),
@@ -220,8 +212,7 @@ fn after_a_panic_a_claim_still_counts_and_what_is_remembered_does_not() {
 
 #[test]
 fn what_is_distrusted_is_neither_served_nor_remembered() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = ahead(&path);
     let known = auth.changes().unwrap();
     assert!(auth.idle().is_some());

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use auth_store::Error;
 use auth_store::engine::{Change, Directory, Limits, Policy, RealDisk};
@@ -17,6 +17,8 @@ mod faulty;
 mod growth;
 mod links;
 mod looking;
+mod owners;
+mod peeking;
 mod publishing;
 mod salvage;
 mod targets;
@@ -59,15 +61,27 @@ fn served(path: &Path, policy: Policy) -> BTreeMap<String, Vec<u8>> {
     }
     let visitor = directory(path, policy);
     visitor.peek().unwrap();
-    let mut names = Vec::new();
-    visitor
-        .list(&mut |name| names.push(name.to_owned()))
-        .unwrap();
     let read = |name: String| {
         let bytes = visitor.read(&name).unwrap().unwrap();
         (name, bytes)
     };
-    names.into_iter().map(read).collect()
+    listed(&visitor).into_iter().map(read).collect()
+}
+
+/// Where a directory will be; it is gone with the first of the two.
+fn place() -> (TempDir, PathBuf) {
+    let root = TempDir::new().unwrap();
+    let path = root.path().join("auth");
+    (root, path)
+}
+
+fn listed(directory: &Directory<RealDisk>) -> Vec<String> {
+    let mut names = Vec::new();
+    directory
+        .list(&mut |name| names.push(name.to_owned()))
+        .unwrap();
+    names.sort_unstable();
+    names
 }
 
 fn expected(files: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
@@ -133,8 +147,7 @@ fn what_is_committed_is_read_and_listed_now_and_after_a_restart() {
 
 #[test]
 fn a_plain_directory_holds_nothing_but_its_keys_and_the_lock() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = directory(&path, Policy::Plain);
     auth.commit(&[put("a", b"1"), put("b", b"2")]).unwrap();
     auth.commit(&[put("a", b"3")]).unwrap();
@@ -165,63 +178,9 @@ fn files_are_0600_and_made_directories_0700() {
 }
 
 #[test]
-fn two_owners_of_one_directory_see_each_others_commits() {
-    for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
-        let owners = [directory(&path, policy), directory(&path, policy)];
-        for round in 0..20 {
-            let value = format!("{round}");
-            let own = format!("own-{}", round % 2);
-            owners[round % 2]
-                .commit(&[put("shared", value.as_bytes()), put(&own, value.as_bytes())])
-                .unwrap();
-            for owner in &owners {
-                owner.open().unwrap();
-                assert_eq!(owner.read("shared").unwrap().unwrap(), value.as_bytes());
-            }
-        }
-        assert_eq!(
-            served(&path, policy),
-            expected(&[("own-0", "18"), ("own-1", "19"), ("shared", "19")])
-        );
-    }
-}
-
-/// As on a file system that ignores case, or through a link.
-#[test]
-fn two_spellings_of_one_directory_are_two_owners_that_know_of_each_other() {
-    for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        fs::create_dir(root.path().join("data")).unwrap();
-        std::os::unix::fs::symlink("data", root.path().join("DATA")).unwrap();
-        let spellings = ["data/auth", "DATA/auth"].map(|path| root.path().join(path));
-        let owners = spellings.each_ref().map(|path| directory(path, policy));
-        for round in 0..20 {
-            let value = format!("{round}");
-            let (me, other) = (&owners[round % 2], &owners[(round + 1) % 2]);
-            other.open().unwrap();
-            let known = other.changes().unwrap();
-            me.commit(&[put("a", value.as_bytes()), put("b", value.as_bytes())])
-                .unwrap();
-            assert_ne!(other.changes().unwrap(), known);
-        }
-        assert_eq!(
-            served(&spellings[0], policy),
-            expected(&[("a", "19"), ("b", "19")])
-        );
-        let identities = owners
-            .each_ref()
-            .map(|owner| owner.identity_of_lock().unwrap());
-        assert_eq!(identities[0], identities[1]);
-    }
-}
-
-#[test]
 fn a_directory_removed_or_made_anew_behind_its_back_gives_no_old_value() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         let auth = directory(&path, policy);
         for made_anew in [false, true] {
             auth.commit(&[put("a", b"old"), put("b", b"old")]).unwrap();
@@ -240,86 +199,8 @@ fn a_directory_removed_or_made_anew_behind_its_back_gives_no_old_value() {
 }
 
 #[test]
-fn the_files_of_a_journaled_directory_follow_with_a_checkpoint() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
-    let auth = directory(&path, Policy::Journaled);
-    let version = || fs::read(path.join(".baileys_ex.journal")).unwrap()[8];
-    auth.commit(&[put("a", b"1"), put("b", b"1")]).unwrap();
-    auth.checkpoint().unwrap();
-    // What every version of this library reads.
-    assert_eq!(version(), 1);
-    auth.commit(&[put("a", b"2"), delete("b"), put("c", b"2")])
-        .unwrap();
-    assert_eq!(files(&path), expected(&[("a", "1"), ("b", "1")]));
-    assert_eq!(version(), 2);
-    assert_eq!(
-        served(&path, Policy::Journaled),
-        expected(&[("a", "2"), ("c", "2")])
-    );
-    auth.tidy().unwrap();
-    assert_eq!(files(&path), expected(&[("a", "2"), ("c", "2")]));
-    assert_eq!(version(), 2);
-    auth.checkpoint().unwrap();
-    assert_eq!(version(), 1);
-}
-
-/// As on a node of a cluster that only reads what another one writes.
-#[test]
-fn who_has_a_directory_open_reads_what_another_one_commits_at_once() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
-    let owner = directory(&path, Policy::Journaled);
-    let reader = directory(&path, Policy::Journaled);
-    reader.open().unwrap();
-    for round in 0..50 {
-        let value = format!("{round}");
-        let name = format!("key-{}", round % 7);
-        owner.commit(&[put(&name, value.as_bytes())]).unwrap();
-        assert_eq!(reader.read(&name).unwrap().unwrap(), value.as_bytes());
-        match round % 10 {
-            3 => owner.checkpoint().unwrap(),
-            5 => owner.tidy().unwrap(),
-            7 => owner.commit(&[delete(&name)]).unwrap(),
-            9 => owner.snapshot(&root.path().join("copy"), true).unwrap(),
-            _ => {}
-        }
-        assert_eq!(reader.read(&name).unwrap(), owner.read(&name).unwrap());
-        let listed = |directory: &Directory<RealDisk>| {
-            let mut names = Vec::new();
-            directory
-                .list(&mut |name| names.push(name.to_owned()))
-                .unwrap();
-            names.sort();
-            names
-        };
-        assert_eq!(listed(&reader), listed(&owner));
-    }
-    // Nobody recovered what was not broken.
-    assert_eq!(owner.take_happened().recoveries, 0);
-    assert_eq!(reader.take_happened().recoveries, 0);
-}
-
-/// As the source of a migration, which sees one state from then on.
-#[test]
-fn who_holds_the_lock_reads_what_was_committed_before() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
-    let owner = directory(&path, Policy::Journaled);
-    let holder = directory(&path, Policy::Journaled);
-    for value in [b"1", b"2"] {
-        owner.commit(&[put("a", value)]).unwrap();
-        holder.open().unwrap();
-    }
-    owner.commit(&[put("a", b"3")]).unwrap();
-    holder.hold().unwrap();
-    assert_eq!(holder.read("a").unwrap().unwrap(), b"3");
-}
-
-#[test]
 fn what_is_left_of_an_append_that_was_cut_short_goes_with_the_next_opening() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = directory(&path, Policy::Journaled);
     for value in [b"1", b"2"] {
         auth.commit(&[put("a", value)]).unwrap();
@@ -337,56 +218,9 @@ fn what_is_left_of_an_append_that_was_cut_short_goes_with_the_next_opening() {
 }
 
 #[test]
-fn what_may_be_held_in_memory_is_limited_for_the_process() {
-    let root = TempDir::new().unwrap();
-    let limits = Limits {
-        held: 0,
-        ..Limits::default()
-    };
-    let path = root.path().join("auth");
-    let auth = Directory::with_limits(RealDisk, path.clone(), Policy::Journaled, limits);
-    for round in 0..5 {
-        auth.commit(&[put("a", &[round; 64])]).unwrap();
-        let held = auth.idle().map_or(0, |(held, _)| held);
-        assert!(held < 1_000, "{held}");
-        auth.commit(&[put(&format!("b-{round}"), &[round; 64])])
-            .unwrap();
-        assert!(files(&path).contains_key("a"));
-    }
-}
-
-#[test]
-fn a_journal_past_its_limit_is_checkpointed() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
-    let limits = Limits {
-        checkpoint: 4096,
-        chunk: 1024,
-        ..Limits::default()
-    };
-    let auth = Directory::with_limits(RealDisk, path.clone(), Policy::Journaled, limits);
-    let value = [7; 500];
-    for round in 0..100 {
-        auth.commit(&[put(&format!("key-{}", round % 7), &value)])
-            .unwrap();
-        let journal = fs::metadata(path.join(".baileys_ex.journal"))
-            .unwrap()
-            .len();
-        assert!(journal <= 4096 + 2048, "{journal}");
-    }
-    let state = auth.journal_state().unwrap();
-    assert!(state.epoch > 5 && state.records > 0, "{state:?}");
-    auth.checkpoint().unwrap();
-    let state = auth.journal_state().unwrap();
-    assert_eq!((state.records, state.torn), (0, false));
-    assert_eq!(files(&path).len(), 7);
-}
-
-#[test]
 fn what_is_no_regular_file_is_neither_followed_nor_replaced_nor_waited_for() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (root, path) = place();
         let auth = directory(&path, policy);
         auth.commit(&[put("a", b"1")]).unwrap();
         let outside = root.path().join("outside");
@@ -465,8 +299,7 @@ fn names_cannot_leave_the_directory_or_touch_the_engines_own_files() {
 #[test]
 fn leftovers_are_swept_and_others_unfinished_files_are_left_alone() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         let before = directory(&path, policy);
         before.commit(&[put("a", b"1")]).unwrap();
         before.checkpoint().unwrap();
@@ -487,8 +320,7 @@ fn leftovers_are_swept_and_others_unfinished_files_are_left_alone() {
 #[test]
 fn a_journal_of_a_later_version_is_refused_and_nothing_is_touched() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         directory(&path, Policy::Journaled)
             .commit(&[put("a", b"1")])
             .unwrap();
@@ -513,8 +345,7 @@ fn a_journal_of_a_later_version_is_refused_and_nothing_is_touched() {
 
 #[test]
 fn stamps_change_with_every_replacement() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = directory(&path, Policy::Journaled);
     auth.open().unwrap();
     assert_eq!(auth.stamp("a").unwrap(), None);
@@ -538,8 +369,7 @@ fn stamps_change_with_every_replacement() {
 
 #[test]
 fn no_error_shows_what_a_file_holds() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = directory(&path, Policy::Journaled);
     // The first one is brought to the files at once.
     for _ in 0..3 {
@@ -557,8 +387,7 @@ fn no_error_shows_what_a_file_holds() {
 /// A few bytes on the disk may claim any length, and what a journal holds is kept in memory.
 #[test]
 fn a_journal_longer_than_any_is_refused_unread() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     directory(&path, Policy::Journaled)
         .commit(&[put("a", b"1")])
         .unwrap();

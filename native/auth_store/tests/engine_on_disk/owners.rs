@@ -1,33 +1,10 @@
 //! Whose turn it is and whose directory it is, on the disk of this machine.
 
-#![allow(clippy::unwrap_used)]
-
-use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
-use auth_store::Error;
-use auth_store::engine::{By, Change, Directory, Owner, Policy, RealDisk};
-use tempfile::TempDir;
+use auth_store::engine::{By, Owner};
 
-const BOTH: [Policy; 2] = [Policy::Plain, Policy::Journaled];
-
-fn directory(path: &Path, policy: Policy) -> Directory<RealDisk> {
-    Directory::new(RealDisk, path.to_owned(), policy)
-}
-
-fn put<'a>(name: &'a str, bytes: &'a [u8]) -> Change<'a> {
-    Change {
-        name,
-        bytes: Some(bytes),
-    }
-}
-
-fn place() -> (TempDir, PathBuf) {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
-    (root, path)
-}
+use super::*;
 
 fn owner(id: &str) -> Owner {
     Owner {
@@ -202,4 +179,98 @@ fn owners_who_take_turns_go_on_in_one_journal() {
     for owner in &owners {
         assert_eq!(owner.take_happened().recoveries, 0);
     }
+}
+
+#[test]
+fn two_owners_of_one_directory_see_each_others_commits() {
+    for policy in BOTH {
+        let (_root, path) = place();
+        let owners = [directory(&path, policy), directory(&path, policy)];
+        for round in 0..20 {
+            let value = format!("{round}");
+            let own = format!("own-{}", round % 2);
+            owners[round % 2]
+                .commit(&[put("shared", value.as_bytes()), put(&own, value.as_bytes())])
+                .unwrap();
+            for owner in &owners {
+                owner.open().unwrap();
+                assert_eq!(owner.read("shared").unwrap().unwrap(), value.as_bytes());
+            }
+        }
+        assert_eq!(
+            served(&path, policy),
+            expected(&[("own-0", "18"), ("own-1", "19"), ("shared", "19")])
+        );
+    }
+}
+
+/// As on a file system that ignores case, or through a link.
+#[test]
+fn two_spellings_of_one_directory_are_two_owners_that_know_of_each_other() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        fs::create_dir(root.path().join("data")).unwrap();
+        std::os::unix::fs::symlink("data", root.path().join("DATA")).unwrap();
+        let spellings = ["data/auth", "DATA/auth"].map(|path| root.path().join(path));
+        let owners = spellings.each_ref().map(|path| directory(path, policy));
+        for round in 0..20 {
+            let value = format!("{round}");
+            let (me, other) = (&owners[round % 2], &owners[(round + 1) % 2]);
+            other.open().unwrap();
+            let known = other.changes().unwrap();
+            me.commit(&[put("a", value.as_bytes()), put("b", value.as_bytes())])
+                .unwrap();
+            assert_ne!(other.changes().unwrap(), known);
+        }
+        assert_eq!(
+            served(&spellings[0], policy),
+            expected(&[("a", "19"), ("b", "19")])
+        );
+        let identities = owners
+            .each_ref()
+            .map(|owner| owner.identity_of_lock().unwrap());
+        assert_eq!(identities[0], identities[1]);
+    }
+}
+
+/// As on a node of a cluster that only reads what another one writes.
+#[test]
+fn who_has_a_directory_open_reads_what_another_one_commits_at_once() {
+    let (root, path) = place();
+    let owner = directory(&path, Policy::Journaled);
+    let reader = directory(&path, Policy::Journaled);
+    reader.open().unwrap();
+    for round in 0..50 {
+        let value = format!("{round}");
+        let name = format!("key-{}", round % 7);
+        owner.commit(&[put(&name, value.as_bytes())]).unwrap();
+        assert_eq!(reader.read(&name).unwrap().unwrap(), value.as_bytes());
+        match round % 10 {
+            3 => owner.checkpoint().unwrap(),
+            5 => owner.tidy().unwrap(),
+            7 => owner.commit(&[delete(&name)]).unwrap(),
+            9 => owner.snapshot(&root.path().join("copy"), true).unwrap(),
+            _ => {}
+        }
+        assert_eq!(reader.read(&name).unwrap(), owner.read(&name).unwrap());
+        assert_eq!(listed(&reader), listed(&owner));
+    }
+    // Nobody recovered what was not broken.
+    assert_eq!(owner.take_happened().recoveries, 0);
+    assert_eq!(reader.take_happened().recoveries, 0);
+}
+
+/// As the source of a migration, which sees one state from then on.
+#[test]
+fn who_holds_the_lock_reads_what_was_committed_before() {
+    let (_root, path) = place();
+    let owner = directory(&path, Policy::Journaled);
+    let holder = directory(&path, Policy::Journaled);
+    for value in [b"1", b"2"] {
+        owner.commit(&[put("a", value)]).unwrap();
+        holder.open().unwrap();
+    }
+    owner.commit(&[put("a", b"3")]).unwrap();
+    holder.hold().unwrap();
+    assert_eq!(holder.read("a").unwrap().unwrap(), b"3");
 }

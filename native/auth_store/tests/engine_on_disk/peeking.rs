@@ -1,26 +1,11 @@
 //! Looking into a directory that somebody else may be using, on the disk of this machine.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use auth_store::engine::Happened;
 
-use auth_store::Error;
-use auth_store::engine::{Change, Directory, Happened, Limits, Policy, RealDisk};
-use tempfile::TempDir;
+use super::*;
 
 fn directory(path: &Path) -> Directory<RealDisk> {
-    Directory::new(RealDisk, path.to_owned(), Policy::Journaled)
-}
-
-fn put<'a>(name: &'a str, bytes: &'a [u8]) -> Change<'a> {
-    Change {
-        name,
-        bytes: Some(bytes),
-    }
-}
-
-fn delete(name: &str) -> Change<'_> {
-    Change { name, bytes: None }
+    super::directory(path, Policy::Journaled)
 }
 
 /// Everything that is in a directory, with its content.
@@ -32,15 +17,6 @@ fn image(path: &Path) -> BTreeMap<String, Vec<u8>> {
             (name, fs::read(entry.path()).unwrap())
         })
         .collect()
-}
-
-fn listed(directory: &Directory<RealDisk>) -> Vec<String> {
-    let mut names = Vec::new();
-    directory
-        .list(&mut |name| names.push(name.to_owned()))
-        .unwrap();
-    names.sort_unstable();
-    names
 }
 
 /// Two commits, and files as a power cut may leave them: torn, lost, and back from the dead.

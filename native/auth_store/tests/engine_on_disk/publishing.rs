@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use auth_store::engine::{Policy, RealDisk, Staging, sweep_staging};
 use tempfile::TempDir;
 
-use super::{BOTH, delete, directory, expected, files, put, served};
+use super::{BOTH, delete, directory, expected, files, place, put, served};
 
 #[test]
 fn a_snapshot_is_a_directory_of_its_own() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (root, path) = place();
         let copy = root.path().join("backups/copy");
         let auth = directory(&path, policy);
         auth.commit(&[put("a", b"1"), put("b", b"1")]).unwrap();
@@ -113,8 +112,7 @@ fn everything(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[test]
 fn a_snapshot_of_a_plain_directory_survives_writes_in_place() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (root, path) = place();
     let copy = root.path().join("copy");
     let auth = directory(&path, Policy::Plain);
     auth.commit(&[put("a", b"1")]).unwrap();

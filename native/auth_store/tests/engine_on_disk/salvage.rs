@@ -23,8 +23,7 @@ fn damaged(path: &Path) -> u64 {
 
 #[test]
 fn of_a_damaged_journal_the_commits_before_the_damage_are_shown_and_kept() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let trusted = damaged(&path);
     let auth = directory(&path, Policy::Journaled);
     assert!(matches!(auth.open(), Err(Error::Corrupt { .. })));
@@ -52,8 +51,7 @@ fn of_a_damaged_journal_the_commits_before_the_damage_are_shown_and_kept() {
 #[test]
 fn of_a_journal_whose_header_is_damaged_the_files_are_all_there_is() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         damaged(&path);
         let mut bytes = fs::read(path.join(JOURNAL)).unwrap();
         bytes[20] ^= 1;
@@ -75,8 +73,7 @@ fn of_a_journal_whose_header_is_damaged_the_files_are_all_there_is() {
 
 #[test]
 fn what_is_wrong_elsewhere_is_no_damage_of_the_journal() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     directory(&path, Policy::Journaled)
         .commit(&[put("a", b"1")])
         .unwrap();
@@ -88,8 +85,7 @@ fn what_is_wrong_elsewhere_is_no_damage_of_the_journal() {
 
 #[test]
 fn files_are_set_aside_as_they_are_and_what_is_not_there_is_left_out() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let auth = directory(&path, Policy::Plain);
     auth.commit(&[put("a", b"1"), put("b", b"2")]).unwrap();
     auth.set_aside("aside", &["a", "missing"]).unwrap();

@@ -29,8 +29,7 @@ fn occupied(path: &Path) {
 #[test]
 fn what_is_in_the_way_of_a_publication_goes_with_links_and_without() {
     for fault in [Fault::None, Fault::Links] {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         occupied(&path);
         publish(fault, &path).unwrap();
         assert_eq!(files(&path), expected(&[("a", "1"), ("b", "2")]));
@@ -52,8 +51,7 @@ fn occupied_again_and_cut_short(path: &Path) {
 
 #[test]
 fn a_file_that_is_published_is_not_written_a_second_time() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     fs::create_dir(&path).unwrap();
     let mut staging = Staging::create(RealDisk, &path).unwrap();
     staging.write("a", b"1").unwrap();
@@ -74,8 +72,7 @@ fn a_publication_that_is_not_decided_leaves_what_was_there() {
         Fault::Sync(SyncPoint::PublicationName),
         Fault::Sync(SyncPoint::StagedNames),
     ] {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (root, path) = place();
         let auth = directory(&path, Policy::Plain);
         auth.commit(&[put("old", b"3")]).unwrap();
         publish(fault, &path).unwrap_err();
@@ -112,8 +109,7 @@ fn a_snapshot_shares_files_that_are_only_ever_replaced() {
 
 #[test]
 fn a_directory_is_no_copy_of_itself_however_it_is_spelled() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (root, path) = place();
     let auth = directory(&path, Policy::Plain);
     auth.commit(&[put("a", b"1")]).unwrap();
     symlink("auth", root.path().join("link")).unwrap();
@@ -208,8 +204,7 @@ fn a_directory_that_cannot_be_made_is_named_and_one_that_somebody_else_makes_is_
 #[test]
 fn a_parent_that_is_not_ours_to_sync_is_no_hindrance_and_one_that_fails_is() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         directory(&path, policy).commit(&[put("a", b"1")]).unwrap();
         on(Fault::Denied(SyncPoint::FoundName), &path, policy)
             .open()
@@ -225,8 +220,7 @@ fn a_parent_that_is_not_ours_to_sync_is_no_hindrance_and_one_that_fails_is() {
 
 #[test]
 fn who_only_looks_keeps_what_he_saw_and_who_only_read_tidies_nothing() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let owner = directory(&path, Policy::Journaled);
     for value in [b"1", b"2"] {
         owner.commit(&[put("a", value)]).unwrap();
@@ -252,8 +246,7 @@ fn who_only_looks_keeps_what_he_saw_and_who_only_read_tidies_nothing() {
 
 #[test]
 fn a_reader_of_a_directory_that_gets_a_new_content_reads_it_at_once() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     let owner = directory(&path, Policy::Journaled);
     for value in [b"0", b"9"] {
         owner.commit(&[put("a", value), put("c", value)]).unwrap();
@@ -270,8 +263,7 @@ fn a_reader_of_a_directory_that_gets_a_new_content_reads_it_at_once() {
 
 #[test]
 fn a_commit_that_cannot_name_its_file_leaves_nothing_unfinished() {
-    let root = TempDir::new().unwrap();
-    let path = root.path().join("auth");
+    let (_root, path) = place();
     directory(&path, Policy::Plain)
         .commit(&[put("a", b"1")])
         .unwrap();
@@ -283,8 +275,7 @@ fn a_commit_that_cannot_name_its_file_leaves_nothing_unfinished() {
 #[test]
 fn what_was_done_counts_and_not_what_is_reported_of_it() {
     for policy in BOTH {
-        let root = TempDir::new().unwrap();
-        let path = root.path().join("auth");
+        let (_root, path) = place();
         let auth = on(Fault::Reported, &path, policy);
         auth.commit(&[put("a", b"1")]).unwrap();
         auth.commit(&[put("a", b"2"), put("b", b"2")]).unwrap();
