@@ -332,6 +332,7 @@ defmodule BaileysEx.Auth.Inspection do
     Options.check!(opts, [:on_progress, :warn_above])
     warn_above = WarnAbove.from!(opts)
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
+    root = Path.expand(root)
 
     with {:ok, names} <- directories(root) do
       accounts = for name <- names, do: %{name: name, path: Path.expand(name, root)}

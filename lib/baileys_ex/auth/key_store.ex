@@ -71,6 +71,7 @@ defmodule BaileysEx.Auth.KeyStore do
     Cache,
     Callers,
     Commits,
+    Context,
     Failure,
     OperationError,
     Reads,
@@ -80,7 +81,7 @@ defmodule BaileysEx.Auth.KeyStore do
     TxRef
   }
 
-  alias BaileysEx.Auth.{Claims, Lock, NativeFilePersistence, Options}
+  alias BaileysEx.Auth.{Claims, Lock, Options}
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.{Changes, Running, Transaction, View}
 
@@ -111,7 +112,8 @@ defmodule BaileysEx.Auth.KeyStore do
     * `:persistence_module`, a `BaileysEx.Auth.Persistence`; `BaileysEx.Auth.NativeFilePersistence`
       by default
     * `:persistence_context`, the first argument of its context-aware callbacks, which are used if
-      this is given: for the backends of files the path of the directory
+      this is given. For the backends of files it is the path of the directory; a relative one, and the default
+      one, stay where they are when the current directory changes
     * `:name`, as for a `GenServer`
     * `:max_commit_retries`, how often a commit is tried in all; 10 by default
     * `:delay_between_tries_ms`, in milliseconds; 3000 by default
@@ -136,8 +138,8 @@ defmodule BaileysEx.Auth.KeyStore do
   @spec start_link([option()]) :: GenServer.on_start()
   def start_link(opts \\ []) do
     Options.check!(opts, @options)
-    module = Keyword.get(opts, :persistence_module, NativeFilePersistence)
-    context = Keyword.fetch(opts, :persistence_context)
+    module = Context.module(opts)
+    context = Context.of!(opts)
     backend = Backend.new!(module, context)
 
     config = %{
@@ -145,13 +147,13 @@ defmodule BaileysEx.Auth.KeyStore do
       backend: backend,
       callers: Callers.chain(),
       # Held by whoever writes there. A store that was here before and was killed may still do so.
-      lock: {__MODULE__, module, fingerprint(context)},
+      lock: {__MODULE__, module, Context.fingerprint(context)},
       tries: integer!(opts, :max_commit_retries, 10, 1),
       pause_ms: integer!(opts, :delay_between_tries_ms, 3_000, 0),
       max_entries: max_entries!(opts)
     }
 
-    Lock.run_local({__MODULE__, :start, fingerprint(context)}, fn ->
+    Lock.run_local({__MODULE__, :start, Context.fingerprint(context)}, fn ->
       with :ok <- vacant(opts[:name]),
            {:ok, tenure} <- Lock.run_local(config.lock, fn -> Tenure.begin(backend) end) do
         Server.start_link(Map.put(config, :tenure, tenure), Keyword.take(opts, [:name]))
@@ -186,11 +188,11 @@ defmodule BaileysEx.Auth.KeyStore do
   """
   @spec child_spec([option()]) :: Supervisor.child_spec()
   def child_spec(opts) do
-    own = opts[:name] || place(opts[:persistence_context])
+    own = opts[:name] || Context.id(opts)
 
     %{
       id: if(own, do: {__MODULE__, own}, else: __MODULE__),
-      start: {__MODULE__, :start_link, [opts]}
+      start: {__MODULE__, :start_link, [Context.settle(opts)]}
     }
   end
 
@@ -396,15 +398,6 @@ defmodule BaileysEx.Auth.KeyStore do
   def in_transaction?(%Ref{}), do: false
   def in_transaction?(%TxRef{tx_table: view}), do: View.open?(view)
   def in_transaction?(_other), do: Running.no_reference!(__MODULE__)
-
-  # The directory of the built-in backends, which is good to see.
-  defp place(path) when is_binary(path) or path == nil, do: path
-  defp place(context), do: fingerprint(context)
-
-  # Tells contexts apart, one may hold a password, where system status and logs show them.
-  defp fingerprint(context) do
-    :crypto.hash(:sha256, :erlang.term_to_binary(context, [:deterministic]))
-  end
 
   defp lock!(%Ref{pid: pid, table: table}, key) do
     Transaction.lock!(pid, key)

@@ -189,6 +189,8 @@ defmodule BaileysEx.Auth.Directory.Backend do
       @impl true
       @spec delete_auth_state(Path.t()) :: :ok | {:error, term()}
       def delete_auth_state(path) do
+        path = Path.expand(path)
+
         if File.dir?(path),
           do: Deletion.run(__MODULE__, path, fn -> delete_all(path) end),
           else: :ok
