@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use auth_store::codec::{Problem, etf};
 use auth_store::engine::{By, RealDisk};
-use auth_store::layout::Format;
+use auth_store::format::Format;
 use auth_store::store::{KeyChange, Store};
 use auth_store::{Error, Result};
 use rustler::types::atom::{self, Atom};

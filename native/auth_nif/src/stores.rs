@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use auth_store::engine::{By, RealDisk};
-use auth_store::layout::{CREDS, Format};
+use auth_store::format::Format;
+use auth_store::layout::CREDS;
 use auth_store::store::{Key, Store};
 use auth_store::{Error, Result};
 use rustler::types::atom::{self, Atom};

@@ -1,6 +1,7 @@
 //! Crash-safe storage of a WhatsApp account's auth state, without the BEAM.
 //!
 //! ```text
+//! format   what differs between JSON and ETF directories
 //! layout   file name <-> (family, id); manifest
 //! codec    Value <-> JSON, one schema table per family; Value <-> ETF
 //! engine   open, load, commit, list, checkpoint, recover, over the Disk trait
@@ -18,6 +19,7 @@ pub mod device_names;
 pub mod disk_use;
 pub mod engine;
 pub mod error;
+pub mod format;
 pub mod layout;
 pub mod manifest;
 pub mod migrate;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::codec::json::SenderKeyForm;
 use crate::codec::{Problem, etf};
 use crate::error::{Error, Flaw, Result};
-use crate::layout::{self, Format};
+use crate::format::Format;
+use crate::layout;
 use crate::value::Value;
 
 const SENDER_KEYS: &str = "sender_keys";

@@ -11,7 +11,7 @@ use thiserror::Error as ThisError;
 use crate::codec::json::SenderKeyForm;
 use crate::engine::Disk;
 use crate::error::Error;
-use crate::layout::Format;
+use crate::format::Format;
 use crate::store::Store;
 use crate::survey::{Damage, Purpose, Survey, Tally};
 

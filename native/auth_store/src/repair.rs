@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use crate::codec::json;
 use crate::engine::{Change, Disk, JOURNAL, Kind};
 use crate::error::{Flaw, Result};
-use crate::layout::{self, Entry, Format};
+use crate::format::Format;
+use crate::layout::{self, Entry};
 use crate::manifest::Manifest;
 use crate::survey::{Damage, Survey};
 

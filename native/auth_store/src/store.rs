@@ -16,7 +16,8 @@ use crate::engine::{
     Stamp,
 };
 use crate::error::{Error, Result};
-use crate::layout::{self, Entry, Format};
+use crate::format::Format;
+use crate::layout::{self, Entry};
 use crate::manifest::Manifest;
 
 mod plan;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use auth_store::Error;
 use auth_store::engine::{Disk, Kind, Metadata, RealDisk, SyncPoint};
-use auth_store::layout::Format;
+use auth_store::format::Format;
 use auth_store::migrate::{Migration, MigrationError, Options};
 use auth_store::store::{Key, KeyChange, Store};
 use tempfile::TempDir;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use auth_store::engine::{
     Change, Directory, Disk, Kind, Limits, Metadata, Owner, Policy, RealDisk, Staging, SyncPoint,
 };
-use auth_store::layout::Format;
+use auth_store::format::Format;
 use auth_store::store::{Key, KeyChange, Store};
 
 type Counts = BTreeMap<&'static str, usize>;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use auth_store::codec::etf;
 use auth_store::codec::json::{self, DecodeContext, EncodeContext};
 use auth_store::engine::{Directory, JOURNAL, Policy, is_bookkeeping};
-use auth_store::layout::{self, Entry, FAMILIES, Format};
+use auth_store::format::Format;
+use auth_store::layout::{self, Entry, FAMILIES};
 use auth_store::manifest::Manifest;
 
 use super::memory_disk::MemoryDisk;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{MigrationError, Options, Result};
 use crate::engine::{Disk, is_of_bare};
 use crate::error::Error;
-use crate::layout::Format;
+use crate::format::Format;
 
 pub(super) fn check_source<D: Disk>(disk: &D, source: &Path) -> Result<()> {
     match disk.metadata(&source.join(".")) {

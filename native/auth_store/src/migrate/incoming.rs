@@ -9,7 +9,8 @@ use crate::codec::Problem;
 use crate::codec::json::SenderKeyForm;
 use crate::engine::Disk;
 use crate::error::Error;
-use crate::layout::{self, Format};
+use crate::format::Format;
+use crate::layout;
 use crate::survey::{Finding, Purpose, decode_native, identity_of};
 
 pub struct Incoming<D: Disk> {

@@ -7,7 +7,7 @@ use super::writer::{Writer, superseded};
 use super::{MigrationError, Options, Result, Summary, checks, left_out, of_source, open_source};
 use crate::codec::json::SenderKeyForm;
 use crate::engine::Disk;
-use crate::layout::Format;
+use crate::format::Format;
 use crate::manifest::Manifest;
 use crate::survey::{Damage, Purpose, Survey};
 

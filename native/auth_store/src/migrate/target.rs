@@ -8,7 +8,7 @@ use super::{MigrationError, Options, Result, Summary};
 use crate::codec::json::SenderKeyForm;
 use crate::engine::{Disk, Staging, sweep_staging};
 use crate::error::Error;
-use crate::layout::Format;
+use crate::format::Format;
 use crate::manifest::Manifest;
 use crate::survey::Finding;
 

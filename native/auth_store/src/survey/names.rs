@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use crate::engine::{self, Disk, Kind};
 use crate::error::Result;
-use crate::layout::{self, Entry, Format};
+use crate::format::Format;
+use crate::layout::{self, Entry};
 use crate::manifest::Manifest;
 use crate::store::Store;
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use auth_store::Error;
 use auth_store::engine::{By, Change, Directory, Owner, Policy};
-use auth_store::layout::Format;
+use auth_store::format::Format;
 use auth_store::store::{Key, KeyChange, Store};
 
 use crate::script::{AUTH, Setup, fresh_world};
