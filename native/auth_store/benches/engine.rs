@@ -1,6 +1,6 @@
 //! The engine on a real disk: `cargo bench --bench engine`. Files are written under `TMPDIR`.
 //!
-//! A flush takes most of a commit; the calls that are made are counted by `tests/disk_calls.rs`.
+//! A flush takes most of a commit; the calls that are made are counted by `tests/disk_calls`.
 
 #![allow(clippy::expect_used)]
 

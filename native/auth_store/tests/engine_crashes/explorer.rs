@@ -8,7 +8,8 @@ use auth_store::engine::{JOURNAL, PUBLICATION, Policy, SyncPoint, sweep_staging}
 
 use crate::images::{Effort, Profile, hash, images};
 use crate::script::{ASIDE, AUTH, Aside, COPY, Process, Setup, State, Step, fresh_world, read_all};
-use crate::sim::{Mark, Moment, SimDisk};
+use crate::sim::{Mark, Moment};
+use crate::sim_disk::SimDisk;
 use crate::world::World;
 
 /// How hard is looked at a crash of the script, of a recovery, of a recovery's recovery.

@@ -11,7 +11,7 @@ use auth_store::format::Format;
 use auth_store::store::{Key, KeyChange, Store};
 
 use crate::script::{AUTH, Setup, fresh_world};
-use crate::sim::SimDisk;
+use crate::sim_disk::SimDisk;
 use crate::turns::{Killed, Shared, Turns};
 
 /// What was answered, in the order in which it was: only who has the baton writes.

@@ -10,6 +10,7 @@ mod interleaved;
 mod owners;
 mod script;
 mod sim;
+mod sim_disk;
 mod turns;
 mod world;
 

@@ -5,7 +5,8 @@ use auth_store::engine::{Directory, Policy};
 use crate::explorer::{Expect, Explorer};
 use crate::images::Profile;
 use crate::script::{AUTH, Process, Setup, State, Step, all, fresh_world, read_all};
-use crate::sim::{Fault, FaultPlan, SimDisk};
+use crate::sim::{Fault, FaultPlan};
+use crate::sim_disk::SimDisk;
 
 /// The survivor opened the directory and committed before the other one did, so it remembers a
 /// journal that is no longer the whole truth.

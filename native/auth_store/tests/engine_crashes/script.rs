@@ -8,7 +8,8 @@ use auth_store::engine::{
 };
 use auth_store::{Error, Result};
 
-use crate::sim::{Mark, Moment, SimDisk, mix};
+use crate::sim::{Mark, Moment, mix};
+use crate::sim_disk::SimDisk;
 use crate::world::World;
 
 pub const AUTH: &str = "/data/deep/auth";

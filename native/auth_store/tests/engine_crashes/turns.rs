@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use auth_store::engine::{Disk, Kind, Metadata, SyncPoint};
 
-use crate::sim::{SimDisk, SimFile, mix};
+use crate::sim::mix;
+use crate::sim_disk::{SimDisk, SimFile};
 
 struct Baton {
     holder: usize,
