@@ -10,6 +10,7 @@ mod elsewhere;
 mod etf;
 mod fixtures;
 mod free_form;
+mod history;
 mod hostile;
 mod legacy;
 mod others;
