@@ -1,7 +1,8 @@
-//! Who owns a directory: a durable record, replaced as atomically as any commit.
+//! The claim record: a durable file that says who owns a directory, replaced as atomically as any
+//! commit.
 //!
-//! The newest claim wins. Whoever has claimed checks before each write, under the lock, that its claim
-//! stands. The file is text, so that an operator can read it.
+//! The newest claim wins. A process with a claim checks before each write, under the lock, that its
+//! claim still stands. The file is text, so that an operator can read it.
 
 use std::path::Path;
 
@@ -12,24 +13,24 @@ use super::names::OWNER;
 use super::temp::Temp;
 use crate::error::Result;
 
-/// What this process has of a directory.
+/// What this process knows of its own claim.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum ClaimState {
-    /// Nothing: it writes as anybody may.
+    /// It has no claim, and writes without a check.
     #[default]
     None,
-    /// A claim of this id.
+    /// It holds the claim with this id.
     Held(String),
-    /// A claim that somebody has taken over.
+    /// It held a claim that somebody else has replaced.
     Lost,
 }
 
-/// The one who has a directory.
+/// The holder of a claim.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Owner {
-    /// Never met again.
+    /// Unique to this claim.
     pub id: String,
-    /// One more than that of the claim before.
+    /// One more than the counter of the previous claim.
     pub counter: u64,
     pub node: String,
     pub os_process: String,
@@ -38,17 +39,17 @@ pub struct Owner {
     pub since_ms: i64,
 }
 
-/// What the record of a directory says.
+/// The content of the claim record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub counter: u64,
-    /// Nobody after a release.
+    /// `None` after a release.
     pub owner: Option<Owner>,
 }
 
 const FIRST_LINE: &str = "baileys_ex owner 1";
 
-/// What cannot be read is nobody's claim: the one who made it has lost it.
+/// A record that cannot be read is nobody's claim: its holder has lost it.
 pub(crate) fn read<D: Disk>(disk: &D, directory: &Path) -> Result<Claim> {
     let bytes = read_file(disk, &directory.join(OWNER))?;
     Ok(bytes
@@ -56,7 +57,7 @@ pub(crate) fn read<D: Disk>(disk: &D, directory: &Path) -> Result<Claim> {
         .unwrap_or_default())
 }
 
-/// Replaces the record, durably. The caller holds the lock.
+/// Replaces the record durably. The caller holds the lock.
 pub(crate) fn write<D: Disk>(disk: &D, directory: &Path, claim: &Claim) -> Outcome<()> {
     let path = directory.join(OWNER);
     let text = encode(claim);

@@ -1,5 +1,5 @@
-//! Changes of names whose errors are believed only after a look: network file systems and failing
-//! disks report errors for what was done all the same.
+//! Renames and removals whose errors are believed only after a look at the result: network file
+//! systems and failing disks report errors for operations that succeeded.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) fn rename<D: Disk>(disk: &D, from: &Path, to: &Path) -> io::Result<()
     })
 }
 
-/// Removing what is not there is fine.
+/// Succeeds if the file does not exist.
 pub(crate) fn remove_file<D: Disk>(disk: &D, path: &Path) -> io::Result<()> {
     match disk.remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound && !is_gone(disk, path) => Err(error),

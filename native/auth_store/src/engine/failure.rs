@@ -1,18 +1,18 @@
-//! What an error inside an operation means for the directory.
+//! What a failed operation means for the directory.
 
 use std::io;
 use std::path::Path;
 
 use crate::error::Error;
 
-/// What is true of the directory after an operation failed.
+/// The state of the directory after an operation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
-    /// Nothing changed, on disk or in what is remembered of it.
+    /// Nothing changed, neither on disk nor in memory.
     Unchanged,
-    /// The end of the journal is unknown: look again before the next commit.
+    /// The end of the journal is unknown: it must be read again before the next commit.
     Forget,
-    /// What is visible may not be what is durable: nothing works before a recovery.
+    /// What is visible may not be durable: nothing works before a recovery.
     Latch,
 }
 
@@ -32,12 +32,12 @@ impl Failure {
         }
     }
 
-    /// The same failure, behind the commit point.
+    /// The same failure after the commit point.
     pub fn latched(self) -> Self {
         Self::latch(self.error)
     }
 
-    /// For what may as well fail, as long as that leaves no doubt about the directory.
+    /// For work that may fail, as long as the state of the directory stays certain.
     pub fn unless_latched(self) -> Outcome<()> {
         match self.after {
             After::Latch => Err(self),
@@ -53,7 +53,8 @@ impl Failure {
     }
 }
 
-/// An error is harmless unless said otherwise: what can leave a trace says so.
+/// Errors are harmless by default. A call that can leave a trace says so with `latching` or
+/// [`Failure::forget`].
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure {
@@ -63,10 +64,10 @@ impl From<Error> for Failure {
     }
 }
 
-/// Names the path in an error of the operating system.
+/// Adds the path to an error of the operating system.
 pub(crate) trait At<T> {
     fn at(self, path: &Path) -> Result<T, Error>;
-    /// For syncs, and for all that follows the commit point.
+    /// For syncs, and for everything after the commit point.
     fn latching(self, path: &Path) -> Outcome<T>;
 }
 

@@ -1,4 +1,4 @@
-//! Reading whole files, and what is said of what is none.
+//! Reads whole files, and explains why something that is no regular file cannot be read.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::names;
 use super::scan::fill;
 use crate::error::{Error, Flaw, Result};
 
-/// `None` instead of an error for what is not there.
+/// Turns the error for a missing file into `None`.
 pub(crate) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -19,8 +19,8 @@ pub(crate) fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Where a link leads that stays within its directory: mounted secrets and configuration are laid out so.
-/// Nothing is ever written through one.
+/// The target of a link that stays within its directory, which is how mounted secrets and
+/// configuration are laid out. Nothing is ever written through such a link.
 pub(super) fn link_within<D: Disk>(disk: &D, path: &Path) -> Option<PathBuf> {
     let place = disk.resolve(names::parent(path)).ok()?;
     let real = disk.resolve(path).ok()?;
@@ -31,18 +31,18 @@ pub(super) fn link_within<D: Disk>(disk: &D, path: &Path) -> Option<PathBuf> {
     (real.starts_with(place) && is_file()).then_some(real)
 }
 
-/// Reads a regular file whole, without following a link out of its directory or waiting for a FIFO.
+/// Reads a whole regular file. Follows no link out of its directory and does not wait for a FIFO.
 pub(super) fn read_file<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(read_version(disk, path)?.map(|(bytes, _)| bytes))
 }
 
-/// As [`read_file`], with the metadata of what was read.
+/// As [`read_file`], with the metadata of the file that was read.
 pub(super) fn read_version<D: Disk>(disk: &D, path: &Path) -> Result<Option<(Vec<u8>, Metadata)>> {
     let file = match disk.open_read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        // A symbolic link (ELOOP), a socket (ENXIO): say what is there, not how opening failed.
-        // Mutants: the file itself is opened no better a second time.
+        // Opening a symbolic link fails with ELOOP and a socket with ENXIO: report what is there,
+        // not how opening it failed. Mutants: the file itself is opened no better a second time.
         Err(error) => match link_within(disk, path) {
             Some(real) if real != path => disk.open_read(&real).at(&real)?,
             _ => return Err(irregular(disk, path).unwrap_or_else(|| Error::io(path, error))),

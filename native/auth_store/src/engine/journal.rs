@@ -1,4 +1,4 @@
-//! The journal file of one directory.
+//! The journal file of a directory.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,15 @@ use super::scan::{self, MAX_BODY, Scan, ScanError, fill};
 use super::temp::{Temp, write_all};
 use crate::error::{Error, Result};
 
-/// The most chunks that a journal grows by at a time.
+/// The most chunks by which the journal grows at a time.
 const MAX_CHUNKS: u64 = 16;
 
-/// No record begins behind the limit of 4 MiB, and the longest is [`MAX_BODY`]. What a journal
-/// holds is kept in memory, so a longer one is not read: its size may cost no room on the disk.
+/// The longest journal that is read. No record begins beyond the checkpoint limit of 4 MiB, and
+/// none is longer than [`MAX_BODY`]. The content of a journal is kept in memory, and a sparse file
+/// can claim any size.
 const MAX_JOURNAL: u64 = MAX_BODY as u64 + (4 << 20);
 
-/// Where a journal ended when this process last looked, and what it looked like.
+/// Where a journal ended when this process last looked, and which journal it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
     device: u64,
@@ -31,16 +32,17 @@ pub(crate) struct Position {
     pub epoch: Epoch,
     pub link: Link,
     pub end: u64,
-    /// The file's size: zeros follow `end`.
+    /// The size of the file: zeros follow `end`.
     allocated: u64,
-    /// Whether all of it is known to be durable, its name included: only then may it be appended to.
+    /// Whether the whole journal is known to be durable, its name included. Only then may records
+    /// be appended.
     pub settled: bool,
 }
 
-/// What tells the durable part of a journal from that of any other, and from an earlier one.
+/// Identifies the durable part of a journal: which journal, and how far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// Of the epoch.
+    /// The salt of the epoch.
     pub salt: u64,
     pub end: u64,
 }
@@ -90,9 +92,9 @@ pub(crate) struct Loaded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalDamage {
     pub problem: String,
-    /// Commits that are whole, one after the other from the first.
+    /// The number of whole commits, counted from the first without a gap.
     pub commits: u64,
-    /// Up to their end.
+    /// The length up to the end of those commits.
     pub trusted_bytes: u64,
     pub bytes: u64,
 }
@@ -125,7 +127,7 @@ impl<'a, D: Disk> Journal<'a, D> {
         }
     }
 
-    /// Reads the whole journal; `None` if there is none. Changes come in the order of commits.
+    /// Reads the whole journal, in the order of commits; `None` if there is none.
     pub fn load(&self, each: &mut dyn FnMut(Change)) -> Result<Option<Loaded>> {
         let Some((file, metadata)) = self.open()? else {
             return Ok(None);
@@ -138,8 +140,8 @@ impl<'a, D: Disk> Journal<'a, D> {
         }))
     }
 
-    /// As [`load`](Self::load), of a journal that may be damaged: gives what can be trusted, and says how much
-    /// that is. `None` where nothing is wrong with it, or there is none.
+    /// As [`load`](Self::load), but for a journal that may be damaged: passes on the trusted part,
+    /// and reports the damage. `None` if the journal is intact or missing.
     pub fn trusted(&self, each: &mut dyn FnMut(Change)) -> Result<Option<JournalDamage>> {
         let problem = match self.load(&mut |_| {}) {
             Ok(_) => {
@@ -165,7 +167,8 @@ impl<'a, D: Disk> Journal<'a, D> {
             Err(ScanError::Corrupt(_)) => return Ok(Some(damage)),
             Err(error) => return Err(self.failed(error)),
         };
-        // First how far, so that no part of a record is given.
+        // The first pass finds the trusted end, so that the second never passes on part of a
+        // record.
         let mut end = header;
         match scan::go_on(&mut end, metadata.size, &read_at, &mut |_| {}) {
             Ok(()) | Err(ScanError::Corrupt(_)) => {}
@@ -178,8 +181,8 @@ impl<'a, D: Disk> Journal<'a, D> {
         Ok(Some(damage))
     }
 
-    /// Reads the journal as far as `mark` says, from `known` on where that is a part of it; `None` if
-    /// this is another journal, or it does not lead there.
+    /// Reads the journal up to `mark`, starting after `known` if that is given. `None` if the salt
+    /// of the journal is another one, or if its records do not end at the mark.
     pub fn load_until(
         &self,
         mark: Mark,
@@ -230,8 +233,8 @@ impl<'a, D: Disk> Journal<'a, D> {
         }
     }
 
-    /// The journal, open for an append, if it is still the one that `position` tells of: a program that
-    /// does not heed the lock, such as one that copies, may have put another one there.
+    /// Opens the journal for an append if it is still the one at `position`. A program that ignores
+    /// the lock, such as a copy tool, may have replaced it.
     pub fn look(&self, position: &Position) -> Result<Option<D::File>> {
         let Some(file) = found(self.disk.open_write(&self.path)).at(&self.path)? else {
             return Ok(None);
@@ -249,9 +252,9 @@ impl<'a, D: Disk> Journal<'a, D> {
         Ok((epoch == Ok(position.epoch)).then_some(file))
     }
 
-    /// Appends the record and syncs it: the commit point. The file grows by zeros, by about as much
-    /// as it holds, so that most syncs find the size as it was and write no metadata: between one
-    /// chunk and [`MAX_CHUNKS`] of them at a time, since most accounts are small.
+    /// Appends the record and syncs it: the commit point. The file grows by zeros, by about its
+    /// current length, so that most syncs change no size and write no metadata. One step is between
+    /// one chunk and [`MAX_CHUNKS`], since most accounts are small.
     pub fn append(
         &self,
         file: &D::File,
@@ -263,13 +266,13 @@ impl<'a, D: Disk> Journal<'a, D> {
         let mut allocated = position.allocated;
         if end > allocated {
             let room = position.end.min((MAX_CHUNKS - 1) * limits.chunk);
-            // No record starts behind the limit.
+            // No record starts beyond the checkpoint limit.
             let wanted = (end + room).min(limits.checkpoint.max(end));
             allocated = wanted.next_multiple_of(limits.chunk);
             record.resize(record.len() + (allocated - end) as usize, 0);
         }
         if let Err(error) = write_all(self.disk, file, &record, position.end) {
-            // Part of the record may be there, or all of it.
+            // The record may be there in part or as a whole.
             self.disk
                 .truncate(file, position.end)
                 .latching(&self.path)?;
@@ -289,9 +292,8 @@ impl<'a, D: Disk> Journal<'a, D> {
         })
     }
 
-    /// Puts a new journal in the place of the old one, with one record of `changes` if there are
-    /// any, under a new epoch. It is complete before it gets its name, so a journal without a
-    /// valid header is never the trace of a crash.
+    /// Replaces the journal by a new one of a new epoch, with one record if there are `changes`. It
+    /// is complete before it gets its name, so an invalid header is never the trace of a crash.
     pub fn replace(
         &self,
         version: Version,

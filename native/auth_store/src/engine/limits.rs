@@ -1,26 +1,27 @@
-//! How much of what.
+//! Limits on sizes, memory and concurrency.
 
-/// Files above this are neither written nor read: no key comes near, and a reader must not be made
-/// to hold more.
+/// The largest file that is written or read. No key comes near, and a reader must not be made to
+/// hold more in memory.
 pub const MAX_FILE: u64 = 64 << 20;
 
-/// The most bytes of one commit.
+/// The most bytes that one commit may carry.
 pub const MAX_COMMIT: u64 = 256 << 20;
 
-/// Sizes that tests make small.
+/// Limits that tests make smaller.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A commit that finds the journal this long brings it to the files first.
+    /// A commit that finds the journal at this length writes it to the files first.
     pub checkpoint: u64,
-    /// The journal grows by this much at a time.
+    /// The step by which the journal grows.
     pub chunk: u64,
-    /// What all directories of the process may keep in memory before their files are written; from
-    /// there on, each commit writes those of its own directory.
+    /// The bytes that all directories of the process may hold in memory before their files are
+    /// written. Beyond that, each commit checkpoints its own directory.
     pub held: u64,
-    /// From this many files on, one sync of the file system takes the place of one for each file of a
-    /// directory that is published.
+    /// From this many files on, a publication syncs the whole file system once instead of each
+    /// file.
     pub together: usize,
-    /// How many files are written and synced side by side: disks take many flushes for one.
+    /// How many files are written and synced concurrently: a disk handles many flushes in the time
+    /// of one.
     pub threads: usize,
 }
 

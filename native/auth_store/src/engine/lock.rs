@@ -1,16 +1,17 @@
-//! The lock of a directory: an advisory lock of the operating system, which excludes every other
-//! process on the host, and every other host where the file system has such locks.
+//! The lock of a directory: an advisory lock of the operating system. It excludes every other
+//! process on the host, and processes on other hosts where the file system supports that.
 //!
-//! It is on the file [`LOCK`] in the directory itself, which is never deleted or replaced while the
-//! directory lives, and it is the same for both backends. Each open file locks for itself, so two
-//! [`Directory`](super::Directory) values of one process exclude each other too, whatever the paths are that lead
-//! them to the directory. Nothing waits here: the caller tries again.
+//! The lock is held on the file [`LOCK`] in the directory itself, which is never deleted or
+//! replaced while the directory lives. Both backends use the same file. Each open file locks for
+//! itself, so two [`Directory`](super::Directory) values in one process exclude each other too,
+//! even if their paths differ. Nothing waits here: the caller tries again.
 //!
-//! The file says whose turn it is to write, and counts the beginnings and the ends of turns: whoever
-//! finds another turn than the last he knows of has been overtaken, and one that is under way while he
-//! holds the lock was cut short. It also says how far the journal is durable, so that
-//! readers need no lock. It is never synced: after a crash nobody is left who remembers, and what it
-//! says of the journal is believed only where the journal says the same.
+//! The file records the last turn to write: who had it, and how many turns have begun or ended. A
+//! process that finds another turn than it remembers knows that somebody else has written. A
+//! process that holds the lock and finds a turn under way knows that its writer was killed. The
+//! file also holds the mark, which says how far the journal is durable, so that readers need no
+//! lock. It is never synced: after a crash no process remembers a turn, and the mark is trusted
+//! only if the journal ends there.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,19 +29,21 @@ use crate::error::{Error, Result};
 const MAGIC: [u8; 8] = *b"BXLOCK2\n";
 const CHECKED: usize = 40;
 const HEAD: usize = CHECKED + 4;
-/// The holder's text, padded with zeros.
+/// The holder's description, padded with zeros.
 const TEXT: usize = 100;
 const LEN: usize = HEAD + TEXT;
 
-/// A file that loses its name while it is waited for is met once or twice in a row, not more.
+/// A lock file may lose its name while it is being locked. That happens once or twice in a row, not
+/// more.
 const ATTEMPTS: usize = 16;
 
-/// Who wrote last, and how often a turn has begun or ended: the count is odd while one is under way.
+/// Who wrote last, and how often a turn has begun or ended. The count is odd while a turn is under
+/// way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
     pub count: u64,
     pub by: u64,
-    /// The durable part of the journal: nothing, where there is none.
+    /// The durable part of the journal; the default if there is none.
     pub journal: Mark,
 }
 
@@ -49,12 +52,13 @@ impl Turn {
         self.count % 2 == 1
     }
 
-    /// Whether nobody has had a turn since `other`. A checkpoint is none: it changes no key.
+    /// Whether nobody has had a turn since `other`. A checkpoint is no turn, since it changes no
+    /// key.
     pub fn is_of(self, other: Turn) -> bool {
         (self.count, self.by) == (other.count, other.by)
     }
 
-    /// The next turn, also after one that was cut short.
+    /// The next turn, whether this one has ended or was cut short.
     pub fn begun(self, by: u64) -> Self {
         let count = self.count.wrapping_add(1 + self.count % 2);
         Turn { count, by, ..self }
@@ -66,7 +70,7 @@ impl Turn {
     }
 }
 
-/// The lock, held until this is dropped. One descriptor is held as long.
+/// The lock, held until this value is dropped. It keeps one descriptor open.
 pub struct Lock<D: Disk> {
     disk: D,
     file: D::File,
@@ -75,13 +79,13 @@ pub struct Lock<D: Disk> {
 }
 
 impl<D: Disk> Lock<D> {
-    /// Locks a directory; `None` where there is no such directory. [`Error::Busy`] while another one
-    /// holds the lock.
+    /// Locks a directory; `None` if the directory does not exist. Returns [`Error::Busy`] while
+    /// another process holds the lock.
     pub fn take(disk: &D, directory: &Path) -> Result<Option<Self>> {
         Self::take_by(disk, directory, D::open_or_create)
     }
 
-    /// As [`take`](Self::take), but `None` too where nobody has ever locked the directory.
+    /// As [`take`](Self::take), but also `None` if nobody has ever locked the directory.
     pub(crate) fn take_existing(disk: &D, directory: &Path) -> Result<Option<Self>> {
         Self::take_by(disk, directory, D::open_write)
     }
@@ -110,7 +114,7 @@ impl<D: Disk> Lock<D> {
                 path: path.clone(),
                 inode: (metadata.device, metadata.inode),
             };
-            // The directory may have been replaced or removed before the lock was had.
+            // The directory may have been replaced or removed before the lock was taken.
             if lock.still_leads_here()? {
                 return Ok(Some(lock));
             }
@@ -121,8 +125,8 @@ impl<D: Disk> Lock<D> {
         })
     }
 
-    /// Whether the path still leads to the locked file: a directory that is not where it was must
-    /// not be taken for this one.
+    /// Whether the path still leads to the locked file. If not, the directory at this path is
+    /// another one.
     pub fn still_leads_here(&self) -> Result<bool> {
         let now = found(self.disk.metadata(&self.path)).at(&self.path)?;
         Ok(now.is_some_and(|now| (now.device, now.inode) == self.inode))
@@ -132,14 +136,14 @@ impl<D: Disk> Lock<D> {
         read_turn(&self.disk, &self.file).at(&self.path)
     }
 
-    /// Says that a turn begins, before its first change: who finds the turn as it was afterwards has
-    /// missed nothing.
+    /// Records the beginning of a turn, before its first change. A process that later finds the
+    /// turn unchanged has missed nothing.
     pub(crate) fn begin_turn(&self, turn: Turn) -> Result<()> {
         self.write(&encode(turn, &HOLDER))
     }
 
-    /// Says what has become of a turn. Its end tells who looked in the middle, and read what was about
-    /// to change, that there is something new.
+    /// Records a new state of a turn. The end of a turn is recorded too, so that a process that
+    /// looked during it, and read what was about to change, finds another turn afterwards.
     pub(crate) fn tell(&self, turn: Turn) -> Result<()> {
         self.write(&encode_head(turn))
     }
@@ -149,7 +153,7 @@ impl<D: Disk> Lock<D> {
     }
 }
 
-/// The turn as anybody sees it, without the lock; `None` where nobody has ever locked.
+/// Reads the turn without the lock; `None` if nobody has ever locked the directory.
 pub(crate) fn look<D: Disk>(disk: &D, directory: &Path) -> Result<Option<Turn>> {
     let path = directory.join(LOCK);
     let Some(file) = found(disk.open_read(&path)).at(&path)? else {
@@ -158,14 +162,14 @@ pub(crate) fn look<D: Disk>(disk: &D, directory: &Path) -> Result<Option<Turn>> 
     read_turn(disk, &file).map(Some).at(&path)
 }
 
-/// Which directory it is, by its lock file: the same for every path that leads to it.
+/// Identifies the directory by its lock file, so that all paths to it give the same answer.
 pub(crate) fn identity<D: Disk>(disk: &D, directory: &Path) -> Result<Option<(u64, u64)>> {
     let path = directory.join(LOCK);
     let metadata = found(disk.metadata(&path)).at(&path)?;
     Ok(metadata.map(|metadata| (metadata.device, metadata.inode)))
 }
 
-/// What only says that a directory cannot be written to.
+/// Whether the error only says that the directory cannot be written to.
 pub(crate) fn is_read_only(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if matches!(
         source.kind(),
@@ -208,7 +212,7 @@ fn encode_head(turn: Turn) -> [u8; HEAD] {
     bytes
 }
 
-/// A file that is not ours, or was torn by a crash, is one that nobody has written.
+/// `None` for a file that is not ours or was torn by a crash: it counts as never written.
 fn decode(bytes: &[u8]) -> Option<(Turn, String)> {
     let head: &[u8; HEAD] = bytes.get(..HEAD)?.try_into().ok()?;
     let number = |at: usize| Some(u64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?));
@@ -232,7 +236,7 @@ fn decode(bytes: &[u8]) -> Option<(Turn, String)> {
     Some((turn, text))
 }
 
-/// Who this process is, for those who wait.
+/// How this process describes itself to those who wait for the lock.
 static HOLDER: LazyLock<String> = LazyLock::new(|| {
     let host = rustix::system::uname();
     format!(

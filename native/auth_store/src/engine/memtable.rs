@@ -1,4 +1,4 @@
-//! What the journal of a directory holds and its files do not yet: the memtable.
+//! The memtable: changes that only the journal holds, because the files do not have them yet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,38 +8,38 @@ use std::time::{Duration, Instant};
 use super::journal::{Mark, Position};
 use super::record::Change;
 
-/// The new content of a file, or that there is none any more.
+/// The new content of a file; without bytes, the file is deleted.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub bytes: Option<Arc<[u8]>>,
-    /// Never the same for two changes.
+    /// Unique to this change.
     pub version: u64,
 }
 
 pub(super) type Changes = BTreeMap<Box<str>, Held>;
 
-/// Cheap to copy while nobody changes it.
+/// Copying the changes is cheap as long as nobody adds to them.
 #[derive(Default)]
 pub(super) struct Memtable {
-    /// Where the journal ends that this was read from or written to.
+    /// The end of the journal that the memtable reflects.
     pub position: Option<Position>,
-    /// What the lock's file said of the journal then. `None`: this must be read before it is used.
+    /// The mark in the lock file at that time. `None`: the memtable must be read before use.
     pub seen: Option<Mark>,
     changes: Arc<Changes>,
     size: u64,
-    /// When it last changed.
+    /// When the memtable last changed.
     changed: Option<Instant>,
-    /// Whether this process has committed to the journal, and not only read it.
+    /// Whether this process has committed to the journal, rather than only read it.
     pub written: bool,
 }
 
-/// What an entry takes besides its name and its content.
+/// The memory that an entry takes besides its name and its content.
 const ENTRY: u64 = 160;
 
 static HELD: AtomicU64 = AtomicU64::new(0);
 static VERSION: AtomicU64 = AtomicU64::new(1);
 
-/// What the memtables of the process take, in bytes.
+/// The memory that all memtables of the process take, in bytes.
 pub fn held() -> u64 {
     HELD.load(Ordering::Relaxed)
 }
@@ -67,21 +67,21 @@ impl Memtable {
         HELD.fetch_sub(removed, Ordering::Relaxed);
     }
 
-    /// Nothing is held any more: the files have it, or another journal.
+    /// Drops all changes: the files hold them now, or they are to be read again.
     pub fn clear(&mut self) {
         self.changes = Arc::default();
         self.written = false;
         HELD.fetch_sub(std::mem::take(&mut self.size), Ordering::Relaxed);
     }
 
-    /// As after [`clear`](Self::clear), and to be read again.
+    /// As [`clear`](Self::clear). The journal must be read again before the next use.
     pub fn forget(&mut self) {
         self.clear();
         self.position = None;
         self.seen = None;
     }
 
-    /// What it takes, and since when it has not changed; `None` if it is empty.
+    /// The bytes that are held, and for how long nothing has changed; `None` if nothing is held.
     pub fn idle(&self) -> Option<(u64, Duration)> {
         let changed = self.changed.filter(|_| self.size > 0)?;
         Some((self.size, changed.elapsed()))
@@ -98,7 +98,7 @@ fn size(name: &str, held: &Held) -> u64 {
     ENTRY + name.len() as u64 + held.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)
 }
 
-/// For what goes to the disk.
+/// The changes in the form in which they are written to the disk.
 pub(super) fn list(changes: &Changes) -> Vec<Change<'_>> {
     changes
         .iter()
@@ -130,7 +130,7 @@ mod tests {
             memtable.add(Change { name, bytes });
             assert_eq!(size(&memtable), expected);
         }
-        // Of the whole process: other tests hold little.
+        // The count is of the whole process. Other tests hold little.
         assert!(held() >= LARGE as u64);
         drop(memtable);
         assert!(held() < LARGE as u64);

@@ -1,7 +1,8 @@
-//! Files of one directory, changed so that every commit is durable, whole and one flush.
+//! Changes the files of one directory so that every commit is durable, whole and costs one flush.
 //!
-//! The engine deals in file names and bytes; families, ids and formats are above it. Its design,
-//! the layout of its journal and what it assumes of the medium are in `README.md` beside.
+//! The engine works with file names and bytes; families, ids and formats belong to the layers
+//! above. `README.md` beside this file describes the design, the layout of the journal and the
+//! assumptions about the medium.
 
 mod aside;
 mod case;

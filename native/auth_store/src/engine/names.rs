@@ -1,4 +1,4 @@
-//! Which names of a directory are whose.
+//! The names in a directory, and whom each belongs to.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,55 +10,57 @@ use crate::error::{Error, Result};
 /// The journal of a directory.
 pub const JOURNAL: &str = ".baileys_ex.journal";
 
-/// What a process locks while it writes in a directory: see [`lock`](super::lock).
+/// The file that a process locks while it writes in a directory: see [`lock`](super::lock).
 pub const LOCK: &str = ".baileys_ex.lock";
 
-/// Who has claimed a directory: see [`claim`](super::claim).
+/// The claim record of a directory: see [`claim`](super::claim).
 pub const OWNER: &str = ".baileys_ex.owner";
 
-/// What is to become of a directory: see [`publication`](super::publication).
+/// The record of a publication in progress: see [`publication`](super::publication).
 pub const PUBLICATION: &str = ".baileys_ex.publication";
 
-/// Our unfinished files. Short, since a key's file name may itself be 255 bytes.
+/// The prefix of our unfinished files. It is short, since the name of a key's file may itself have
+/// 255 bytes.
 pub(crate) const TEMP_PREFIX: &str = ".baileys_ex.tmp-";
 
-/// What marks an unfinished file, ours or another program's: never read.
+/// Marks an unfinished file, ours or another program's. Such files are never read as keys.
 const TEMP_MARK: &str = ".tmp-";
 
-/// The longest file name of the file systems in use.
+/// The longest file name, in bytes, on the file systems in use.
 pub(crate) const MAX_NAME: usize = 255;
 
-/// The engine's own files, which belong to one directory and are never copied.
+/// The engine's own files. They belong to one directory and are never copied with it.
 pub fn is_own(name: &str) -> bool {
     [JOURNAL, LOCK, OWNER, PUBLICATION].contains(&name)
 }
 
-/// Our files that say nothing of an account.
+/// Those of our files that hold nothing of an account.
 pub fn is_bookkeeping(name: &str) -> bool {
     [LOCK, OWNER].contains(&name)
 }
 
-/// What a directory may hold that has never held anything.
+/// Whether a directory that has never held an account may contain this entry.
 pub fn is_of_bare(name: &OsStr, kind: Kind) -> bool {
     name.to_str().is_some_and(is_bookkeeping) || is_own_temp(name) || is_of_file_system(name, kind)
 }
 
-/// What is no part of a directory's content, whatever that is.
+/// Whether an entry stays when the content of its directory is replaced.
 pub(crate) fn stays(name: &OsStr, kind: Kind) -> bool {
     name == LOCK || is_own_temp(name) || is_of_file_system(name, kind)
 }
 
-/// Whether this library made it, and not for a key: the engine, a manifest, what a repair set aside.
+/// Whether this library created the entry, for anything but a key: the engine's files, a manifest,
+/// or what a repair set aside.
 pub(crate) fn is_of_library(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".baileys_ex")
 }
 
-/// What a file system has at its root, which may be a directory of ours.
+/// An entry that file systems create at their root, which may be one of our directories.
 fn is_of_file_system(name: &OsStr, kind: Kind) -> bool {
     kind == Kind::Directory && name == "lost+found"
 }
 
-/// Whether an entry can be a key's file: not unfinished, and not the engine's own.
+/// Whether the name may belong to a key: not to an unfinished file, and not to the engine itself.
 pub(crate) fn is_key(name: &str) -> bool {
     !is_own(name) && !name.contains(TEMP_MARK)
 }
@@ -67,7 +69,7 @@ pub(crate) fn is_own_temp(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes())
 }
 
-/// Why a name cannot be the name of a key's file in a directory, if it cannot.
+/// The reason why a name cannot belong to the file of a key; `None` if it can.
 pub(crate) fn problem(name: &str) -> Option<&'static str> {
     if name.is_empty() || name == "." || name == ".." {
         Some("is not the name of a file")
@@ -97,7 +99,7 @@ pub(crate) fn temp<D: Disk>(disk: &D, directory: &Path) -> io::Result<PathBuf> {
     Ok(directory.join(format!("{TEMP_PREFIX}{:016x}", disk.random()?)))
 }
 
-/// The directory that holds `path`; relative paths of one component are in the current one.
+/// The directory that holds `path`. A relative path of one component is in the current directory.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,6 +1,7 @@
-//! The bytes of a journal: its header and its records. Layouts are drawn in the README beside.
+//! Encodes and decodes a journal: its header and its records. The README beside this file shows the
+//! layouts.
 //!
-//! Everything is little-endian. Nothing here touches a disk.
+//! All numbers are little-endian. Nothing here touches a disk.
 
 use super::limits::MAX_FILE;
 use super::names;
@@ -8,15 +9,17 @@ use super::names;
 pub(crate) const HEADER_LEN: usize = 36;
 pub(crate) const RECORD_LEN: usize = 48;
 
-/// Whether the files of a directory are complete without the journal, which decides who may read it.
+/// Whether the files of a directory are complete without the journal, which decides who may read
+/// them.
 ///
-/// The numbers are the versions in the header. A library that knows the first one only takes files for
-/// the whole truth once it has opened the directory, so it must not meet the second.
+/// The numbers are the versions in the header. An older library that knows only the first version
+/// takes the files for complete once it has opened the directory, so it must refuse the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// What the journal holds was brought to the files at once. Such a journal is only made empty now.
+    /// The files are complete without the journal once it has been recovered. Plain commits write
+    /// it, and an explicit checkpoint leaves an empty one.
     Follows = 1,
-    /// The files follow some time later.
+    /// The files may lag behind the journal.
     Leads = 2,
 }
 
@@ -34,22 +37,22 @@ pub(crate) const RECORD_MAGIC: [u8; 4] = *b"BXRC";
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 
-/// One change of a commit: `None` deletes.
+/// One change of a commit. `None` deletes the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Change<'a> {
     pub name: &'a str,
     pub bytes: Option<&'a [u8]>,
 }
 
-/// What sets one journal apart from every other, also from one whose blocks it reuses.
+/// Distinguishes a journal from every other one, even from one whose blocks on the disk it reuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Epoch {
     pub salt: u64,
-    /// One more than that of the journal before.
+    /// One more than the counter of the previous journal.
     pub counter: u64,
 }
 
-/// The last link of the chain of checksums.
+/// The last link in the chain of checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Link {
     pub sequence: u64,
@@ -66,7 +69,7 @@ pub(crate) fn encode_header(version: Version, epoch: Epoch) -> ([u8; HEADER_LEN]
     let mut bytes = [0; HEADER_LEN];
     bytes[0..8].copy_from_slice(&HEADER_MAGIC);
     bytes[8..12].copy_from_slice(&(version as u32).to_le_bytes());
-    // 12..16 stays zero.
+    // Bytes 12 to 15 stay zero.
     bytes[16..24].copy_from_slice(&epoch.salt.to_le_bytes());
     bytes[24..32].copy_from_slice(&epoch.counter.to_le_bytes());
     let checksum = crc32c::crc32c(&bytes[..32]);
@@ -86,7 +89,7 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<(Version, Epoch, Link), Head
         let magic = fields.take(8)?;
         Some((magic == HEADER_MAGIC, fields.u32()?))
     })();
-    // The version stands before everything that a later one may lay out anew.
+    // The version precedes everything that a later one may lay out differently.
     let version = match header {
         Some((true, number)) if number > Version::Leads as u32 => {
             return Err(HeaderProblem::Newer(number));
@@ -115,7 +118,7 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<(Version, Epoch, Link), Head
     }
 }
 
-/// The head of a record whose own checksum holds.
+/// The head of a record whose own checksum is correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordHead {
     pub length: u32,
@@ -126,8 +129,8 @@ pub(crate) struct RecordHead {
     pub link: Link,
 }
 
-/// One record with all changes of a commit, and the link it adds to the chain.
-/// `None` if the changes do not fit a record.
+/// Encodes all changes of a commit as one record, and returns the link that it adds to the chain.
+/// `None` if the changes do not fit into a record.
 pub(crate) fn encode_record(
     epoch: Epoch,
     previous: Link,
@@ -192,8 +195,8 @@ pub(crate) fn decode_record_head(bytes: &[u8]) -> Option<RecordHead> {
     })
 }
 
-/// The changes of a record's body, in order; `None` if it is not what we write. Calls `each` with
-/// names that can only be key files of the directory.
+/// Decodes the changes of a record's body, in order; `None` if this library could not have written
+/// them. `each` only gets names that a key's file may have.
 pub(crate) fn decode_body<'a>(
     body: &'a [u8],
     count: u32,

@@ -1,4 +1,4 @@
-//! Reads a journal from its first record to its end, and tells a torn tail from corruption.
+//! Reads a journal from its first record to its end, and distinguishes a torn tail from corruption.
 
 use std::io;
 
@@ -7,26 +7,26 @@ use super::record::{
     decode_body, decode_header, decode_record_head,
 };
 
-/// Above every record that a commit or a recovery writes.
+/// Longer than the body of any record that a commit or a recovery writes.
 pub(crate) const MAX_BODY: u32 = 512 << 20;
 
-/// What a journal holds.
+/// The result of scanning a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scan {
     pub version: Version,
     pub epoch: Epoch,
-    /// The last valid record, or the header.
+    /// The link of the last valid record, or of the header.
     pub link: Link,
-    /// Where the next record goes.
+    /// The offset of the next record.
     pub end: u64,
-    /// Something that never became a record follows `end`.
+    /// Whether bytes that never became a record follow `end`.
     pub torn: bool,
 }
 
 #[derive(Debug)]
 pub(crate) enum ScanError {
     Io(io::Error),
-    /// Committed records are damaged: dropping them would lose what was acknowledged.
+    /// Committed records are damaged. Dropping them would lose acknowledged commits.
     Corrupt(&'static str),
     Newer(u32),
 }
@@ -37,14 +37,14 @@ impl From<io::Error> for ScanError {
     }
 }
 
-/// Something that reads bytes at an offset, as `pread` does.
+/// Reads bytes at an offset, as `pread` does.
 pub(crate) type ReadAt<'a> = dyn Fn(&mut [u8], u64) -> io::Result<usize> + 'a;
 
-/// Walks the journal of `size` bytes and hands every change of every valid record to `each`.
+/// Scans a journal of `size` bytes and passes every change of every valid record to `each`.
 ///
-/// The first record that does not continue the chain is the torn tail of the last append, unless
-/// a record of a later append follows: appends are synced one after the other, so then the broken
-/// one was once whole on disk.
+/// The first record that does not continue the chain is the torn tail of the last append, unless a
+/// record of a later append follows. Appends are synced one after the other, so in that case the
+/// broken record was once whole on disk.
 pub(crate) fn scan(
     size: u64,
     read_at: &ReadAt,
@@ -74,7 +74,7 @@ pub(crate) fn begin(read_at: &ReadAt) -> Result<Scan, ScanError> {
     })
 }
 
-/// Walks the records from where `scan` stands, as far as they are valid and lie before `size`.
+/// Reads the valid records from `scan.end` on, as far as they lie before `size`.
 pub(crate) fn go_on(
     scan: &mut Scan,
     size: u64,
@@ -124,12 +124,12 @@ fn next_head(scan: &Scan, read_at: &ReadAt) -> Result<Option<RecordHead>, ScanEr
     Ok(follows.then_some(head))
 }
 
-/// Looks at everything behind the last valid record: `false` if there is nothing but zeros.
+/// Looks at everything behind the last valid record. `false` if there is nothing but zeros.
 ///
-/// A head of this epoch with a sequence later than the next proves that a later append was made.
-/// Its body is not looked at: that keeps the search linear, and it would only matter to forgive.
-/// Old journal bytes that some record carries in its body cannot pass: they are of another epoch,
-/// or of this one and then earlier than the record that holds them.
+/// A head of this epoch whose sequence is later than the next one proves that a later append was
+/// made. Its body is not checked: the search stays linear, and a broken body would prove the same.
+/// Old journal bytes inside the body of a record cannot be mistaken for one: they belong to another
+/// epoch, or to this one with an earlier sequence than the record that holds them.
 fn check_rest(scan: &Scan, read_at: &ReadAt) -> Result<bool, ScanError> {
     const WINDOW: usize = 64 << 10;
     let mut window = vec![0; WINDOW];
@@ -184,7 +184,7 @@ mod tests {
         counter: 1,
     };
 
-    /// A journal with one record for each length of a content.
+    /// A journal with one record for each of the given lengths of content.
     fn journal(lengths: &[usize]) -> (Vec<u8>, Vec<usize>) {
         let (header, mut link) = encode_header(Version::Leads, EPOCH);
         let mut bytes = header.to_vec();
@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// However far behind, and wherever a head lies between two windows of the search.
+    /// The distances include those where a head lies across two windows of the search.
     #[test]
     fn a_damaged_record_before_a_later_one_is_corruption() {
         let window = 64 << 10;
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_record_of_which_a_part_is_not_there_is_none() {
         let (bytes, starts) = journal(&[10, 100]);
-        // The content is zeros, and so is what was never read.
+        // The content is zeros, as is the part of the buffer that was never read.
         let cut = &bytes[..bytes.len() - 50];
         let size = bytes.len() as u64;
         let scan = scan(size, &reader(cut), &mut |_| {}).unwrap();

@@ -1,4 +1,4 @@
-//! What tells one version of a file from another.
+//! Stamps tell one version of a file from another.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,26 +7,27 @@ use super::disk::Metadata;
 
 /// Equal stamps mean the same version of a file. Every replacement of a file changes its stamp.
 ///
-/// A new file may be given the inode and the size of one that was just replaced, and the clock of
-/// file times ticks slowly. So a stamp of a file that changed a moment ago equals no other stamp,
-/// not even a second one of the same version: ask again later.
+/// A new file may get the inode and the size of the one that it replaces, and the clock of file
+/// times ticks slowly. So the stamp of a file that changed a moment ago equals no other stamp, not
+/// even a second one of the same version: ask again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
     modified: i128,
-    /// Unique while the file is young, 0 later.
+    /// Unique while the file is young, 0 afterwards.
     young: u64,
 }
 
-/// Well above the tick of file times (10 ms at most).
+/// Well above one tick of file times, which is 10 ms at most.
 const YOUNG_NS: i128 = 50_000_000;
 
 static YOUNG: AtomicU64 = AtomicU64::new(1);
 
 impl Stamp {
-    /// Whether it may be the same version, as far as the file itself tells: young stamps too.
+    /// Whether both may be of the same version, going by the metadata alone. Unlike `==`, this
+    /// ignores whether the file is young.
     pub fn may_be(&self, other: &Stamp) -> bool {
         Stamp { young: 0, ..*self } == Stamp { young: 0, ..*other }
     }
@@ -37,7 +38,7 @@ impl Stamp {
         i64::try_from(seconds).ok().filter(|_| self.inode != 0)
     }
 
-    /// Of content that has no file yet.
+    /// The stamp of content that is not in a file yet.
     pub(super) fn of_held(version: u64) -> Self {
         Stamp {
             device: 0,

@@ -1,4 +1,4 @@
-//! Unfinished files: written under a fresh name, removed unless they get their real one.
+//! Unfinished files: created under a fresh name, and removed unless they get their real one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,7 @@ use super::failure::{At, Outcome};
 use super::names;
 use crate::error::Result;
 
-/// How often a taken name is answered by another one. Names are 64 random bits, so a second
-/// attempt is already a curiosity.
+/// How many names are tried. A name has 64 random bits, so even the second attempt is a curiosity.
 const ATTEMPTS: usize = 8;
 
 pub(crate) struct Temp<'a, D: Disk> {
@@ -20,7 +19,7 @@ pub(crate) struct Temp<'a, D: Disk> {
 }
 
 impl<'a, D: Disk> Temp<'a, D> {
-    /// Makes an empty file in `directory`.
+    /// Creates an empty file in `directory`.
     pub fn create(disk: &'a D, directory: &Path) -> Result<(Self, D::File)> {
         let mut attempt = 1;
         loop {
@@ -41,13 +40,13 @@ impl<'a, D: Disk> Temp<'a, D> {
                 {
                     attempt += 1;
                 }
-                // Named after the directory: the random name would tell the user nothing.
+                // The error names the directory: the random name would tell the user nothing.
                 Err(error) => return Err(error).at(directory),
             }
         }
     }
 
-    /// A file that holds `bytes`, synced.
+    /// Creates a file that holds `bytes`, and syncs it.
     pub fn write_synced(
         disk: &'a D,
         directory: &Path,
@@ -64,7 +63,7 @@ impl<'a, D: Disk> Temp<'a, D> {
         &self.path
     }
 
-    /// Gives the file its name, replacing what had it.
+    /// Gives the file its real name, replacing any file that had it.
     pub fn rename(mut self, to: &Path) -> io::Result<()> {
         effects::rename(self.disk, &self.path, to)?;
         self.named = true;
@@ -75,7 +74,7 @@ impl<'a, D: Disk> Temp<'a, D> {
 impl<D: Disk> Drop for Temp<'_, D> {
     fn drop(&mut self) {
         if !self.named {
-            // What stays behind is swept when the directory is next opened.
+            // A file that stays behind is removed when the directory is next opened.
             let _ = self.disk.remove_file(&self.path);
         }
     }

@@ -1,4 +1,5 @@
-//! Directories in the making: hidden, beside what they will be, and locked as long as somebody works on them.
+//! Directories that are being created: hidden, beside their target, and locked while somebody works
+//! on them.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -11,12 +12,12 @@ use super::lock::Lock;
 use super::names::{self, parent};
 use crate::error::{Error, Result};
 
-/// `.<target>` + this + random digits.
+/// The name is `.<target>`, this mark and a random token.
 const MARK: &str = ".baileys_ex.tmp-";
-/// The digits behind it.
+/// The hexadecimal digits of the token.
 const TOKEN: usize = 16;
 
-/// A new directory for what will be `target`, and missing parents of it.
+/// Creates a new directory beside `target`, and the missing parents of `target`.
 pub(super) fn create<D: Disk>(disk: &D, target: &Path) -> Result<(PathBuf, Lock<D>)> {
     let path = beside(target, disk.random().at(target)?)?;
     make_directories(disk, parent(target)).map_err(|failure| failure.error)?;
@@ -25,8 +26,8 @@ pub(super) fn create<D: Disk>(disk: &D, target: &Path) -> Result<(PathBuf, Lock<
     Ok((path, lock))
 }
 
-/// Removes what crashes left beside `target`: directories that were never published. What is locked belongs
-/// to somebody who is alive, and stays.
+/// Removes directories beside `target` that a crash left unpublished. A locked one belongs to a
+/// live process and stays.
 pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
     for path in siblings(disk, target)? {
         if let Ok(Some(_lock)) = Lock::take(disk, &path) {
@@ -36,7 +37,7 @@ pub fn sweep<D: Disk>(disk: &D, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Directories beside `target` that are named after it.
+/// Directories beside `target` that carry its name and our mark.
 fn siblings<D: Disk>(disk: &D, target: &Path) -> Result<Vec<PathBuf>> {
     let Some(prefix) = prefix(target) else {
         return Ok(Vec::new());
@@ -53,7 +54,7 @@ fn siblings<D: Disk>(disk: &D, target: &Path) -> Result<Vec<PathBuf>> {
     });
     match listed {
         Ok(()) => Ok(found_ones),
-        // Where nothing can be listed, nothing was left by us.
+        // Where we cannot list, we cannot have left anything.
         Err(error)
             if matches!(
                 error.kind(),
@@ -68,13 +69,13 @@ fn siblings<D: Disk>(disk: &D, target: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Locks a directory that was just made, which somebody may have swept before. Leaves nothing behind
-/// where it cannot be had.
+/// Locks a directory that was just created, though another process may already be sweeping it. If
+/// the lock cannot be taken, nothing stays behind.
 fn lock_new<D: Disk>(disk: &D, path: &Path) -> Result<Lock<D>> {
     match Lock::take(disk, path) {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(busy(path)),
-        // Whoever has it sweeps it.
+        // Whoever holds the lock is sweeping the directory.
         Err(error @ Error::Busy { .. }) => Err(error),
         Err(error) => {
             remove_tree(disk, path);
@@ -83,7 +84,7 @@ fn lock_new<D: Disk>(disk: &D, path: &Path) -> Result<Lock<D>> {
     }
 }
 
-/// Somebody else has to do with it right now.
+/// The error that another process is using the path right now.
 pub(super) fn busy(path: &Path) -> Error {
     Error::Busy {
         path: path.to_owned(),
@@ -94,7 +95,7 @@ pub(super) fn busy(path: &Path) -> Error {
 fn prefix(target: &Path) -> Option<OsString> {
     let target = target.file_name()?;
     let mut name = OsString::from(".");
-    // A name may have 255 bytes: of a longer one a checksum stands for it.
+    // A file name may have 255 bytes. A checksum stands for a target whose name is too long.
     if target.len() + 1 + MARK.len() + TOKEN > names::MAX_NAME {
         let checksum = crc32c::crc32c(target.as_encoded_bytes());
         name.push(format!("{checksum:08x}-{:03}", target.len()));
