@@ -1,4 +1,4 @@
-//! What a directory holds, kept elsewhere before it gets a new content.
+//! Keeps a copy of a directory's content before the directory gets new content.
 
 use std::ffi::OsString;
 use std::io;
@@ -20,15 +20,17 @@ type Result<T> = std::result::Result<T, CopyError>;
 // Mutants: files are copied alike by chunks of any size.
 const CHUNK: usize = 64 * 1024;
 
-/// Copies everything in `directory`, damaged or not, to `aside`, which must not exist: by way of an unfinished
-/// one beside it, so that it is whole where it is there. Durable when it returns. Copied, not linked: who has a
-/// file open may go on writing in it.
+/// Copies everything in `directory`, damaged or not, to `aside`, which must not exist. The copy is
+/// made in an unfinished directory and renamed, so that `aside` is whole if it exists, and it is
+/// durable when this returns. Files are copied, not linked: a process that has one open may go on
+/// writing to it.
 pub(super) fn keep<D: Disk>(disk: &D, directory: &Path, aside: &Path) -> Result<()> {
     let there = found(disk.metadata(aside)).at(aside).map_err(Aside)?;
     if there.is_some() {
         return Err(Aside(Error::io(aside, io::ErrorKind::AlreadyExists.into())));
     }
-    // Under the directory's name: `aside` is another one each time, and nobody would sweep what a crash left.
+    // The unfinished directory carries the name of `directory`: `aside` is another path each time,
+    // so nobody would sweep what a crash left under that name.
     let name = directory.file_name().unwrap_or_default();
     let named = parent(aside).join(name);
     unfinished::sweep(disk, &named).map_err(Aside)?;
@@ -48,7 +50,7 @@ pub(super) fn keep<D: Disk>(disk: &D, directory: &Path, aside: &Path) -> Result<
         .map_err(Aside)
 }
 
-/// What is in a directory and those in it, to one that is there and empty.
+/// Copies the entries of a directory and of its subdirectories into an empty directory.
 fn copy_tree<D: Disk>(disk: &D, directory: &Path, target: &Path) -> Result<()> {
     let mut pending = vec![(directory.to_owned(), target.to_owned())];
     let mut made: Vec<PathBuf> = Vec::new();
@@ -65,7 +67,7 @@ fn copy_tree<D: Disk>(disk: &D, directory: &Path, target: &Path) -> Result<()> {
         }
         made.push(to);
     }
-    // Last: one is made in another after that one's files.
+    // Last, since a subdirectory may be created after the files of its parent.
     for path in &made {
         disk.sync_directory(path, SyncPoint::AsideNames)
             .at(path)
@@ -74,7 +76,7 @@ fn copy_tree<D: Disk>(disk: &D, directory: &Path, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is the directory's own.
+/// The entries that belong to the directory's content.
 fn listed<D: Disk>(disk: &D, directory: &Path) -> Result<Vec<(OsString, Kind)>> {
     let mut entries = Vec::new();
     disk.entries(directory, &mut |name, kind| {

@@ -1,5 +1,5 @@
-//! Disks that do not tell capital letters from small ones, such as macOS's as it comes: two names that
-//! differ in nothing else are one file there, and ids may differ in nothing else.
+//! Disks that ignore case, as macOS formats them by default: two names that differ only in case are
+//! one file there, and ids may differ only in case.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -16,11 +16,11 @@ const UNKNOWN: u8 = 0;
 const TELLS: u8 = 1;
 const IGNORES: u8 = 2;
 
-/// What is known of a directory's disk.
+/// What is known of the disk of a directory.
 #[derive(Default)]
 pub(super) struct Case {
     state: AtomicU8,
-    /// Names that were found as they are spelled, on a disk that ignores it.
+    /// Names that were found to be spelled exactly so, on a disk that ignores case.
     spelled: Mutex<HashSet<Box<str>>>,
 }
 
@@ -29,7 +29,7 @@ impl Case {
         self.spelled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the disk ignores case; `None` until a file has told.
+    /// Whether the disk ignores case; `None` as long as no file has shown it.
     pub fn ignored(&self) -> Option<bool> {
         // Mutants: who is asked again answers the same.
         match self.state.load(Ordering::Relaxed) {
@@ -48,13 +48,14 @@ impl Case {
         self.state.store(state, Ordering::Relaxed);
     }
 
-    /// Somebody else was there.
+    /// Forgets spellings, because another process may have changed them.
     pub fn forget(&self) {
         self.spelled().clear();
     }
 }
 
-/// Whether the disk of a directory ignores case, as a file in it tells; `None` where it is not there.
+/// Whether the disk of a directory ignores case, judged by a file in it; `None` if the file is
+/// missing or its name has no letters.
 pub(super) fn ignores_case<D: Disk>(
     disk: &D,
     directory: &Path,
@@ -82,18 +83,18 @@ fn flip(letter: char) -> char {
     }
 }
 
-/// The names of a directory in the making, on a disk that ignores case.
+/// The names in a directory that is being created, if its disk ignores case.
 #[derive(Default)]
 pub(super) struct Spellings(Option<HashMap<String, String>>);
 
 impl Spellings {
-    /// `directory` has a lock file.
+    /// `directory` must have a lock file.
     pub fn of<D: Disk>(disk: &D, directory: &Path) -> Result<Self> {
         let ignores = ignores_case(disk, directory, LOCK)? == Some(true);
         Ok(Spellings(ignores.then(HashMap::new)))
     }
 
-    /// Refuses a name that is one file with another one.
+    /// Refuses a name that would be the same file as an earlier one.
     pub fn add(&mut self, name: &str) -> Result<()> {
         let Some(names) = &mut self.0 else {
             return Ok(());
@@ -106,7 +107,7 @@ impl Spellings {
     }
 }
 
-/// Two names that are one file.
+/// The error for two names that are one file.
 pub(crate) fn one_file(family: &str, id: &str, other: &str) -> Error {
     Error::InvalidKey {
         family: family.to_owned(),

@@ -1,4 +1,4 @@
-//! What the journal holds is brought to the files.
+//! Checkpoints: writing to the files what the journal holds.
 
 use std::time::Instant;
 
@@ -15,8 +15,8 @@ use super::temp::Temp;
 use crate::error::Result;
 
 impl<D: Disk> Directory<D> {
-    /// Brings everything that the journal holds to the files, durably, and leaves the directory as every
-    /// version of this library can read it. Commits do the same on their own when the journal has grown
+    /// Writes everything that the journal holds to the files, durably. The result can be read by
+    /// every version of this library. Commits do the same on their own when the journal has grown
     /// long.
     pub fn checkpoint(&self) -> Result<()> {
         self.exclusive_open(|writer| self.checkpoint_locked(writer))
@@ -37,9 +37,9 @@ impl<D: Disk> Directory<D> {
         self.write_out(writer, Version::Follows)
     }
 
-    /// As [`checkpoint`](Self::checkpoint), where the directory is about to be written to again: only if
-    /// there is something to bring to the files. What was only read is forgotten instead, since its owner
-    /// will see to it.
+    /// As [`checkpoint`](Self::checkpoint), for a directory that will be written to again: only if
+    /// the journal holds something. If this process has only read the journal, it forgets what it
+    /// read instead, since the owner will write the files.
     pub fn tidy(&self) -> Result<()> {
         if !self.is_open() || self.policy == Policy::Plain {
             return Ok(());
@@ -54,13 +54,15 @@ impl<D: Disk> Directory<D> {
         })
     }
 
-    /// How much is held in memory until it is brought to the files, and since when nothing was added.
+    /// The bytes that are held in memory until they are written to the files, and for how long
+    /// nothing was added.
     pub fn idle(&self) -> Option<(u64, std::time::Duration)> {
         self.read_memtable().idle()
     }
 
-    /// The files are written anew, and get their names; only then the journal makes way for an empty one.
-    /// It is durable as long as it stands, so nothing that fails before its end does harm.
+    /// Writes all changed files and gives them their names. Only then is the journal replaced by an
+    /// empty one. The old journal is durable as long as it stands, so a failure before that does no
+    /// harm.
     pub(super) fn write_out(&self, writer: &mut Writer, version: Version) -> Outcome<()> {
         self.require_lock()?;
         let started = Instant::now();
@@ -94,7 +96,8 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// The new content of every file under unfinished names, synced. A full disk is met here.
+    /// Writes the new content of every file under an unfinished name, and syncs it. A full disk
+    /// shows here.
     pub(super) fn write_temps(&self, changes: &[Change]) -> Outcome<Vec<Option<Temp<'_, D>>>> {
         let (disk, path) = (&self.disk, &self.path);
         let write = |bytes| Temp::write_synced(disk, path, bytes, SyncPoint::AppliedFiles);
@@ -105,8 +108,8 @@ impl<D: Disk> Directory<D> {
         .collect()
     }
 
-    /// Makes the changes visible. What goes, goes first: on a disk that ignores case it may be one file with
-    /// what comes.
+    /// Makes the changes visible. Removals come first: on a disk that ignores case, a name that
+    /// goes and one that comes may be the same file.
     pub(super) fn give_names(
         &self,
         changes: &[Change],

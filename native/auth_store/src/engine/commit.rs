@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 
 /// Changes that depend on what the directory holds.
 pub trait Planned {
-    /// What is to be changed, as things stand. Asked again once the directory is locked, so that the
-    /// answer holds when it is carried out.
+    /// The changes to make, given the current state. This may be called again once the directory is
+    /// locked, so that the answer still holds when it is carried out.
     fn changes(&mut self) -> Result<Vec<Change<'_>>>;
 }
 
@@ -27,24 +27,24 @@ impl Planned for &[Change<'_>] {
 }
 
 impl<D: Disk> Directory<D> {
-    /// Makes all changes, durably, or none. Deleting a file that does not exist is fine; of
-    /// several changes of one name the last counts. Makes the directory when it is missing.
+    /// Makes all changes durably, or none. Deleting a file that does not exist is no error. If a
+    /// name occurs more than once, its last change counts. Creates the directory if it is missing.
     ///
-    /// After an error the outcome is the old state, unless the directory now asks for recovery:
-    /// then it is the old or the new one, and the recovery tells.
+    /// After an error the directory is in the old state, unless it now requires recovery. In that
+    /// case it is in the old or the new state, and the recovery settles which.
     pub fn commit(&self, mut changes: &[Change]) -> Result<()> {
         self.commit_by(By::Anybody, true, &mut changes)
     }
 
-    /// As [`commit`](Self::commit), on behalf of somebody, and of changes that are planned under the
-    /// lock; `keys` says whether they change keys, which others may remember.
+    /// As [`commit`](Self::commit), on behalf of somebody, and with changes that are planned under
+    /// the lock. `keys` says whether they change keys, which others may remember.
     pub fn commit_by(&self, by: By, keys: bool, plan: &mut impl Planned) -> Result<()> {
         self.exclusive_open(|writer| {
             self.check_claim(writer)?;
-            // Also where it was removed behind our back.
+            // Also reached if the directory was removed behind our back.
             if writer.anchored.is_none() || !self.is_locked() {
                 let changes = checked(plan)?;
-                // Nothing there that could be deleted.
+                // There is no directory, so there is nothing to delete.
                 if changes.iter().all(|change| change.bytes.is_none()) && !self.exists()? {
                     return Ok(());
                 }
@@ -63,26 +63,26 @@ impl<D: Disk> Directory<D> {
         Ok(self.identity()?.is_some())
     }
 
-    /// Makes the directory, its name durable, and locks it.
+    /// Creates the directory, makes its name durable, and locks it.
     pub(super) fn make(&self, writer: &mut Writer) -> Outcome<()> {
         make_directories(&self.disk, &self.path)?;
         if !self.is_locked() {
             self.take_lock(writer)?;
-            // Somebody else may have been here before it was locked.
+            // Another process may have written here before we had the lock.
             self.settle(writer)?;
         }
         writer.anchored = self.identity()?;
         Ok(())
     }
 
-    /// What tells the directory from another one of its name.
+    /// Distinguishes the directory from another one at the same path.
     pub(super) fn identity(&self) -> Result<Option<(u64, u64)>> {
         let metadata = found(self.disk.metadata(&self.path)).at(&self.path)?;
         Ok(metadata.map(|metadata| (metadata.device, metadata.inode)))
     }
 
-    /// Whether the file exists. What is no regular file is refused here, where nothing has
-    /// happened yet: after the commit point it would be in the way for ever.
+    /// Whether the file exists. Anything but a regular file is refused here, before anything has
+    /// happened: after the commit point it would be in the way for ever.
     pub(super) fn check_target(&self, name: &str) -> Result<bool> {
         let path = self.path.join(name);
         match found(self.disk.metadata(&path)).at(&path)? {
@@ -93,7 +93,7 @@ impl<D: Disk> Directory<D> {
     }
 }
 
-/// The planned changes, one for each name, if they may be made.
+/// The planned changes, one for each name, once they are known to be allowed.
 pub(super) fn checked(plan: &mut impl Planned) -> Result<Vec<Change<'_>>> {
     let changes = plan.changes()?;
     check_changes(&changes)?;

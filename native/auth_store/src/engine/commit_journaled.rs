@@ -1,4 +1,5 @@
-//! Commits under the journaled policy: one record, one flush. The files follow with a checkpoint.
+//! Commits under the journaled policy: one record and one flush. A checkpoint writes the files
+//! later.
 
 use super::commit::{Planned, checked};
 use super::directory::{Directory, Writer};
@@ -36,7 +37,7 @@ impl<D: Disk> Directory<D> {
                 let record = journal.encode(end.epoch, end.link, &changes)?;
                 journal.append(&file, &end, record, &self.limits)?
             }
-            // It holds nothing, or is not known to be durable.
+            // The journal holds no records, or is not known to be durable.
             _ => {
                 let old = self.read_memtable().position;
                 journal.replace(Version::Leads, old.as_ref(), &changes)?
@@ -49,18 +50,19 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// Brings the first commit of a directory to the files, so that others see whose it is. It has been
-    /// made, so an error only counts where it leaves the journal unknown.
+    /// Writes the first commit of a directory to the files, so that other programs recognize the
+    /// directory. The commit itself is durable already, so an error matters only if it leaves the
+    /// journal unknown.
     fn show(&self, writer: &mut Writer) -> Outcome<()> {
         let happened = writer.happened;
         let shown = self.write_out(writer, Version::Leads);
-        // It is a part of the commit.
+        // This checkpoint is part of the commit and is not reported.
         writer.happened = happened;
         shown.or_else(Failure::unless_latched)
     }
 
-    /// The journal, open for an append, if it can be appended to: as this process or another one left it,
-    /// or else after a recovery.
+    /// Opens the journal for an append, as this process or another one left it, or else after a
+    /// recovery.
     pub(super) fn current_journal(
         &self,
         writer: &mut Writer,
@@ -71,7 +73,7 @@ impl<D: Disk> Directory<D> {
         self.settle(writer)?;
         let found = self.look_at_journal(writer)?;
         if found.is_none() && self.read_memtable().position.is_some_and(|end| end.settled) {
-            // Somebody who does not heed the lock, such as a copy program, has put another one here.
+            // A program that ignores the lock, such as a copy tool, has put another journal here.
             return Err(Failure::forget(Error::Busy {
                 path: self.path.clone(),
                 holder: None,
@@ -83,7 +85,8 @@ impl<D: Disk> Directory<D> {
     fn look_at_journal(&self, writer: &Writer) -> Result<Option<(Position, D::File)>> {
         let told = writer.turn.unwrap_or_default().journal;
         let known = self.read_memtable().position;
-        // Mutants: what ends where it is told and is not settled has a torn tail, which a record overwrites.
+        // Mutants: what ends where it is told and is not settled has a torn tail, which a record
+        // overwrites.
         let Some(end) = known.filter(|end| end.settled && end.mark() == told) else {
             return Ok(None);
         };
@@ -96,8 +99,8 @@ impl<D: Disk> Directory<D> {
         end.end >= self.limits.checkpoint || memtable::held() > self.limits.held
     }
 
-    /// Drops deletions of what does not exist: nothing that is served is missing from the journal, so
-    /// they are durable already.
+    /// Drops deletions of files that do not exist. The journal is durable for everything that is
+    /// served, so those deletions are durable already.
     fn keep_effective(&self, changes: &mut Vec<Change>) -> Result<()> {
         let held = self.read_memtable().changes();
         let mut problem = None;
@@ -117,8 +120,8 @@ impl<D: Disk> Directory<D> {
         problem.map_or(Ok(()), Err)
     }
 
-    /// Serves what was committed, to this process and, by the end of the turn, to all others: at once,
-    /// so that none finds one side ahead of the other.
+    /// Makes the commit visible to this process and, by ending the turn, to all others. Both happen
+    /// under one lock, so that no reader finds one ahead of the other.
     fn serve_from_journal(
         &self,
         writer: &mut Writer,

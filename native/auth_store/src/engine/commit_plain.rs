@@ -1,4 +1,4 @@
-//! Commits under the plain policy: the directory is complete whenever no call is running.
+//! Commits under the plain policy: the files are complete whenever no call is running.
 
 use super::commit::{Planned, checked};
 use super::directory::{Directory, Writer};
@@ -36,7 +36,7 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Completes what another process did not live to finish, or a directory it put here.
+    /// Completes a commit whose writer died, and settles a directory that was replaced since.
     fn complete_plain(&self, writer: &mut Writer) -> Outcome<()> {
         if Journal::new(&self.disk, &self.path).exists()? || self.identity()? != writer.anchored {
             self.settle(writer)?;
@@ -66,14 +66,15 @@ impl<D: Disk> Directory<D> {
         let path = self.path.join(name);
         self.check_target(name)?;
         effects::remove_file(&self.disk, &path).at(&path)?;
-        // Also when there was no file: whoever removed it may not have lived to sync.
+        // Also if the file is missing: whoever removed it may have died before syncing.
         self.disk
             .sync_directory(&self.path, SyncPoint::KeyRemoved)
             .latching(&self.path)
     }
 
-    /// Makes all changes durable in the files themselves, by way of a new journal that holds
-    /// nothing else: a commit of several, and every recovery. Relies on nothing that was written before.
+    /// Makes all changes durable in the files themselves, with a new journal that holds nothing
+    /// else. Used for a commit of several changes and for every recovery under the plain policy.
+    /// Relies on nothing that was written before.
     pub(super) fn apply_durably(&self, changes: &[Change]) -> Outcome<()> {
         self.require_lock()?;
         for change in changes {
@@ -82,14 +83,15 @@ impl<D: Disk> Directory<D> {
         let journal = Journal::new(&self.disk, &self.path);
         let temps = self.write_temps(changes)?;
         journal.replace(Version::Follows, None, changes)?;
-        // It is decided by now, so a failure latches.
+        // The commit point is passed, so a failure latches.
         self.give_names(changes, temps)
             .map_err(super::failure::Failure::latched)?;
         self.disk
             .sync_directory(&self.path, SyncPoint::AppliedNames)
             .latching(&self.path)?;
 
-        // Files and names are durable. Left in place, this journal would one day revert a later save.
+        // Files and names are durable. If this journal stayed, it would one day revert a later
+        // save.
         effects::remove_file(&self.disk, journal.path()).latching(journal.path())?;
         self.disk
             .sync_directory(&self.path, SyncPoint::JournalRemoved)

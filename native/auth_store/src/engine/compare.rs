@@ -7,8 +7,8 @@ use super::disk::Disk;
 use crate::error::Result;
 
 impl<D: Disk> Directory<D> {
-    /// Whether both serve the same files with the same content. Reads only: either must be open, or
-    /// [peeked](Self::peek) into.
+    /// Whether both serve the same files with the same content. Only reads; each directory must be
+    /// open or [peeked](Self::peek) into.
     pub fn holds_same(&self, other: &Self) -> Result<bool> {
         let names = self.names()?;
         if other.names()? != names {

@@ -1,4 +1,4 @@
-//! Which of the directories that a copy has to do with an error is about.
+//! Errors of copying a directory, which say which of the directories involved they concern.
 
 use thiserror::Error as ThisError;
 
@@ -7,15 +7,15 @@ use crate::error::Error;
 /// Why a copy was not made.
 #[derive(Debug, ThisError)]
 pub enum CopyError {
-    /// What was to be copied.
+    /// The directory to be copied.
     #[error("source: {0}")]
     Source(Error),
 
-    /// What was to get it.
+    /// The directory to receive the copy.
     #[error("target: {0}")]
     Target(Error),
 
-    /// Where what the target holds was to be kept.
+    /// The directory to keep the old content of the target.
     #[error("set aside: {0}")]
     Aside(Error),
 }

@@ -1,4 +1,4 @@
-//! Making directories whose names are durable, and removing whole ones.
+//! Creates directories whose names are durable, and removes whole directories.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::failure::{At, Outcome};
 use super::files::found;
 use super::names::parent;
 
-/// Makes `path` and its missing ancestors, each name synced before the next is made.
+/// Creates `path` and its missing ancestors, and syncs each name before it creates the next.
 pub(crate) fn make_directories<D: Disk>(disk: &D, path: &Path) -> Outcome<()> {
     let mut missing = Vec::new();
     let mut existing = path;
@@ -31,18 +31,18 @@ pub(crate) fn make_directories<D: Disk>(disk: &D, path: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Syncs the name of a directory that exists: whoever made it may not have lived to do so.
+/// Syncs the name of an existing directory: whoever created it may have died before doing so.
 pub(crate) fn sync_name<D: Disk>(disk: &D, path: &Path, at: SyncPoint) -> Outcome<()> {
     let parent = parent(path);
     match disk.sync_directory(parent, at) {
-        // Not ours to list, so not ours to have made anything in.
+        // A directory that we may not read is one that we cannot have created anything in.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         result => result.latching(parent),
     }
 }
 
-/// Removes a directory with all that is in it, as far as that goes. Follows no link, and its
-/// depth costs no stack.
+/// Removes a directory and everything in it, as far as possible. Follows no link, and needs no
+/// stack for its depth.
 pub(crate) fn remove_tree<D: Disk>(disk: &D, root: &Path) {
     let mut pending: Vec<(PathBuf, bool)> = vec![(root.to_owned(), false)];
     while let Some((path, emptied)) = pending.pop() {

@@ -1,4 +1,4 @@
-//! One directory of key files: what is remembered of it, and how it is read.
+//! One directory of key files: what this process knows of it, and how its files are read.
 
 use std::ffi::OsStr;
 use std::io;
@@ -25,22 +25,22 @@ use crate::error::{Error, Result};
 /// How commits reach the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// The directory is complete as it stands whenever no call is running.
+    /// The files are complete whenever no call is running.
     Plain,
-    /// One flush per commit, of the journal; the files follow.
+    /// A commit costs one flush of the journal. The files are written later.
     Journaled,
 }
 
-/// What a journal holds, for inspection.
+/// The content of a journal, for inspection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JournalState {
     pub exists: bool,
-    /// Which journal of the directory this is, counted from 1.
+    /// The number of this journal among those of the directory, counted from 1.
     pub epoch: u64,
     pub records: u64,
-    /// Up to the end of the last record.
+    /// The length up to the end of the last record.
     pub bytes: u64,
-    /// An append was cut short: the next open drops what is left of it.
+    /// Whether an append was cut short. The next open drops what is left of it.
     pub torn: bool,
 }
 
@@ -48,8 +48,9 @@ pub struct JournalState {
 ///
 /// [`open`](Self::open), [`commit`](Self::commit), [`checkpoint`](Self::checkpoint),
 /// [`recover`](Self::recover), [`snapshot`](Self::snapshot) and [`claim`](Self::claim) hold the
-/// [`Lock`] of the directory while they run, or do nothing and answer [`Error::Busy`]. Reads take
-/// none. No descriptor is held between calls, unless [`hold`](Self::hold) asks for it.
+/// [`Lock`] of the directory while they run. If another process has it, they do nothing and return
+/// [`Error::Busy`]. Reads take no lock. No descriptor stays open between calls, except after
+/// [`hold`](Self::hold).
 pub struct Directory<D: Disk> {
     pub(super) disk: D,
     pub(super) path: PathBuf,
@@ -57,10 +58,10 @@ pub struct Directory<D: Disk> {
     pub(super) limits: Limits,
     status: AtomicU8,
     writer: Mutex<Writer>,
-    /// The lock of the operation that runs, or of all of them.
+    /// The lock of the running operation, or of all operations after [`hold`](Self::hold).
     pub(super) lock: Mutex<Option<Lock<D>>>,
     pub(super) keeps_lock: AtomicBool,
-    /// The memtable is that of now, and stays so until the lock is given back.
+    /// Whether the memtable is up to date, and stays so until the lock is given back.
     pub(super) is_current: AtomicBool,
     pub(super) memtable: RwLock<Memtable>,
     pub(super) case: Case,
@@ -71,27 +72,28 @@ const OPEN: u8 = 1;
 const LATCHED: u8 = 2;
 const PEEKED: u8 = 3;
 
-/// What is remembered between commits.
+/// What this process remembers between commits.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    /// The directory whose name is durable, if there is one.
+    /// The identity of the directory whose name is known to be durable.
     pub anchored: Option<(u64, u64)>,
     /// Files that a failed plain commit made visible.
     pub touched: Vec<String>,
-    /// Since somebody last asked.
+    /// Counted since somebody last asked.
     pub happened: Happened,
-    /// What stands for this value in the turns of the lock.
+    /// The random number of this value in the turns of the lock file.
     pub who: Option<u64>,
-    /// Whose turn it was when this process last looked.
+    /// The last turn that this process knows of.
     pub turn: Option<Turn>,
-    /// That turn was cut short, and what it left has not been settled.
+    /// Whether that turn was cut short and what it left has not been settled yet.
     pub interrupted: bool,
-    /// How often somebody else was found to have changed keys.
+    /// How many times other writers were found to have changed keys.
     pub changes: u64,
     pub claim: ClaimState,
 }
 
-/// What opens and commits did besides, for those who watch a directory.
+/// Checkpoints and recoveries that opens and commits brought about, for those who monitor a
+/// directory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Happened {
     pub checkpoints: u64,
@@ -103,7 +105,7 @@ pub struct Happened {
 }
 
 impl<D: Disk> Directory<D> {
-    /// Touches nothing yet.
+    /// Does no I/O.
     pub fn new(disk: D, path: PathBuf, policy: Policy) -> Self {
         Self::with_limits(disk, path, policy, Limits::default())
     }
@@ -128,14 +130,14 @@ impl<D: Disk> Directory<D> {
         &self.path
     }
 
-    /// Whether reads are served: this process opened the directory, and no write failed since in a
-    /// way that leaves the outcome unknown.
+    /// Whether this process has opened the directory, and no write has failed since in a way that
+    /// leaves the outcome unknown.
     pub fn is_open(&self) -> bool {
         self.status.load(Ordering::Acquire) == OPEN
     }
 
-    /// Completes what a crash interrupted and removes its leftovers, at the first touch by this
-    /// process. A directory that does not exist is fine, and is not made.
+    /// Completes what a crash interrupted and removes its leftovers, the first time that this
+    /// process uses the directory. A directory that does not exist is no error, and is not created.
     pub fn open(&self) -> Result<()> {
         match self.status.load(Ordering::Acquire) {
             OPEN => Ok(()),
@@ -144,15 +146,15 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// As [`open`](Self::open), but also when this process opened the directory before, and also
-    /// after a failed write: rewrites whatever may be visible without being durable.
+    /// As [`open`](Self::open), but also if this process has opened the directory before, and after
+    /// a failed write. Rewrites everything that may be visible without being durable.
     pub fn recover(&self) -> Result<()> {
         self.exclusive(|writer| self.settle(writer))
     }
 
-    /// Serves reads without writing anything and without a lock: what a recovery would make of the
-    /// directory is shown as if it were there. For looking at a directory that another process may
-    /// be using; a commit of its, made meanwhile, may be seen for some files and not for others.
+    /// Serves reads without writing anything and without a lock, and shows the directory as a
+    /// recovery would leave it. This is for looking at a directory that another process may be
+    /// using: a commit that is made meanwhile may be visible in some files and not in others.
     pub fn peek(&self) -> Result<()> {
         if self.is_open() {
             return Ok(());
@@ -165,7 +167,7 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// What a publication that was cut short comes to.
+    /// Shows an interrupted publication as if it were complete.
     fn peek_into_publication(&self, publication: &Publication) -> Result<()> {
         let mut memtable = self.write_memtable();
         memtable.forget();
@@ -182,12 +184,12 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// The content of a file; `None` if there is none.
+    /// The content of a file; `None` if there is no such file.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         Ok(self.read_version(name)?.map(|(bytes, _)| bytes))
     }
 
-    /// As [`read`](Self::read), with what tells this version of the file from another one.
+    /// As [`read`](Self::read), with the stamp of the version that was read.
     pub fn read_version(&self, name: &str) -> Result<Option<(Vec<u8>, Stamp)>> {
         names::check(name)?;
         self.check_served()?;
@@ -202,7 +204,7 @@ impl<D: Disk> Directory<D> {
         Ok(read.map(|(bytes, metadata)| (bytes, Stamp::new(metadata))))
     }
 
-    /// Whether something has this name, also before the directory is open.
+    /// Whether an entry has this name. Works before the directory is open, too.
     pub fn has(&self, name: &str) -> Result<bool> {
         if let Some(exists) = self.journal_says(name)? {
             return Ok(exists);
@@ -222,7 +224,7 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Why a file of somebody else cannot be read.
+    /// Explains why this process may not read a file: who owns it, and who we are.
     pub fn who_may_read(&self, name: &str) -> String {
         let owner = self.disk.metadata(&self.path.join(name));
         let owner = owner.map_or(String::new(), |file| {
@@ -234,13 +236,14 @@ impl<D: Disk> Directory<D> {
         )
     }
 
-    /// Refuses a path where no directory is.
+    /// Refuses a path that leads to no directory.
     pub fn check_exists(&self) -> Result<()> {
         self.disk.metadata(&self.path.join(".")).at(&self.path)?;
         Ok(())
     }
 
-    /// Refuses a link that leads nowhere, as to a volume that is not mounted: that is no empty directory.
+    /// Refuses a link that leads nowhere, for example to a volume that is not mounted: that must
+    /// not pass for an empty directory.
     pub fn check_not_dangling(&self) -> Result<()> {
         let link = found(self.disk.metadata(&self.path)).at(&self.path)?;
         if link.is_some_and(|link| link.kind == Kind::Symlink) {
@@ -249,7 +252,7 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// What tells one version of a file from another; `None` if there is no file.
+    /// The stamp of a file's current version; `None` if there is no file.
     pub fn stamp(&self, name: &str) -> Result<Option<Stamp>> {
         names::check(name)?;
         self.check_served()?;
@@ -269,9 +272,10 @@ impl<D: Disk> Directory<D> {
         Ok(metadata.map(Stamp::new))
     }
 
-    /// The names of regular files, and of links to some within the directory, as they stream from it and
-    /// in no order. Left out: the journal, unfinished files (`*.tmp-*`), and names that are not UTF-8, which no key has;
-    /// [`entries`](Self::entries) shows all. A missing directory lists as empty.
+    /// Streams the names of regular files, and of links to files within the directory, in no
+    /// particular order. Leaves out the journal, unfinished files (`*.tmp-*`), and names that are
+    /// not UTF-8, which no key has; [`entries`](Self::entries) shows all. A missing directory
+    /// counts as empty.
     pub fn list(&self, each: &mut dyn FnMut(&str)) -> Result<()> {
         self.entries(&mut |name, kind| match name.to_str() {
             Some(name) if names::is_key(name) && self.is_file(name, kind) => each(name),
@@ -288,10 +292,11 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Everything the directory holds, whatever it is.
+    /// Everything in the directory, of any kind.
     pub fn entries(&self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
         self.check_served()?;
-        // Before the files are listed: what is brought to them meanwhile is held here.
+        // Taken before the files are listed: what a checkpoint writes to the files meanwhile is
+        // held here.
         let changes = self.current()?.changes();
         found(self.disk.entries(&self.path, &mut |name, kind| {
             if !name.to_str().is_some_and(|name| changes.contains_key(name)) {
@@ -305,8 +310,8 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// Takes nothing for known of the directory: its content was replaced. A claim stays one, or turns out
-    /// to be lost.
+    /// Forgets everything about the directory, because its content was replaced. A claim is kept:
+    /// it still stands, or the next check finds that it is lost.
     pub fn distrust(&self) {
         let mut writer = self.writer();
         writer.anchored = None;
@@ -316,12 +321,12 @@ impl<D: Disk> Directory<D> {
         self.status.store(NEW, Ordering::Release);
     }
 
-    /// What happened since the last call of this function.
+    /// What has happened since the last call of this function.
     pub fn take_happened(&self) -> Happened {
         std::mem::take(&mut self.writer().happened)
     }
 
-    /// What the journal holds. Only reads, and needs no open directory.
+    /// The state of the journal. Only reads, and works before the directory is open.
     pub fn journal_state(&self) -> Result<JournalState> {
         let journal = Journal::new(&self.disk, &self.path);
         let loaded = journal.load(&mut |_| {})?;
@@ -336,7 +341,7 @@ impl<D: Disk> Directory<D> {
         )
     }
 
-    /// Reads before the first open could show what a crash left half done.
+    /// Refuses reads before the first open, which could show what a crash left half done.
     fn check_served(&self) -> Result<()> {
         match self.status.load(Ordering::Acquire) {
             OPEN | PEEKED => Ok(()),
@@ -350,7 +355,8 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Runs one writing operation under the lock, and keeps what its failure says of the directory.
+    /// Runs one writing operation under the lock, and records what its failure means for the
+    /// directory.
     pub(super) fn exclusive<T>(&self, run: impl FnOnce(&mut Writer) -> Outcome<T>) -> Result<T> {
         self.run(Self::take_lock, run)
     }
@@ -384,7 +390,7 @@ impl<D: Disk> Directory<D> {
 
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(|poisoned| {
-            // A panic in the middle of an operation: nothing it remembered of the disk counts.
+            // An operation has panicked. Nothing that it knew about the disk can be trusted.
             self.writer.clear_poison();
             self.give_lock_back();
             self.forget_journal();
@@ -400,7 +406,7 @@ impl<D: Disk> Directory<D> {
         })
     }
 
-    /// As [`exclusive`](Self::exclusive), for what needs an open directory.
+    /// As [`exclusive`](Self::exclusive), but opens or settles the directory first.
     pub(super) fn exclusive_open<T>(
         &self,
         run: impl FnOnce(&mut Writer) -> Outcome<T>,

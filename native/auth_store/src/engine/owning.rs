@@ -1,4 +1,4 @@
-//! Whose turn it is to write in a directory, and whose directory it is.
+//! Turns and claims: who may write in a directory right now, and who owns it.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -13,18 +13,21 @@ use crate::error::{Error, Result};
 /// On whose behalf a commit is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum By {
-    /// Of a caller who remembers nothing: whoever does is told, by [`Directory::changes`].
+    /// A caller who remembers nothing of the directory. Whoever does remember finds the change with
+    /// [`Directory::changes`].
     #[default]
     Anybody,
-    /// Of the one who remembers what is there, and knows of his own changes. With a number that
-    /// [`Directory::changes`] gave, only if nobody else has changed anything since.
+    /// A caller who remembers what the directory holds and knows of its own changes. With a number
+    /// from [`Directory::changes`], the commit is made only if nobody else has changed anything
+    /// since.
     Keeper { unless_changed: Option<u64> },
 }
 
 impl<D: Disk> Directory<D> {
-    /// Keeps the lock from now on, until the directory is dropped: for those who must see one state of
-    /// it over several operations, and change nothing. Where nobody has ever locked the directory there
-    /// is nothing to take; whether somebody has since, [`undisturbed`](Self::undisturbed) tells.
+    /// Keeps the lock until the directory is dropped, for callers who must see one state of it over
+    /// several operations and change nothing. If nobody has ever locked the directory there is no
+    /// lock to take, and [`undisturbed`](Self::undisturbed) tells whether somebody has locked it
+    /// since.
     pub fn hold(&self) -> Result<()> {
         self.run(Self::take_existing_lock, |_| {
             self.keeps_lock.store(true, Ordering::Release);
@@ -32,13 +35,13 @@ impl<D: Disk> Directory<D> {
         })
     }
 
-    /// Whether nobody can have written since [`hold`](Self::hold), of those who heed the lock.
+    /// Whether no process that respects the lock can have written since [`hold`](Self::hold).
     pub fn undisturbed(&self) -> Result<bool> {
         Ok(self.is_locked() || lock::identity(&self.disk, &self.path)?.is_none())
     }
 
-    /// Claims the directory, durably, and makes it where it is missing. From now on each commit of
-    /// this value checks that the claim stands. Whoever had it before has lost it.
+    /// Claims the directory durably, and creates it if it is missing. From now on each commit of
+    /// this value checks that the claim still stands. The previous holder has lost its claim.
     pub fn claim(&self, owner: Owner) -> Result<()> {
         self.exclusive_open(|writer| {
             if writer.anchored.is_none() {
@@ -54,8 +57,8 @@ impl<D: Disk> Directory<D> {
         })
     }
 
-    /// Gives a claim back, if it still stands, and brings to the files what the journal holds. A claim
-    /// that was lost stays lost.
+    /// Gives a claim back if it still stands, and writes to the files what the journal holds. A
+    /// claim that was lost stays lost.
     pub fn release(&self, id: &str) -> Result<()> {
         self.exclusive(|writer| {
             if writer.claim != ClaimState::Held(id.to_owned()) {
@@ -64,7 +67,8 @@ impl<D: Disk> Directory<D> {
             let found = claim::read(&self.disk, &self.path)?;
             if found.owner.is_some_and(|owner| owner.id == id) {
                 if self.is_open() && !writer.interrupted {
-                    // The next one begins with short work; where it cannot be done, it will do it.
+                    // The next owner then finds little to recover. If this checkpoint fails, that
+                    // owner does the work.
                     self.checkpoint_locked(writer)
                         .or_else(Failure::unless_latched)?;
                 }
@@ -79,7 +83,7 @@ impl<D: Disk> Directory<D> {
         })
     }
 
-    /// Takes a lost claim for none: for a person who has settled whose the directory is.
+    /// Forgets that a claim was lost, after a person has settled whose the directory is.
     pub fn forget_claim(&self) {
         let mut writer = self.writer();
         if writer.claim == ClaimState::Lost {
@@ -87,27 +91,28 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Who has claimed the directory. Takes no lock.
+    /// The holder of the claim. Takes no lock.
     pub fn owner(&self) -> Result<Option<Owner>> {
         Ok(claim::read(&self.disk, &self.path)?.owner)
     }
 
-    /// Whether the claim of this process, if it has one, still stands. Takes no lock.
+    /// Checks that the claim of this process, if it has one, still stands. Takes no lock.
     pub fn check_owned(&self) -> Result<()> {
         self.check_claim(&mut self.writer())
     }
 
-    /// The same for every path that leads to the directory, and for no other one that lives; `None`
-    /// where nobody has written yet.
+    /// Identifies the directory: all paths to it give the same answer, and no other existing
+    /// directory does. `None` if nobody has written in it yet.
     pub fn identity_of_lock(&self) -> Result<Option<(u64, u64)>> {
         lock::identity(&self.disk, &self.path)
     }
 
-    /// How often it was noticed that somebody else than the [keeper](By::Keeper) has changed keys.
-    /// Looks once more, and completes what somebody did not live to finish; a commit that is being
-    /// written notices by itself.
+    /// How many times this process has noticed that somebody other than the [keeper](By::Keeper)
+    /// changed keys. Looks again now, and completes a commit whose writer has died. A commit that
+    /// another process is writing at the moment counts as a change, because what is read meanwhile
+    /// may still change.
     pub fn changes(&self) -> Result<u64> {
-        // Where nobody has written yet, whoever is the first to is noticed too.
+        // A missing lock file counts as the default turn, so the first writer is noticed too.
         let look = || Ok(lock::look(&self.disk, &self.path)?.unwrap_or_default());
         let mut writer = self.writer();
         let mut turn = look()?;
@@ -130,8 +135,8 @@ impl<D: Disk> Directory<D> {
         self.take_lock_by(writer, Lock::take)
     }
 
-    /// As [`take_lock`](Self::take_lock), for what writes only if it must: a directory that nobody has
-    /// written to is left without a lock.
+    /// As [`take_lock`](Self::take_lock), for operations that write only if they must: a directory
+    /// in which nobody has written stays without a lock file.
     pub(super) fn take_existing_lock(&self, writer: &mut Writer) -> Result<()> {
         self.take_lock_by(writer, Lock::take_existing)
     }
@@ -147,7 +152,8 @@ impl<D: Disk> Directory<D> {
         }
         match take(&self.disk, &self.path) {
             Ok(lock) => *slot = lock,
-            // Nobody who cannot write needs to keep others from it: reads are served.
+            // A process that cannot write need not exclude others: reads are served without the
+            // lock.
             Err(error) if lock::is_read_only(&error) => return Ok(()),
             Err(error) => return Err(error),
         }
@@ -156,7 +162,7 @@ impl<D: Disk> Directory<D> {
         };
         let turn = lock.turn()?;
         drop(slot);
-        // Nobody else holds the lock, so whose turn it was did not live to end it.
+        // We hold the lock, so the writer of a turn that is under way must have died.
         writer.interrupted = turn.is_under_way();
         let known = writer.changes;
         writer.notice(turn);
@@ -184,23 +190,23 @@ impl<D: Disk> Directory<D> {
         slot.is_some()
     }
 
-    /// What changes the directory needs the lock, and says why it cannot have it.
+    /// Refuses to change anything without the lock, and says why it could not be taken.
     pub(super) fn require_lock(&self) -> Result<()> {
         if self.is_locked() {
             return Ok(());
         }
         match Lock::take(&self.disk, &self.path)? {
-            // It could not be written to a moment ago.
+            // The directory could not be written to a moment ago.
             Some(_) => Err(Error::Busy {
                 path: self.path.clone(),
                 holder: None,
             }),
-            // Such as a link that leads nowhere.
+            // For example a link that leads nowhere.
             None => Err(Error::io(&self.path, std::io::ErrorKind::NotFound.into())),
         }
     }
 
-    /// Refuses a commit that was asked for on the condition that nobody has changed anything.
+    /// Refuses a commit that depends on nobody else having changed anything, if somebody has.
     pub(super) fn check_unchanged(&self, writer: &Writer, by: By) -> Result<()> {
         match by {
             By::Keeper {
@@ -212,7 +218,7 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Before the first change of a commit.
+    /// Records the beginning of a turn before the first change of a commit.
     pub(super) fn begin_turn(&self, writer: &mut Writer, by: By, keys: bool) -> Result<()> {
         if by == By::Anybody && keys {
             writer.changes += 1;
@@ -235,18 +241,19 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// After an operation, before the lock is given back. A turn whose outcome is unknown stays
-    /// under way: whoever comes next settles the directory.
+    /// Records the end of a turn after an operation, before the lock is given back. A turn whose
+    /// outcome is unknown stays under way, so that the next process settles the directory.
     pub(super) fn end_turn(&self, writer: &mut Writer) {
         if let Some(turn) = writer.turn.filter(|turn| turn.is_under_way())
             && !writer.interrupted
         {
-            // A failure leaves it under way, which costs the next one a look at the directory.
+            // If this fails, the turn stays under way, and the next process has to look at the
+            // directory.
             let _ = self.tell(writer, turn.ended());
         }
     }
 
-    /// Says what has become of the turn, and of the journal. Readers believe it.
+    /// Records the state of the turn and of the journal, which readers rely on.
     pub(super) fn tell(&self, writer: &mut Writer, turn: Turn) -> Outcome<()> {
         let slot = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = &*slot {
@@ -277,8 +284,8 @@ impl<D: Disk> Directory<D> {
 }
 
 impl Writer {
-    /// A turn that is not the last known one: somebody else was here. Or is, and what is read now may
-    /// change yet.
+    /// Counts a change if the turn is not the last known one, because somebody else has written. A
+    /// turn under way counts too: what is read now may still change.
     fn notice(&mut self, turn: Turn) {
         if turn.is_under_way() || self.turn.is_some_and(|known| !turn.is_of(known)) {
             self.changes += 1;

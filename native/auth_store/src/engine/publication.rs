@@ -1,9 +1,9 @@
-//! A whole new content of a directory that stays the same directory: it may be the mount point of a
-//! volume, somebody may be in it, and it has its owner and its mode.
+//! Publications: new content for a directory that stays the same directory. It may be the mount
+//! point of a volume or the working directory of a process, and it keeps its owner and its mode.
 //!
-//! The new files lie in it under unfinished names, durable. Then a record is made durable that says which
-//! names they get, and which go: that is the point where the new content is decided. Whoever opens the
-//! directory after a crash carries the record out before anything else.
+//! The new files lie in it under unfinished names, durable. Then a record is made durable that says
+//! which names they get and which names are removed: this is the commit point. A process that opens
+//! the directory after a crash carries out the record before anything else.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -21,14 +21,14 @@ use crate::error::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"BXPUBL1\n";
 
-/// What is to become of a directory.
+/// The decision about the new content of a directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Publication {
-    /// Of the unfinished names.
+    /// The token in the unfinished names.
     pub token: u64,
-    /// The names that the unfinished files get, in their order.
+    /// The names for the unfinished files, in the order of their numbers.
     pub files: Vec<String>,
-    /// What is removed.
+    /// The names to remove.
     pub removed: Vec<OsString>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn is_pending<D: Disk>(disk: &D, directory: &Path) -> Result<bool> {
     }
 }
 
-/// The record that a crash has left, if there is one.
+/// The record that a crash left, if there is one.
 pub(crate) fn load<D: Disk>(disk: &D, directory: &Path) -> Result<Option<Publication>> {
     let path = directory.join(PUBLICATION);
     let Some(bytes) = read_file(disk, &path)? else {
@@ -63,8 +63,8 @@ pub(crate) fn load<D: Disk>(disk: &D, directory: &Path) -> Result<Option<Publica
     decode(&bytes).map(Some).ok_or_else(damaged)
 }
 
-/// Everything that does not stay when a directory gets a new content; the lock and what belongs to the file
-/// system do.
+/// Everything that a new content of `files` removes. The lock file, our unfinished files, and
+/// entries of the file system stay.
 pub(crate) fn all_but<D: Disk>(
     disk: &D,
     directory: &Path,
@@ -81,8 +81,8 @@ pub(crate) fn all_but<D: Disk>(
         .collect())
 }
 
-/// Decides on a new content, whose files are durable under their unfinished names. After an error nothing is
-/// decided, unless it says that the outcome is unknown.
+/// Decides on a new content whose files are durable under their unfinished names. After an error
+/// nothing is decided, unless the error says that the outcome is unknown.
 pub(crate) fn decide<D: Disk>(
     disk: &D,
     directory: &Path,
@@ -118,8 +118,9 @@ pub(crate) enum Undecided {
     Unknown(Error),
 }
 
-/// Carries out what was just decided: the unfinished files are known to be durable. They keep their names
-/// until others are durable, since a sync that fails may lose a file that was renamed.
+/// Carries out a publication that this process has just decided on, so that the unfinished files
+/// are known to be durable. They keep those names until the new names are durable too, since a
+/// failed sync may lose a renamed file.
 pub(crate) fn carry_out<D: Disk>(
     disk: &D,
     directory: &Path,
@@ -131,7 +132,7 @@ pub(crate) fn carry_out<D: Disk>(
         let from = staged(directory, publication.token, index);
         make_room(disk, &path, &there)?;
         if !link_over(disk, directory, &from, &path) {
-            // A file system without links.
+            // The file system has no hard links.
             let bytes = content(disk, &from, &path)?;
             write_again(disk, directory, &path, &bytes)?;
         }
@@ -139,13 +140,13 @@ pub(crate) fn carry_out<D: Disk>(
     finish(disk, directory, publication)
 }
 
-/// Carries out what somebody did not live to: relies on no name and no file that he may have left visible
-/// and not durable.
+/// Completes a publication whose process died. Relies on no file and no name that it may have left
+/// visible without being durable.
 pub(crate) fn complete<D: Disk>(disk: &D, directory: &Path) -> Outcome<()> {
     let Some(publication) = load(disk, directory)? else {
         return Ok(());
     };
-    // Its maker may not have lived to make its name durable.
+    // The other process may have died before the name of the record was durable.
     let record = directory.join(PUBLICATION);
     let bytes = read_file(disk, &record)?.unwrap_or_default();
     write_again(disk, directory, &record, &bytes)?;
@@ -156,7 +157,8 @@ pub(crate) fn complete<D: Disk>(disk: &D, directory: &Path) -> Outcome<()> {
         let path = directory.join(name);
         let unfinished = staged(directory, publication.token, index);
         let bytes = content(disk, &unfinished, &path)?;
-        // Without its unfinished name it is durable under its own, which had its room then.
+        // If the unfinished name is gone, the file is durable under its own name, and room was made
+        // for it then.
         if there.contains_key(unfinished.file_name().unwrap_or_default()) {
             make_room(disk, &path, &there)?;
         }
@@ -165,7 +167,7 @@ pub(crate) fn complete<D: Disk>(disk: &D, directory: &Path) -> Outcome<()> {
     finish(disk, directory, &publication)
 }
 
-/// Gives a file a second name, in the place of another file.
+/// Gives a file a second name, replacing the file that had it.
 fn link_over<D: Disk>(disk: &D, directory: &Path, from: &Path, to: &Path) -> bool {
     if disk.link(from, to).is_ok() {
         return true;
@@ -177,13 +179,13 @@ fn link_over<D: Disk>(disk: &D, directory: &Path, from: &Path, to: &Path) -> boo
         .link(from, &second)
         .and_then(|()| effects::rename(disk, &second, to));
     if linked.is_err() {
-        // What stays behind is swept when the directory is next opened.
+        // A file that stays behind is removed when the directory is next opened.
         let _ = disk.remove_file(&second);
     }
     linked.is_ok()
 }
 
-/// The new content of a file: under its unfinished name, or where that is gone under its own.
+/// The new content of a file, under its unfinished name or, if that is gone, under its own.
 fn content<D: Disk>(disk: &D, unfinished: &Path, path: &Path) -> Result<Vec<u8>> {
     if let Some(bytes) = read_file(disk, unfinished)? {
         return Ok(bytes);
@@ -197,8 +199,9 @@ fn write_again<D: Disk>(disk: &D, directory: &Path, path: &Path, bytes: &[u8]) -
     temp.rename(path).latching(path)
 }
 
-/// What is in the way of a file may be a directory, which a rename does not replace, or one file with it that is
-/// spelled otherwise, on a disk that ignores case: its name would stay.
+/// Removes what is in the way of a file. That may be a directory, which a rename does not replace.
+/// On a disk that ignores case it may also be the same file under another spelling, which a rename
+/// would keep.
 fn make_room<D: Disk>(disk: &D, path: &Path, there: &Listing) -> Outcome<()> {
     match found(disk.metadata(path)).latching(path)? {
         Some(entry) if entry.kind == Kind::Directory => remove_tree(disk, path),
@@ -210,7 +213,7 @@ fn make_room<D: Disk>(disk: &D, path: &Path, there: &Listing) -> Outcome<()> {
     Ok(())
 }
 
-/// What is in a directory, with its kind: names as they are spelled.
+/// The entries of a directory with their kinds, as they are spelled on the disk.
 type Listing = BTreeMap<OsString, Kind>;
 
 fn listed<D: Disk>(disk: &D, directory: &Path) -> io::Result<Listing> {
@@ -221,8 +224,8 @@ fn listed<D: Disk>(disk: &D, directory: &Path) -> io::Result<Listing> {
     Ok(there)
 }
 
-/// Makes the names durable, removes what goes, and the record when nothing needs it any more. Left there, it
-/// would one day remove what was saved since.
+/// Makes the new names durable, then removes the unfinished and the old names, and finally the
+/// record. If the record stayed, it would one day remove what was saved since.
 fn finish<D: Disk>(disk: &D, directory: &Path, publication: &Publication) -> Outcome<()> {
     disk.sync_directory(directory, SyncPoint::PublishedNames)
         .latching(directory)?;
@@ -234,9 +237,11 @@ fn finish<D: Disk>(disk: &D, directory: &Path, publication: &Publication) -> Out
     for name in &publication.removed {
         let path = directory.join(name);
         match there.get(name) {
-            // One that was in the way of a new file: that may be what its name leads to now.
+            // Only another spelling of a new file had this name. The name may lead to that file
+            // now.
             None => {}
-            // What cannot be removed, such as a mount point, is none of the account's.
+            // A directory that cannot be removed, such as a mount point, does not belong to the
+            // account.
             Some(Kind::Directory) => remove_tree(disk, &path),
             Some(_) => effects::remove_file(disk, &path).latching(&path)?,
         }
@@ -249,8 +254,8 @@ fn finish<D: Disk>(disk: &D, directory: &Path, publication: &Publication) -> Out
         .latching(directory)
 }
 
-/// All numbers little-endian: magic, token, counts of files and of what is removed, each name with its
-/// length before it, and a CRC-32C of all that.
+/// All numbers are little-endian: magic, token, the counts of files and of removed names, each name
+/// after its length, and a CRC-32C of all that.
 fn encode(publication: &Publication) -> Option<Vec<u8>> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&publication.token.to_le_bytes());
@@ -283,7 +288,7 @@ fn decode(bytes: &[u8]) -> Option<Publication> {
     };
     for _ in 0..u32::from_le_bytes(*files) {
         let name = std::str::from_utf8(take_name(&mut rest)?).ok()?;
-        // Only names that a publication writes.
+        // Only names that a publication can write.
         names::problem(name).is_none().then_some(())?;
         publication.files.push(name.to_owned());
     }

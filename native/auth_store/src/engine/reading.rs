@@ -1,7 +1,8 @@
-//! What readers find in the journal: no lock is needed, and no commit of anybody is missed.
+//! Reads what the journal holds: without a lock, and without missing a commit of another process.
 //!
-//! The lock's file says how far the journal is durable. As long as it says what it said when the
-//! memtable was read, the memtable is the truth; else more of the journal is read first.
+//! The mark in the lock file says how far the journal is durable. As long as it is the mark that
+//! the memtable was read at, the memtable is up to date. Otherwise more of the journal is read
+//! first.
 
 use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard};
@@ -13,16 +14,16 @@ use super::lock;
 use super::memtable::{Held, Memtable};
 use crate::error::{Error, Result};
 
-/// How often a journal may be replaced while it is read.
+/// How many times the journal may be replaced while it is being read.
 const ATTEMPTS: usize = 16;
 
 impl<D: Disk> Directory<D> {
-    /// What the journal says of a file, if it knows better than the file.
+    /// The journal's content for a file, if it is newer than the file.
     pub(super) fn held(&self, name: &str) -> Result<Option<Held>> {
         Ok(self.current()?.get(name).cloned())
     }
 
-    /// The memtable as of now.
+    /// The memtable, brought up to date.
     pub(super) fn current(&self) -> Result<RwLockReadGuard<'_, Memtable>> {
         let memtable = self.read_memtable();
         if self.policy == Policy::Plain
@@ -37,7 +38,8 @@ impl<D: Disk> Directory<D> {
         Ok(self.read_memtable())
     }
 
-    /// Reads what others have added to the journal, or the one that they have put in its place.
+    /// Reads what other processes have appended to the journal, or the journal that they have put
+    /// in its place.
     pub(super) fn catch_up(&self) -> Result<()> {
         let mut memtable = self.write_memtable();
         for _ in 0..ATTEMPTS {
@@ -56,7 +58,8 @@ impl<D: Disk> Directory<D> {
         })
     }
 
-    /// Whether the journal leads from where the memtable ends, or else from its beginning, to the mark.
+    /// Reads the journal up to the mark, from the end of the memtable if it leads there, otherwise
+    /// from the beginning. `false` if the mark is not in this journal.
     fn read_on(&self, memtable: &mut Memtable, mark: Mark) -> Result<bool> {
         if mark == Mark::default() {
             return Ok(false);
@@ -69,7 +72,7 @@ impl<D: Disk> Directory<D> {
         }
         let journal = Journal::new(&self.disk, &self.path);
         let read = journal.load_until(mark, known.as_ref(), &mut |change| memtable.add(change));
-        // Half of it may have been added.
+        // An error may leave half of the changes in the memtable.
         let position = read.inspect_err(|_| memtable.forget())?;
         if position.is_none() {
             memtable.forget();
@@ -78,7 +81,7 @@ impl<D: Disk> Directory<D> {
         Ok(position.is_some())
     }
 
-    /// Takes the journal as it is, unless another one may have taken its place meanwhile.
+    /// Reads the whole journal as it is. `false` if it may have been replaced meanwhile.
     fn read_anew(&self, memtable: &mut Memtable, mark: Mark) -> Result<bool> {
         memtable.forget();
         let journal = Journal::new(&self.disk, &self.path);
@@ -92,21 +95,21 @@ impl<D: Disk> Directory<D> {
         Ok(true)
     }
 
-    /// As far as the journal is durable, by the lock's file.
+    /// How far the journal is durable, according to the lock file.
     fn mark(&self) -> Result<Mark> {
         Ok(lock::look(&self.disk, &self.path)?
             .unwrap_or_default()
             .journal)
     }
 
-    /// Reads the journal as it is, for who only looks.
+    /// Reads the journal as it is, for a process that only looks.
     pub(super) fn peek_into_journal(&self) -> Result<()> {
         let mut memtable = self.write_memtable();
         for attempt in 1..=ATTEMPTS {
             memtable.forget();
             let journal = Journal::new(&self.disk, &self.path);
             match journal.load(&mut |change| memtable.add(change)) {
-                // Two commits that are made while it is read look like damage.
+                // Two commits that are made during the read look like damage.
                 Err(Error::Corrupt { .. }) if attempt < ATTEMPTS => {}
                 other => {
                     other.inspect_err(|_| memtable.forget())?;
@@ -117,7 +120,7 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// Whether the journal says that there is a file, or that there is none, if it says anything.
+    /// Whether a file exists according to the journal; `None` if the journal does not mention it.
     pub(super) fn journal_says(&self, name: &str) -> Result<Option<bool>> {
         // Mutants: the journal says the same, after a longer look.
         if self.is_open() && self.policy == Policy::Journaled || self.is_peeked() {
@@ -132,7 +135,8 @@ impl<D: Disk> Directory<D> {
         Ok(said)
     }
 
-    /// The end of the journal is unknown: it is read again, and settled before the next commit.
+    /// Forgets the journal because its end is unknown. It is read again, and settled before the
+    /// next commit.
     pub(super) fn forget_journal(&self) {
         let mut memtable = self.write_memtable();
         self.is_current.store(false, Ordering::Release);

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::disk::{Disk, Kind, Metadata, SyncPoint};
 
-/// The file system of the machine. Syncs are std's, which on macOS means `F_FULLFSYNC`.
+/// The file system of the machine. Syncs are those of `std`, which uses `F_FULLFSYNC` on macOS.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
@@ -116,7 +116,8 @@ impl Disk for RealDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         fs::DirBuilder::new().mode(0o700).create(path)?;
         if is_root() {
-            // Mutants: the flags matter to who puts a link in the place of what was just made.
+            // Mutants: the flags matter only if somebody puts a link in the place of the new
+            // directory.
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let directory = rustix::fs::open(path, flags, Mode::empty())?;
             give_to_owner_of_place(&directory.into(), path);
@@ -151,19 +152,20 @@ impl Disk for RealDisk {
     }
 }
 
-/// Mutants: who is not root cannot give a file away, so that it only spares him the attempt.
+/// Mutants: only root can give a file away, so this merely spares others the attempt.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// What root makes in somebody's directory is for him: an application that runs as its user could not
-/// even read it. Where that cannot be done (a server that trusts no root), inspection tells.
+/// Gives what root creates in another user's directory to that user: an application that runs as
+/// the user could not even read it otherwise. If that fails (a server may distrust root),
+/// inspection reports it.
 fn give_to_owner_of_place(file: &File, path: &Path) {
     if !is_root() {
         return;
     }
     if let Ok(place) = fs::metadata(super::names::parent(path))
-        // Most of what is root's is in a place of root's.
+        // Most directories of root's files belong to root.
         && (place.uid(), place.gid()) != (0, 0)
         && let Ok(made) = file.metadata()
         && (place.uid(), place.gid()) != (made.uid(), made.gid())
@@ -173,7 +175,8 @@ fn give_to_owner_of_place(file: &File, path: &Path) {
     }
 }
 
-/// Whether an attempt at a lock excludes all others, or there is nobody to exclude.
+/// Whether an attempt at a lock succeeded, or the file system has no locks and there is nobody to
+/// exclude.
 fn is_had(tried: Result<(), fs::TryLockError>) -> io::Result<bool> {
     match tried {
         Ok(()) => Ok(true),
@@ -215,10 +218,10 @@ fn kind(of: fs::FileType) -> Kind {
     }
 }
 
-/// A descriptor for `syncfs` where that can be trusted: since Linux 5.17 it reports both failed
-/// write-back (all of it since the descriptor was opened) and a failed commit of the file system's
-/// own journal, and on these file systems it reaches the disk (FUSE and network file systems stop
-/// at the server).
+/// A descriptor for `syncfs`, where a sync of the whole file system can be trusted. Since Linux
+/// 5.17 it reports failed write-back (all of it since the descriptor was opened) and a failed
+/// commit of the file system's own journal. On the file systems listed here it reaches the disk,
+/// whereas FUSE and network file systems stop at the server.
 #[cfg(target_os = "linux")]
 fn filesystem(path: &Path) -> io::Result<Option<File>> {
     const EXT: u64 = 0xEF53;

@@ -1,4 +1,4 @@
-//! What a directory is brought to at the first touch, and after a crash or a failure.
+//! Recovery: settles a directory at its first use, and after a crash or a failure.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -17,15 +17,15 @@ use super::record::{Change, Version};
 use crate::error::Result;
 
 impl<D: Disk> Directory<D> {
-    /// Brings the directory to a state where what is served is the outcome of whole commits, and
-    /// durable, whatever happened before.
+    /// Brings the directory into a state in which everything that is served results from whole
+    /// commits and is durable, whatever happened before.
     pub(super) fn settle(&self, writer: &mut Writer) -> Outcome<()> {
         let started = Instant::now();
         self.complete_publication(writer)?;
         let mut memtable = Memtable::default();
         let journal = Journal::new(&self.disk, &self.path);
         let loaded = journal.load(&mut |change| memtable.add(change))?;
-        // Only now: a journal of a later version forbids to touch anything.
+        // Only after the journal was read: if a later version wrote it, nothing may be touched.
         let exists = match self.sweep(self.is_locked())? {
             Found::Nothing => false,
             Found::Directory => true,
@@ -54,8 +54,8 @@ impl<D: Disk> Directory<D> {
         }
     }
 
-    /// Gives the directory the content that somebody decided on and did not live to finish. What its journal
-    /// says, if it is there yet, is of the content before.
+    /// Completes a publication that somebody decided on and did not live to finish. If a journal is
+    /// still there, it belongs to the old content.
     fn complete_publication(&self, writer: &mut Writer) -> Outcome<()> {
         if !publication::is_pending(&self.disk, &self.path)? {
             return Ok(());
@@ -70,8 +70,8 @@ impl<D: Disk> Directory<D> {
         self.tell(writer, Turn { journal, ..turn })
     }
 
-    /// Completes a publication that was cut short, before anything is known of the directory: whose it is may
-    /// be about to change.
+    /// Completes an interrupted publication before anything else is known of the directory: it may
+    /// be about to change which backend the directory belongs to.
     pub fn finish_publication(&self) -> Result<()> {
         if publication::is_pending(&self.disk, &self.path)? {
             self.exclusive(|writer| self.complete_publication(writer))?;
@@ -79,7 +79,7 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// The files are completed, and the journal is gone.
+    /// Completes the files and removes the journal.
     fn settle_plain(&self, writer: &mut Writer, mut found: Settling) -> Outcome<()> {
         for name in &writer.touched {
             if found.memtable.get(name).is_none()
@@ -93,7 +93,7 @@ impl<D: Disk> Directory<D> {
         }
         let settled = found.loaded.is_none() && !self.is_latched();
         if settled && found.exists {
-            // Whoever replaced a file may not have lived to sync its name.
+            // Whoever replaced a file may have died before syncing its name.
             self.disk
                 .sync_directory(&self.path, SyncPoint::Found)
                 .latching(&self.path)?;
@@ -112,10 +112,11 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// What the journal holds is served, and the journal is one that can be appended to: the files follow
-    /// later, as after any commit.
+    /// Serves what the journal holds, and leaves a journal that can be appended to. The files are
+    /// written later, as after any commit.
     fn settle_journaled(&self, writer: &mut Writer, mut found: Settling) -> Outcome<()> {
-        // Mutants: under the lock both are the same; without it a reader that was told too little reads on.
+        // Mutants: under the lock both are the same; without it a reader that was told too little
+        // reads on.
         let told = match writer.turn {
             Some(turn) if self.is_locked() => turn,
             _ => lock::look(&self.disk, &self.path)?.unwrap_or_default(),
@@ -123,7 +124,8 @@ impl<D: Disk> Directory<D> {
         found.memtable.seen = Some(told.journal);
         let Some(loaded) = &found.loaded else {
             if self.is_locked() && told.journal != Mark::default() {
-                // Others may remember what a journal said that went with what it belonged to.
+                // The journal went when the content was replaced, but other processes may remember
+                // it.
                 let journal = Mark::default();
                 found.memtable.seen = Some(journal);
                 self.tell(writer, Turn { journal, ..told })?;
@@ -133,10 +135,10 @@ impl<D: Disk> Directory<D> {
         };
         let mut end = loaded.position;
         let is_whole = !loaded.torn && !self.is_latched();
-        // Durable as far as it is told, and it ends there.
+        // The journal is durable up to the mark, and it ends there.
         end.settled = is_whole && self.is_locked() && end.mark() == told.journal;
         found.memtable.position = Some(end);
-        // Of one that holds nothing, nothing need be durable.
+        // A journal without records has nothing that must be durable.
         if end.settled || is_whole && !end.holds_records() {
             self.go_on_with(writer, found.memtable);
             return Ok(());
@@ -149,11 +151,12 @@ impl<D: Disk> Directory<D> {
             if self.is_latched() {
                 self.require_lock()?;
             }
-            // Nobody can write here, so it is served as it is.
+            // Nobody can write here, so the journal is served as it is.
             self.go_on_with(writer, found.memtable);
             return Ok(());
         }
-        // Its end may be visible without being durable. The new one is complete before it is named.
+        // The end of the journal may be visible without being durable. The new journal is complete
+        // before it gets its name.
         let changes = found.memtable.changes();
         let journal = Journal::new(&self.disk, &self.path);
         end = journal.replace(Version::Leads, Some(&end), &memtable::list(&changes))?;
@@ -185,7 +188,8 @@ impl<D: Disk> Directory<D> {
         writer.happened.recovered_commits += commits;
     }
 
-    /// Removes unfinished files of ours, if this is locked: else their makers may be alive.
+    /// Removes our unfinished files if the directory is locked. Otherwise the processes that write
+    /// them may be alive.
     fn sweep(&self, locked: bool) -> Result<Found> {
         let mut leftovers = Vec::new();
         let listed = found(self.disk.entries(&self.path, &mut |name, kind| {
@@ -201,22 +205,22 @@ impl<D: Disk> Directory<D> {
             return Ok(Found::Leftovers);
         }
         for path in leftovers {
-            // They are never read, so one that stays does no harm.
+            // These files are never read, so one that stays does no harm.
             let _ = self.disk.remove_file(&path);
         }
         Ok(Found::Directory)
     }
 }
 
-/// What a look at a directory shows before it is settled.
+/// What a first look at a directory finds, before it is settled.
 enum Found {
     Nothing,
     Directory,
-    /// Unfinished files, and nobody who may remove them.
+    /// Unfinished files that may not be removed, since the lock is not held.
     Leftovers,
 }
 
-/// What a directory was found to be.
+/// What was read of a directory before it is settled.
 struct Settling {
     loaded: Option<Loaded>,
     memtable: Memtable,

@@ -1,4 +1,4 @@
-//! What can be saved of a directory that is damaged. Nothing here runs by itself.
+//! Saves what can be saved of a damaged directory. Nothing here runs without being asked for.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -15,7 +15,8 @@ use super::temp::write_all;
 use crate::error::{Error, Result};
 
 impl<D: Disk> Directory<D> {
-    /// As [`peek`](Self::peek), also where the journal is damaged: shown is what of it can be trusted.
+    /// As [`peek`](Self::peek), but also works with a damaged journal: shows the part of it that
+    /// can be trusted.
     pub fn peek_trusting(&self) -> Result<Option<JournalDamage>> {
         match self.peek() {
             Ok(()) => return Ok(None),
@@ -30,7 +31,7 @@ impl<D: Disk> Directory<D> {
         Ok(trusted)
     }
 
-    /// Makes changes as one commit, on top of what can be trusted of the journal.
+    /// Makes changes as one commit on top of the trusted part of the journal.
     pub fn salvage(&self, changes: &[Change]) -> Result<()> {
         self.exclusive(|writer| {
             self.require_lock()?;
@@ -53,7 +54,7 @@ impl<D: Disk> Directory<D> {
         })
     }
 
-    /// Copies files into a directory in this one, durably.
+    /// Copies files durably into a subdirectory of this directory.
     pub fn set_aside(&self, into: &str, names: &[&str]) -> Result<()> {
         let place = self.path.join(into);
         self.disk.create_directory(&place).at(&place)?;
@@ -74,7 +75,7 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// The content of any file, as the disk has it.
+    /// The content of any file, as it is on the disk.
     pub fn read_leftover(&self, name: &OsStr) -> Result<Option<Vec<u8>>> {
         read_file(&self.disk, &self.path.join(Path::new(name)))
     }

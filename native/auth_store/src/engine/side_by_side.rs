@@ -1,12 +1,12 @@
-//! Work on many files at once: a disk does many flushes in the time of one.
+//! Concurrent work on many files: a disk handles several flushes in the time of one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Below this many items another thread costs more than it saves.
+/// With fewer items per thread, another thread costs more than it saves.
 const FEW: usize = 4;
 
-/// What `work` makes of each item, in their order, with at most `threads` of them under way.
+/// The results of `work` for each item, in the order of the items, with at most `threads` threads.
 pub(super) fn map<T: Sync, R: Send>(
     items: &[T],
     threads: usize,

@@ -15,20 +15,21 @@ use crate::error::Error;
 type Result<T> = std::result::Result<T, CopyError>;
 
 impl<D: Disk> Directory<D> {
-    /// Makes `target` a copy of the directory as it stands between two commits, complete without
-    /// a journal. The target must not exist, or be an empty directory; with `replace` it may be
-    /// any directory, and is removed.
+    /// Makes `target` a copy of the directory as it is between two commits, complete without a
+    /// journal. The target must not exist, or be an empty directory. With `replace` it may be any
+    /// directory, and its old content is removed.
     ///
-    /// Under the journaled policy the copy shares its files with the original by hard links where
-    /// the file system allows: files are only ever replaced, so a link stays what it was. Under
-    /// the plain policy they are copied, because Node writes the files of such a directory in
+    /// Under the journaled policy the copy shares its files with the original through hard links
+    /// where the file system allows: files are only ever replaced, so a link keeps its content.
+    /// Under the plain policy they are copied, because Node writes the files of such a directory in
     /// place, and would write into the copy.
     pub fn snapshot(&self, target: &Path, replace: bool) -> Result<()> {
         self.copy_whole(target, replace, None).map(|_kept| ())
     }
 
-    /// As [`snapshot`](Self::snapshot) that replaces, but what `target` holds is kept in `aside` before, whole
-    /// and as it is. `aside` must not exist. `false` where there was nothing to keep.
+    /// As [`snapshot`](Self::snapshot) with `replace`, but first keeps a whole copy of what
+    /// `target` holds in `aside`, which must not exist. Returns `false` if there was nothing to
+    /// keep.
     pub fn restore(&self, target: &Path, aside: &Path) -> Result<bool> {
         self.copy_whole(target, true, Some(aside))
     }
@@ -45,14 +46,15 @@ impl<D: Disk> Directory<D> {
             return Err(Target(Error::io(target, itself)));
         }
         self.exclusive_open(|writer| {
-            // Links share what was written long ago: only a checkpoint knows it to be durable.
+            // Hard links share files that were written long ago. Only after a checkpoint are they
+            // known to be durable.
             self.checkpoint_locked(writer)?;
             Ok(self.copy_to(target, replace, aside))
         })
         .map_err(Source)?
     }
 
-    /// Of a directory that is locked, and complete without a journal.
+    /// Copies a directory that is locked and complete without a journal.
     fn copy_to(&self, target: &Path, replace: bool, aside: Option<&Path>) -> Result<bool> {
         sweep(&self.disk, target).map_err(Target)?;
         let staging = Staging::with_limits(self.disk.clone(), target, self.limits);

@@ -1,4 +1,4 @@
-//! How a name is really spelled on a disk that does not tell capital letters from small ones.
+//! How a name is spelled on a disk that ignores case.
 
 use super::case::ignores_case;
 use super::directory::Directory;
@@ -7,8 +7,8 @@ use super::names::LOCK;
 use crate::error::Result;
 
 impl<D: Disk> Directory<D> {
-    /// The other name, if a file that would be found under `name` is really spelled otherwise. Costs
-    /// nothing on disks that tell names apart.
+    /// The actual spelling of the file that `name` leads to, if it differs from `name`. Costs
+    /// nothing on disks that respect case.
     pub fn other_spelling(&self, name: &str) -> Result<Option<String>> {
         if !self.ignores_case(name)? {
             return Ok(None);
@@ -34,12 +34,13 @@ impl<D: Disk> Directory<D> {
         Ok(other)
     }
 
-    /// What is about to be deleted may be made again under another spelling.
+    /// Forgets how a name is spelled, before its file is deleted: it may be created again with
+    /// another spelling.
     pub fn forget_spelling(&self, name: &str) {
         self.case.spelled().remove(name);
     }
 
-    /// Whether this disk is one of those, as a file that is there tells.
+    /// Whether this disk ignores case, found out with a file that exists.
     pub fn ignores_case(&self, name: &str) -> Result<bool> {
         if let Some(known) = self.case.ignored() {
             return Ok(known);

@@ -1,7 +1,7 @@
-//! Whole directories: written under unfinished names, synced once, published at once.
+//! Whole directories: written under unfinished names, then synced and published in one step.
 //!
-//! A target that does not exist is made beside its place and renamed to it. One that exists stays the
-//! directory that it is and gets a new content: see [`publication`].
+//! A target that does not exist is created beside its place and renamed. A target that exists stays
+//! the same directory and gets new content: see [`publication`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,11 +25,13 @@ use super::unfinished::{self, busy};
 use super::vacancy::is_bare;
 use crate::error::{Error, Result};
 
-/// A directory in the making. Dropped without [`publish`](Self::publish), it leaves nothing.
+/// A directory that is being created. If it is dropped without [`publish`](Self::publish), it
+/// leaves nothing behind.
 ///
-/// It holds a lock as long as it lives: that of the target where it exists, else one on itself, so that
-/// nobody sweeps it. Where the file system can be synced as a whole, one descriptor is held as long: only
-/// one opened before the first write is told of every write that failed.
+/// It holds a lock as long as it lives: the lock of an existing target, or else one on the new
+/// directory, so that nobody sweeps it. If the file system can be synced as a whole, it also keeps
+/// a descriptor open: only a descriptor from before the first write learns of every write that
+/// failed.
 pub struct Staging<D: Disk> {
     disk: D,
     target: PathBuf,
@@ -37,10 +39,10 @@ pub struct Staging<D: Disk> {
     filesystem: Option<D::File>,
     together: usize,
     lock: Lock<D>,
-    /// The names of the files, each with its number.
+    /// The file names, each with the number in its unfinished name.
     files: BTreeMap<String, usize>,
     spellings: Spellings,
-    /// Leaves what there is to whoever opens or sweeps it.
+    /// Set when whoever opens or sweeps the directory next must find what is there now.
     abandoned: bool,
 }
 
@@ -48,12 +50,12 @@ pub struct Staging<D: Disk> {
 enum Place {
     /// In a directory beside the target, which does not exist.
     Beside(PathBuf),
-    /// In the target, under unfinished names with this in them.
+    /// In the target, under unfinished names with this token.
     Inside(u64),
 }
 
 impl<D: Disk> Staging<D> {
-    /// Prepares a directory for `target`, and missing parents of it.
+    /// Prepares a directory for `target`, and creates the missing parents of `target`.
     pub fn create(disk: D, target: &Path) -> Result<Self> {
         Self::with_limits(disk, target, Limits::default())
     }
@@ -83,7 +85,7 @@ impl<D: Disk> Staging<D> {
         Ok(staging)
     }
 
-    /// The directory that the files are in until they are published.
+    /// The directory that holds the files until they are published.
     pub fn path(&self) -> &Path {
         match &self.place {
             Place::Beside(path) => path,
@@ -98,7 +100,7 @@ impl<D: Disk> Staging<D> {
         }
     }
 
-    /// A path for a new file of this name.
+    /// The path for a new file of this name.
     fn add(&mut self, name: &str) -> Result<PathBuf> {
         names::check(name)?;
         let index = self.files.len();
@@ -111,7 +113,8 @@ impl<D: Disk> Staging<D> {
         Ok(self.path_of(name, index))
     }
 
-    /// Writes one file; durable with [`publish`](Self::publish). A name can be used once.
+    /// Writes one file, which becomes durable with [`publish`](Self::publish). Each name can be
+    /// used once.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.add(name)?;
         self.create_file(&path, bytes)
@@ -122,14 +125,14 @@ impl<D: Disk> Staging<D> {
         write_all(&self.disk, &file, bytes, 0).at(path)
     }
 
-    /// Takes over a file that is only ever replaced, never written in place: by a hard link where
-    /// the file system allows.
+    /// Takes over a file that is only ever replaced, never written in place. Uses a hard link if
+    /// the file system allows one, else a copy.
     pub fn link_or_copy(&mut self, from: &Path, name: &str) -> Result<(), CopyError> {
         let path = self.add(name).map_err(CopyError::Target)?;
         match self.disk.link(from, &path) {
             Ok(()) => Ok(()),
-            // Another file system, one without links, or too many of them: EXDEV, EPERM, EMLINK. What is
-            // not there cannot be copied either, which says so.
+            // The source is on another file system, links are not supported, or there are too many
+            // of them: EXDEV, EPERM, EMLINK. If the source is missing, the copy reports that.
             Err(_) => self.copy_to(from, &path),
         }
     }
@@ -147,12 +150,13 @@ impl<D: Disk> Staging<D> {
         self.create_file(path, &bytes).map_err(CopyError::Target)
     }
 
-    /// Syncs everything and makes it the content of the target, which must not exist, or be an empty
-    /// directory; with `replace` it may be any directory, and what it held is removed.
+    /// Syncs everything and makes it the content of the target. The target must not exist, or be an
+    /// empty directory. With `replace` it may be any directory, and its old content is removed.
     ///
-    /// After an error the target is what it was. Only if the sync of the very last step fails, a
-    /// crash soon after may bring up the new directory, whole. [`Error::RecoveryRequired`] says that the
-    /// new content was decided on, and that the next open completes it.
+    /// After an error the target is unchanged, with one exception: if the sync of the very last
+    /// step fails, a crash soon afterwards may bring up the new directory, whole.
+    /// [`Error::RecoveryRequired`] says that the new content was decided on, and that the next open
+    /// completes it.
     pub fn publish(self, replace: bool) -> Result<()> {
         self.sync()?;
         if !self.lock.still_leads_here()? {
@@ -179,8 +183,9 @@ impl<D: Disk> Staging<D> {
         Err(Error::io(&self.target, occupied))
     }
 
-    /// Keeps what the target holds in `aside`, which must not exist, whole and durable. `false` where it holds
-    /// nothing. The lock keeps it from changing until it is replaced.
+    /// Keeps a whole, durable copy of the target's content at `aside`, which must not exist.
+    /// `false` if the target holds nothing. Our lock keeps the target from changing until it is
+    /// replaced.
     pub fn keep_aside(&self, aside: &Path) -> Result<bool, CopyError> {
         let is_bare = || is_bare(&self.disk, &self.target).map_err(CopyError::Target);
         if matches!(self.place, Place::Beside(_)) || is_bare()? {
@@ -190,7 +195,7 @@ impl<D: Disk> Staging<D> {
         Ok(true)
     }
 
-    /// Gives the target its new content. Whoever remembers what it held is told by its turn.
+    /// Gives the target its new content. The new turn tells processes that remember the old one.
     fn take_over(mut self, token: u64, replace: bool) -> Result<()> {
         self.refuse_occupied(replace)?;
         let mut files: Vec<_> = self.files.iter().collect();
@@ -215,10 +220,11 @@ impl<D: Disk> Staging<D> {
                 return Err(error);
             }
         }
-        // Under way until it is done: whoever comes next completes it.
+        // The turn stays under way until the work is done, so that the next process completes it.
         let done = publication::carry_out(&self.disk, &self.target, &publication);
         done.map_err(|failure| failure.error)
-            // There is no journal any more. Only now: who looked for one before it was gone looks again.
+            // The target has no journal any more. This is recorded only after its removal, so that
+            // a process that looked for the journal before that looks again.
             .and_then(|()| {
                 self.lock.tell(Turn {
                     journal: Mark::default(),
@@ -230,7 +236,7 @@ impl<D: Disk> Staging<D> {
             })
     }
 
-    /// Removes what was written.
+    /// Removes everything that was written, by dropping the staging directory.
     pub fn abort(self) {}
 
     fn sync(&self) -> Result<()> {
@@ -254,7 +260,7 @@ impl<D: Disk> Staging<D> {
             .at(self.path())
     }
 
-    /// Makes the new name of the target durable, or undoes it.
+    /// Makes the new name of the target durable, or undoes the rename.
     fn settle(mut self, undo: impl FnOnce(&Self) -> io::Result<()>) -> Result<()> {
         let parent = parent(&self.target);
         let Err(error) = self.disk.sync_directory(parent, SyncPoint::Published) else {
@@ -264,7 +270,7 @@ impl<D: Disk> Staging<D> {
             undo(&self).and_then(|()| self.disk.sync_directory(parent, SyncPoint::Unpublished));
         let error = Error::io(parent, error);
         if undone.is_err() {
-            // A crash may bring up the directory at the target: nothing may be removed.
+            // A crash may bring up the directory at the target, so nothing may be removed.
             self.abandoned = true;
         }
         Err(error)
@@ -280,7 +286,7 @@ impl<D: Disk> Drop for Staging<D> {
             Place::Beside(path) => remove_tree(&self.disk, path),
             Place::Inside(_) => {
                 for (name, index) in &self.files {
-                    // What stays is swept when the directory is next opened.
+                    // A file that stays is removed when the directory is next opened.
                     let _ = self.disk.remove_file(&self.path_of(name, *index));
                 }
             }
@@ -288,7 +294,7 @@ impl<D: Disk> Drop for Staging<D> {
     }
 }
 
-/// Locks a target that exists, and settles what somebody did not live to finish there.
+/// Locks an existing target, and completes a publication that was interrupted there.
 fn enter<D: Disk>(disk: &D, target: &Path) -> Result<Lock<D>> {
     let lock = Lock::take(disk, target)?.ok_or_else(|| busy(target))?;
     sync_name(disk, target, SyncPoint::MadeAncestor).map_err(|failure| failure.error)?;
@@ -301,13 +307,13 @@ fn enter<D: Disk>(disk: &D, target: &Path) -> Result<Lock<D>> {
     })
     .at(target)?;
     for path in leftovers {
-        // They are never read, so one that stays does no harm.
+        // These files are never read, so one that stays does no harm.
         let _ = disk.remove_file(&path);
     }
     Ok(lock)
 }
 
-/// Whether there is a directory, perhaps by way of a link. Anything else is in the way.
+/// Whether the target is a directory, possibly through a link. Anything else is an error.
 fn is_directory<D: Disk>(disk: &D, target: &Path) -> Result<bool> {
     match found(disk.metadata(target))
         .at(target)?

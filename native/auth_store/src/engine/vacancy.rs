@@ -1,4 +1,4 @@
-//! Whether a directory may get another content: what would be lost.
+//! Whether anything would be lost if a directory got other content.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -8,13 +8,13 @@ use super::failure::At;
 use super::names;
 use crate::error::Result;
 
-/// Whether a directory holds nothing but what it may that has never held anything.
+/// Whether a directory holds nothing but what a directory without an account may hold.
 pub(super) fn is_bare<D: Disk>(disk: &D, directory: &Path) -> Result<bool> {
     all(disk, directory, names::is_of_bare)
 }
 
-/// Whether a directory without credentials and keys holds what neither this library nor the file system put
-/// there. What is left of an account that was deleted is nobody else's.
+/// Whether a directory without credentials and keys holds anything that neither this library nor
+/// the file system put there. What is left of a deleted account belongs to nobody else.
 pub fn holds_others<D: Disk>(disk: &D, directory: &Path) -> Result<bool> {
     let is_ours = |name: &OsStr, kind| names::is_of_library(name) || names::stays(name, kind);
     all(disk, directory, is_ours).map(|all_ours| !all_ours)
