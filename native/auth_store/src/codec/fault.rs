@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use super::Problem;
 
-/// A name longer than this, or with other characters than an identifier's, may be data.
+/// A longer name, or one with other characters than those of an identifier, may be data.
 const LONGEST_SHOWN_KEY: usize = 32;
 
-/// Whether the key of a free-form map can only be a name: one of an account's, such as a telephone
-/// number or a key in base64, is never taken for one.
+/// Whether the key of a free-form map can only be a name. Keys that may belong to an account, such
+/// as a telephone number or base64, are never taken for names.
 pub fn is_shown(key: &str) -> bool {
     key.len() <= LONGEST_SHOWN_KEY
         && key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -19,16 +19,16 @@ pub fn is_shown(key: &str) -> bool {
 
 pub(super) type Outcome<T> = Result<T, Fault>;
 
-// Boxed: results of the hot path stay small.
+// Boxed, so that results on the hot path stay small.
 #[derive(Debug)]
 pub(super) struct Fault(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     problem: Cow<'static, str>,
-    /// From the inside out.
+    /// Innermost name first.
     path: Vec<Cow<'static, str>>,
-    /// Nothing is there, rather than something wrong.
+    /// Whether something is missing, rather than wrong.
     is_absence: bool,
 }
 
@@ -45,7 +45,7 @@ impl Fault {
         Fault::new("is missing").absence()
     }
 
-    /// What was needed is empty: an element of a list that has this fault holds nothing.
+    /// Marks the fault as an absence. An element of a list with such a fault holds nothing.
     pub(super) fn absence(mut self) -> Fault {
         self.0.is_absence = true;
         self
@@ -59,18 +59,18 @@ impl Fault {
         Fault::new(format!("expected {what}, found {found}"))
     }
 
-    /// In the member of this name, which the schema knows.
+    /// Adds the member of this name, which the schema knows.
     pub(super) fn member(mut self, name: &'static str) -> Fault {
         self.0.path.push(Cow::Borrowed(name));
         self
     }
 
-    /// In an item of a list or a map whose keys may be secret.
+    /// Adds an item of a list, or of a map whose keys may be secret.
     pub(super) fn item(self) -> Fault {
         self.member("[]")
     }
 
-    /// In a free-form member, named only where the name cannot be mistaken for data.
+    /// Adds a free-form member, by its name only if that cannot be mistaken for data.
     pub(super) fn key(mut self, key: &str) -> Fault {
         let segment = if is_shown(key) {
             Cow::Owned(key.to_owned())

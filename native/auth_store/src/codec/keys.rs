@@ -1,4 +1,4 @@
-//! Keys of a [`Value::Map`] must be unique, whatever a file says.
+//! Checks that the keys of a [`Value::Map`] are unique, which a file need not respect.
 
 use crate::Value;
 
@@ -13,10 +13,10 @@ enum Key<'a> {
     Binary(&'a [u8]),
 }
 
-/// Refuses a map in which two keys are the same, or one is not a plain scalar.
+/// Refuses a map in which two keys are equal, or a key is not a scalar.
 ///
-/// Keys of auth state are atoms, binaries and integers; comparing compound ones in linear time is
-/// not worth its code.
+/// The keys of auth state are atoms, binaries and integers. Comparing compound keys in linear time
+/// is not worth the code.
 pub(super) fn check_unique(pairs: &[(Value, Value)]) -> Outcome<()> {
     if pairs.len() == 1 && key(&pairs[0].0).is_some() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Terms of the external term format as values.
+//! Reads terms of the external term format as values.
 
 use crate::Value;
 use crate::value::MAX_DEPTH;
@@ -8,21 +8,21 @@ use super::super::fault::{Fault, Outcome};
 use super::super::keys::check_unique;
 use super::scan::{Cursor, Int, Item, scan_all, too_deep};
 
-/// Reads a term that [`scan`](super::scan) accepts.
+/// Decodes a term that [`scan`](super::scan) accepts.
 ///
-/// Beyond what `scan` refuses, a [`Value`] cannot hold integers of more than 128 bits and improper
-/// lists; and a map's keys must be atoms, binaries or integers, each once.
+/// In addition to what `scan` refuses, this refuses what a [`Value`] cannot hold: integers beyond
+/// 128 bits and improper lists. The keys of a map must be atoms, binaries or integers, and unique.
 pub fn decode(bytes: &[u8]) -> Result<Value, Problem> {
     read(bytes, Beyond::Refused).map_err(|fault| fault.into_problem(""))
 }
 
-/// As [`decode`], for a look at the members that are known: what a [`Value`] cannot hold is an empty
-/// tuple, which is in no schema, and keys may be any term.
+/// As [`decode`], for checking the known members only. What a [`Value`] cannot hold becomes an
+/// empty tuple, which no schema allows, and keys may be any term.
 pub fn outline(bytes: &[u8]) -> Result<Value, Problem> {
     read(bytes, Beyond::Hidden).map_err(|fault| fault.into_problem(""))
 }
 
-/// What becomes of a term that a [`Value`] cannot hold.
+/// What happens to a term that a [`Value`] cannot hold.
 #[derive(Clone, Copy, PartialEq)]
 enum Beyond {
     Refused,
@@ -39,7 +39,7 @@ impl Beyond {
 }
 
 fn read(bytes: &[u8], beyond: Beyond) -> Outcome<Value> {
-    // Now every count is true, and may be allocated for.
+    // After this check every count is known to be true, and memory may be allocated for it.
     scan_all(bytes, &mut |_| true)?;
     let mut cursor = Cursor::start(bytes)?;
     let value = term(&mut cursor, 0, beyond)?;

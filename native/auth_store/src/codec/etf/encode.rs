@@ -1,4 +1,5 @@
-//! Values in the external term format, as `term_to_binary` would give it but for the order of maps.
+//! Writes values in the external term format, as `term_to_binary` does, except for the order of
+//! maps.
 
 use std::collections::HashMap;
 
@@ -15,10 +16,10 @@ use super::scan::too_deep;
 
 const MAX_ATOM_CHARS: usize = 255;
 
-/// Writes a term that [`decode`](super::decode) gives back.
+/// Encodes a term so that [`decode`](super::decode) gives it back.
 ///
-/// Refused are terms nested deeper than [`MAX_DEPTH`], floats that are not finite, atoms of more
-/// than 255 characters, and binaries and collections of more than 2³² bytes or items.
+/// Refuses terms nested deeper than [`MAX_DEPTH`], floats that are not finite, atoms of more than
+/// 255 characters, and binaries and collections of 2³² or more bytes or items.
 pub fn encode(value: &Value) -> Result<Vec<u8>, Problem> {
     write(value).map_err(|fault| fault.into_problem("term"))
 }
@@ -81,8 +82,8 @@ fn terms(items: &[Value], depth: usize) -> Outcome<Vec<Term>> {
         .collect()
 }
 
-/// Says itself which tag a list gets: left to choose, eetf 0.12 takes every list of integers below
-/// 256 for bytes, negative ones too, and writes `[-1]` as `[255]`.
+/// Chooses the tag of a list. Left to itself, eetf 0.12 takes every list of integers below 256 for
+/// bytes, even negative ones, and writes `[-1]` as `[255]`.
 fn list(items: &[Value], depth: usize) -> Outcome<Term> {
     if items.is_empty() {
         return Ok(Term::List(List::nil()));

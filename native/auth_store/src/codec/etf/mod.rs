@@ -1,7 +1,7 @@
 //! Erlang's external term format, as far as plain data needs it.
 //!
-//! Where the BEAM is at hand it reads and writes the terms itself, after [`scan`] has said that it
-//! safely can. [`decode`] and [`encode`] are for bulk work without it.
+//! On the BEAM, the BEAM reads and writes terms itself, once [`scan`] has found that this is safe.
+//! [`decode`] and [`encode`] are for bulk work without it.
 //!
 //! Format: <https://www.erlang.org/doc/apps/erts/erl_ext_dist.html>.
 
@@ -13,8 +13,8 @@ pub use decode::{decode, outline};
 pub use encode::encode;
 pub use scan::scan;
 
-/// Tags of the format. Those of funs, pids, ports, references, bit strings and of what only
-/// travels between nodes are left out on purpose: what is not here is refused.
+/// Tags of the format. A tag that is not listed is refused. Funs, pids, ports, references, bit
+/// strings, and tags that only occur between nodes are left out on purpose.
 mod tag {
     pub(super) const VERSION: u8 = 131;
     pub(super) const COMPRESSED: u8 = 80;

@@ -1,4 +1,5 @@
-//! A check that cannot recurse, and a reader of single items that both directions share.
+//! A check of whole terms without recursion, and the reader of single items that it shares with
+//! decoding.
 
 use std::borrow::Cow;
 
@@ -8,24 +9,24 @@ use super::super::Problem;
 use super::super::fault::{Fault, Outcome};
 use super::tag;
 
-/// An atom has at most this many characters.
+/// The most characters of an atom.
 const MAX_ATOM_CHARS: usize = 255;
 
-/// Says whether `binary_to_term` may be called: the bytes are exactly one term of plain data.
+/// Whether `binary_to_term` may be called: the bytes must be exactly one term of plain data.
 ///
-/// Refused are: another version byte; compression; funs, pids, ports, references and bit strings;
-/// terms nested deeper than [`MAX_DEPTH`]; lengths that the bytes do not have; bytes after the
-/// term. `atom` is called with the name of every atom, once or more often; where it gives `false`
-/// the term is refused.
+/// Refuses another version byte, compression, funs, pids, ports, references and bit strings, terms
+/// nested deeper than [`MAX_DEPTH`], lengths beyond the end of the bytes, and bytes after the term.
+/// `atom` is called at least once with the name of every atom; if it returns `false`, the term is
+/// refused.
 ///
-/// Takes linear time and next to no memory.
+/// Takes linear time and almost no memory.
 pub fn scan(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Result<(), Problem> {
     scan_all(bytes, atom).map_err(|fault| fault.into_problem(""))
 }
 
 pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outcome<()> {
     let mut cursor = Cursor::start(bytes)?;
-    // How many terms are still to come at each level that is open.
+    // The number of terms still to come at each open level.
     let mut open = [0u64; MAX_DEPTH + 1];
     let mut depth = 0;
     open[0] = 1;
@@ -57,17 +58,17 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
     }
 }
 
-/// Names that were allowed. The structs of a record name the same members again and again, and to
-/// ask the BEAM about one costs far more than to find it here.
+/// Names that were allowed. Structs of one kind repeat the same member names, and asking the BEAM
+/// about a name costs far more than finding it here.
 struct Allowed<'a> {
     names: Vec<&'a [u8]>,
-    /// A hash table: the number of a name, counted from 1, or 0.
+    /// A hash table with open addressing. A slot holds the number of a name, counted from 1, or 0.
     slots: [u8; SLOTS],
 }
 
 const SLOTS: usize = 256;
 
-/// So that half of the slots stay free.
+/// Keeps half of the slots free.
 const MAX_ALLOWED: usize = SLOTS / 2;
 
 impl<'a> Allowed<'a> {
@@ -82,7 +83,7 @@ impl<'a> Allowed<'a> {
         self.slots[self.slot_of(name.bytes)] != 0
     }
 
-    /// Only ASCII: other bytes are one name in UTF-8 and another one in Latin-1.
+    /// Remembers ASCII names only: other bytes are different names in UTF-8 and in Latin-1.
     fn remember(&mut self, name: &AtomName<'a>) {
         if self.names.len() < MAX_ALLOWED && name.bytes.is_ascii() {
             self.names.push(name.bytes);
@@ -90,7 +91,7 @@ impl<'a> Allowed<'a> {
         }
     }
 
-    /// Where the name is, or else where it would be.
+    /// The slot of the name, or the one where it belongs.
     fn slot_of(&self, name: &[u8]) -> usize {
         let mut slot = hash(name) % SLOTS;
         while let number @ 1.. = usize::from(self.slots[slot])
@@ -102,7 +103,7 @@ impl<'a> Allowed<'a> {
     }
 }
 
-/// Of the length and both ends of a name, which tell those of the known structs apart.
+/// Hashes the length and both ends of a name, which differ among the names of known structs.
 fn hash(name: &[u8]) -> usize {
     let head = match name.first_chunk() {
         Some(head) => u64::from_le_bytes(*head),
@@ -117,7 +118,7 @@ fn hash(name: &[u8]) -> usize {
     (mixed >> 48) as usize
 }
 
-/// Brings every bit into the upper ones (Knuth's multiplicative hash).
+/// Spreads every bit into the upper ones (Knuth's multiplicative hash).
 const FIBONACCI: u64 = 0x9E37_79B9_7F4A_7C15;
 
 fn deeper(open: &mut [u64; MAX_DEPTH + 1], depth: usize, count: u64) -> Outcome<usize> {
@@ -137,22 +138,22 @@ pub(super) fn too_deep() -> Fault {
     Fault::new(format!("is nested deeper than {MAX_DEPTH} levels"))
 }
 
-/// A term, or the head of one: the elements follow.
+/// A term without elements, or the head of a term whose elements follow.
 pub(super) enum Item<'a> {
     Int(Int<'a>),
     Float(f64),
     Atom(AtomName<'a>),
     Binary(&'a [u8]),
-    /// A list of small integers; the empty list too.
+    /// A list of small integers, or the empty list.
     Bytes(&'a [u8]),
     Tuple(u32),
-    /// So many elements, and the tail.
+    /// The number of elements; the tail follows them.
     List(u32),
-    /// So many pairs.
+    /// The number of pairs.
     Map(u32),
 }
 
-/// The name of an atom as it stands in the file.
+/// The name of an atom as it is in the file.
 pub(super) struct AtomName<'a> {
     bytes: &'a [u8],
     is_utf8: bool,
@@ -174,7 +175,7 @@ impl<'a> AtomName<'a> {
 
 pub(super) enum Int<'a> {
     Small(i32),
-    /// Magnitude, least byte first.
+    /// The magnitude has its least significant byte first.
     Big {
         negative: bool,
         magnitude: &'a [u8],
@@ -186,7 +187,7 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// After the version byte.
+    /// Starts after the version byte.
     pub(super) fn start(bytes: &'a [u8]) -> Outcome<Cursor<'a>> {
         match bytes {
             [] => Err(Fault::new("is empty")),
@@ -206,7 +207,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    // An item that is returned through memory costs a scan a third more.
+    // Inlined: returning the item through memory would make a scan a third slower.
     #[inline(always)]
     pub(super) fn item(&mut self) -> Outcome<Item<'a>> {
         Ok(match self.u8()? {
@@ -272,7 +273,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// A claimed number of elements, if there are bytes for them: each has one at least.
+    /// The claimed number of elements, if enough bytes follow: each element has at least one.
     fn count(&self, count: u32, more: u64, each: u64) -> Outcome<u32> {
         if u64::from(count) * each + more > self.rest.len() as u64 {
             return Err(cut_off());

@@ -10,7 +10,7 @@
 //! | `[1,2]`, `{"data":…}` | other stores of Baileys' state |
 //! | `{"$binary":{"base64":…}}`, `{"$binary":…,"$type":…}` | MongoDB's extended JSON |
 //!
-//! Where the length is known, hexadecimal text is read too.
+//! If the length is known, hexadecimal text is read too.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ use base64::engine::general_purpose::{
 use super::super::fault::{Fault, Outcome};
 use super::tree::Json;
 
-/// Bytes in any spelling but an unquoted run-time binary.
+/// Reads bytes in any of these spellings. Text is base64, never the bytes themselves.
 pub(super) fn read(json: &Json<'_>) -> Outcome<Vec<u8>> {
     match json {
         Json::Text(text) => from_base64(text),
@@ -36,7 +36,8 @@ pub(super) fn read(json: &Json<'_>) -> Outcome<Vec<u8>> {
     }
 }
 
-/// Base64 of either alphabet, padded or not, as Node reads it; but no other characters.
+/// Decodes base64 of either alphabet, padded or not, as Node does, but without any other
+/// characters.
 pub(super) fn from_base64(text: &str) -> Outcome<Vec<u8>> {
     STANDARD_PAD_INDIFFERENT
         .decode(text)
@@ -46,13 +47,13 @@ pub(super) fn from_base64(text: &str) -> Outcome<Vec<u8>> {
 
 pub(super) fn to_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
-    // The length of padded base64 cannot overflow for bytes that are in memory.
+    // The length of padded base64 cannot overflow for bytes that fit in memory.
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     let written = STANDARD.encode_slice(bytes, &mut out[start..]);
     debug_assert_eq!(written, Ok(out.len() - start));
 }
 
-/// What a tagged object says; `None` for any other JSON.
+/// The bytes of a tagged object; `None` for any other JSON.
 pub(super) fn tagged(json: &Json<'_>) -> Option<Outcome<Vec<u8>>> {
     let Json::Object(pairs) = json else {
         return None;
@@ -77,8 +78,8 @@ fn listed(items: &[Json<'_>]) -> Outcome<Vec<u8>> {
     bytes.ok_or_else(|| Fault::new("is not a list of bytes"))
 }
 
-/// Objects that only where bytes are expected can be nothing else: a Buffer without its type, and
-/// what MongoDB exports.
+/// Objects that count as bytes only where bytes are expected: a Buffer without its type, and what
+/// MongoDB exports.
 fn untagged(pairs: &[(Cow<'_, str>, Json<'_>)]) -> Option<Outcome<Vec<u8>>> {
     match pairs {
         [(name, Json::Text(text))] if name == "data" => Some(from_base64(text)),
@@ -87,7 +88,7 @@ fn untagged(pairs: &[(Cow<'_, str>, Json<'_>)]) -> Option<Outcome<Vec<u8>>> {
     }
 }
 
-/// `{"$binary":{"base64":…,"subType":…}}`, and in the older form `{"$binary":…,"$type":…}`.
+/// `{"$binary":{"base64":…,"subType":…}}`, and the older form `{"$binary":…,"$type":…}`.
 fn mongo(pairs: &[(Cow<'_, str>, Json<'_>)]) -> Option<Outcome<Vec<u8>>> {
     let (_, binary) = pairs.iter().find(|(name, _)| name == "$binary")?;
     let known = pairs
@@ -101,7 +102,7 @@ fn mongo(pairs: &[(Cow<'_, str>, Json<'_>)]) -> Option<Outcome<Vec<u8>>> {
     text.filter(|_| known).map(from_base64)
 }
 
-/// Whether JSON that is no text can only be bytes, where a record or bytes are expected.
+/// Whether JSON other than text can only be bytes, in a place where a record or bytes are expected.
 pub(super) fn are_spelled(json: &Json<'_>) -> bool {
     match json {
         Json::List(items) => !items.is_empty() && items.iter().all(|item| byte(item).is_some()),
@@ -110,14 +111,15 @@ pub(super) fn are_spelled(json: &Json<'_>) -> bool {
     }
 }
 
-/// Whether nothing is in this that could ever be a key, or a damaged one: no bytes and no text at all.
+/// Whether the JSON contains nothing that could be a key or a damaged key: no bytes and no text.
 pub(super) fn hold_nothing(json: &Json<'_>) -> bool {
     match json {
         Json::Null => true,
         Json::Text(text) => text.is_empty(),
         Json::List(items) => items.iter().all(hold_nothing),
         Json::Object(pairs) => pairs.iter().all(|(name, json)| match json {
-            // The bytes of a Uint8Array, or a member beside those that are not there.
+            // With an index as its name the number may be a byte of a Uint8Array. Otherwise it only
+            // accompanies bytes that are missing.
             Json::Int(_) => index(name).is_none(),
             Json::Bool(_) | Json::Unsigned(_) | Json::Float(_) => true,
             other => hold_nothing(other),
@@ -126,7 +128,7 @@ pub(super) fn hold_nothing(json: &Json<'_>) -> bool {
     }
 }
 
-/// Two hexadecimal digits for each byte.
+/// Decodes two hexadecimal digits for each byte.
 pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     if digits.is_empty() || !digits.len().is_multiple_of(2) {

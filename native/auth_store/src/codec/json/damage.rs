@@ -1,15 +1,15 @@
-//! What happened to a file that is not JSON, as far as its bytes tell.
+//! Explains what happened to a file that is not JSON, as far as its bytes show.
 
 use serde::de::IgnoredAny;
 
 use super::super::fault::Fault;
 
-/// The length of a document that is whole, where something that is none of it follows: the end of an older,
-/// longer write, or zero bytes.
+/// The length of a whole document that is followed by other bytes: the end of an older, longer
+/// write, or zeros.
 pub fn document_before_remains(bytes: &[u8]) -> Option<usize> {
     let start = bytes.len() - super::tree::without_mark(bytes).len();
     let text = valid_start(&bytes[start..]);
-    // A number or a word in front is no document of ours, and ends anywhere.
+    // Our documents never start with a number or a word, and such a value may end anywhere.
     if !matches!(
         text.trim_ascii_start().as_bytes().first(),
         Some(b'{' | b'[' | b'"')
@@ -23,7 +23,7 @@ pub fn document_before_remains(bytes: &[u8]) -> Option<usize> {
     follows.then_some(end)
 }
 
-/// In words; `None` where nothing more can be said than where the JSON breaks.
+/// The explanation; `None` if nothing better can be said than where the JSON breaks.
 pub(super) fn explain(bytes: &[u8]) -> Option<Fault> {
     let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
     if bytes.is_empty() {
@@ -64,8 +64,8 @@ fn valid_start(bytes: &[u8]) -> &str {
     }
 }
 
-/// Whether bytes are fields of a message, one after the other to the very end: numbers and nested
-/// messages or bytes, as the records of sessions and sender keys are.
+/// Whether the bytes are the fields of a protobuf message up to the very end: numbers, and bytes or
+/// nested messages, as in the records of sessions and sender keys.
 pub(super) fn is_protobuf(mut bytes: &[u8]) -> bool {
     let mut fields = 0;
     while !bytes.is_empty() {

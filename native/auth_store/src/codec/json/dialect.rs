@@ -1,11 +1,11 @@
-//! The dialects of the files.
+//! The dialects of the JSON files.
 
-/// Who wrote a file.
+/// The program that wrote a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Dialect {
     Baileys,
-    /// baileys_ex from alpha.4: run-time names, enums as text.
+    /// baileys_ex since alpha.4: run-time names, enums as text.
     Explicit,
-    /// baileys_ex before: run-time terms under tags.
+    /// baileys_ex before alpha.4: tagged run-time terms.
     Legacy,
 }

@@ -1,9 +1,9 @@
-//! The same JSON where it is kept elsewhere than in a file of its own: in the rows of a table, the lines of a
-//! dump, or one document for the whole account.
+//! The same JSON kept elsewhere than in a file of its own: in the rows of a table, in the lines of
+//! a dump, or in one document for the whole account.
 //!
-//! Some stores keep text as it is, others as JSON within JSON, and `mysql-baileys` keeps a string without its
-//! quotes. The document is `{"creds": …, "keys": {family: {id: …}}}`; Baileys' single file, which it wrote
-//! before there was a directory, has names of its own for the families.
+//! Some stores keep text as it is, others as JSON within JSON, and `mysql-baileys` keeps a string
+//! without its quotes. The document is `{"creds": …, "keys": {family: {id: …}}}`. The single file
+//! that Baileys wrote before it used a directory has its own names for the families.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,10 +17,10 @@ use super::schema::{self, Content, Kind};
 use super::{or_mended, tree};
 use crate::layout;
 
-/// How often text may hold JSON as text again.
+/// How many times JSON may be wrapped as text within JSON.
 const MAX_WRAPS: usize = 2;
 
-/// The families of Baileys' single file.
+/// The names of the families in Baileys' single file.
 const SINGLE_FILE: [(&str, &str); 6] = [
     ("preKeys", "pre-key"),
     ("sessions", "session"),
@@ -30,14 +30,14 @@ const SINGLE_FILE: [(&str, &str); 6] = [
     ("senderKeyMemory", "sender-key-memory"),
 ];
 
-/// What a dump holds.
+/// The content of a line or document.
 #[derive(Debug, PartialEq)]
 pub enum Kept {
     Row { name: String, value: Vec<u8> },
     Account(Vec<KeptValue>),
 }
 
-/// A value of an account; the credentials have no id.
+/// A value of an account. Credentials have no id.
 #[derive(Debug, PartialEq)]
 pub struct KeptValue {
     pub family: String,
@@ -45,7 +45,8 @@ pub struct KeptValue {
     pub value: Vec<u8>,
 }
 
-/// Reads a line, `{"name": …, "value": …}` or `[name, value]`, or a document. Values stay as they are.
+/// Reads a line, `{"name": …, "value": …}` or `[name, value]`, or a document. Values are not
+/// decoded.
 pub fn kept(text: &[u8]) -> Result<Kept, Problem> {
     or_mended(&without_wraps(text), |text| match Shape::of(text)? {
         Shape::List(items) => match items[..] {
@@ -106,7 +107,7 @@ fn account(creds: Option<&RawValue>, keys: Option<&RawValue>) -> Outcome<Kept> {
     Ok(Kept::Account(values))
 }
 
-/// The members of an object, which may be text and may be missing.
+/// Calls `take` for each member of an object, which may be wrapped as text or be missing.
 fn each(
     object: Option<&RawValue>,
     name: &str,
@@ -133,7 +134,8 @@ fn each(
     }
 }
 
-/// The JSON of a value, which may be text within text or, for a family that holds text, bare.
+/// The JSON of a value, which may be wrapped as text or, in a family of plain text, lack its
+/// quotes.
 pub fn unwrapped<'a>(family: &str, value: &'a [u8]) -> Cow<'a, [u8]> {
     let value = without_wraps(value);
     let holds_text = matches!(schema::family(family).content, Content::Plain(Kind::Text));
@@ -167,20 +169,20 @@ fn string(text: &str) -> Option<String> {
     serde_json::from_str(text).ok()
 }
 
-/// Text of a value never begins so: it is base64 or an id.
+/// The text of an actual value never starts like this: it is base64 or an id.
 fn is_json(text: &str) -> bool {
     let text = text.trim_ascii();
     text.starts_with(['{', '[', '"']) || text == "null"
 }
 
-/// An id or a telephone number, as a store writes it that leaves text as it is.
+/// An id or a telephone number without quotes, as a store that keeps text as it is writes it.
 fn is_bare(value: &[u8]) -> bool {
     let text = tree::without_mark(value).trim_ascii();
     let may_be_id = |byte: &u8| byte.is_ascii_alphanumeric() || b"@._:+-".contains(byte);
     !text.is_empty() && text != b"null" && text.iter().all(may_be_id)
 }
 
-/// The outside of JSON text.
+/// The outermost level of JSON text.
 enum Shape<'a> {
     List(Vec<&'a RawValue>),
     Object(Vec<(Cow<'a, str>, &'a RawValue)>),
@@ -199,7 +201,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// Of members of one name the last counts, as in `JSON.parse`.
+/// If a name occurs more than once, the last value counts, as in `JSON.parse`.
 fn member<'a>(members: &[(Cow<'a, str>, &'a RawValue)], name: &str) -> Option<&'a RawValue> {
     let found = members.iter().rev().find(|(member, _)| member == name);
     found.map(|(_, value)| *value)

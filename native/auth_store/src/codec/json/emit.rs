@@ -1,4 +1,4 @@
-//! JSON text, piece by piece, as `JSON.stringify` spells it.
+//! Writes JSON text piece by piece, spelled as by `JSON.stringify`.
 
 use std::io::Write as _;
 
@@ -11,13 +11,13 @@ use super::{BytesForm, EncodeContext, bytes};
 pub(super) struct Writer<'c> {
     pub(super) context: &'c EncodeContext<'c>,
     out: Vec<u8>,
-    /// Checks what the tables know and leaves out the rest: what is written is no file.
+    /// Checks only what the tables know. The output is no complete file.
     pub(super) known_only: bool,
-    /// Bytes are base64 where they would be an object.
+    /// Writes bytes as base64 where they would be an object.
     pub(super) bytes_as_text: bool,
-    /// Bytes that are nil are left out where they would be empty.
+    /// Leaves out bytes that are nil instead of writing empty ones.
     pub(super) leaves_out_nil: bool,
-    /// How many brackets are open.
+    /// The number of open brackets.
     pub(super) depth: usize,
 }
 
@@ -48,7 +48,7 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// What another writer wrote, as it is.
+    /// Appends the output of another writer unchanged.
     pub(super) fn append(&mut self, other: Writer<'_>) {
         self.out.extend_from_slice(&other.out);
     }
@@ -57,7 +57,7 @@ impl<'c> Writer<'c> {
         self.out
     }
 
-    /// Where the text is now, for [`back_to`](Self::back_to).
+    /// The current position, for [`back_to`](Self::back_to).
     pub(super) fn mark(&self) -> (usize, usize) {
         (self.out.len(), self.depth)
     }
@@ -66,7 +66,7 @@ impl<'c> Writer<'c> {
         &self.out[length..]
     }
 
-    /// Takes back what was written since.
+    /// Discards what was written since the mark.
     pub(super) fn back_to(&mut self, (length, depth): (usize, usize)) {
         self.out.truncate(length);
         self.depth = depth;
@@ -104,7 +104,7 @@ impl<'c> Writer<'c> {
         self.out.push(bracket as u8);
     }
 
-    /// The name of a member, after a comma unless it is the first.
+    /// Writes the name of a member, after a comma unless it is the first.
     pub(super) fn name(&mut self, name: &str) {
         if self.out.last() != Some(&b'{') {
             self.out.push(b',');

@@ -1,4 +1,4 @@
-//! Values without a table: whatever JSON can hold.
+//! Values without a table: anything that JSON can hold.
 
 use crate::Value;
 
@@ -7,13 +7,14 @@ use super::bytes;
 use super::emit::Writer;
 use super::tree::Json;
 
-/// What becomes of bytes.
+/// How bytes are treated.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Style {
-    /// Bytes in JSON are binaries at run time; a binary that is not printable text is bytes in JSON.
+    /// Bytes in JSON become binaries at run time, and a binary that is not printable text becomes
+    /// bytes in JSON.
     Free,
-    /// A member that no table knows: kept as JSON has it, so that it is written back exactly so.
-    /// (Bytes that happen to be printable would come back as text otherwise.)
+    /// For a member that no table knows: bytes stay in their JSON form, so that it is written back
+    /// unchanged. Otherwise bytes that happen to be printable would come back as text.
     Verbatim,
 }
 
@@ -44,13 +45,14 @@ pub(super) fn read(json: &Json<'_>, style: Style) -> Outcome<Value> {
     }
 }
 
-/// What an object means in place of bytes, if it does.
+/// The bytes that an object stands for, if it stands for bytes.
 pub(super) fn as_bytes(json: &Json<'_>) -> Option<Outcome<Vec<u8>>> {
     let Json::Object(pairs) = json else {
         return None;
     };
     match bytes::tagged(json) {
-        // Current Baileys has no `buffer` tag: an object of that shape is only bytes if it can be.
+        // Current Baileys has no `buffer` tag, so an object of that shape counts as bytes only if
+        // it decodes.
         Some(Err(_)) if json.get("buffer").is_some() => None,
         Some(bytes) => Some(bytes),
         None => bytes::indexed(pairs).map(Ok),
@@ -135,8 +137,8 @@ fn free_key(key: &Value) -> Outcome<&str> {
     }
 }
 
-/// A map with each member of `names` under the first of its names: Baileys', not the atom. Where both
-/// are there the atom counts, which was put beside what Baileys had.
+/// Renames each member of `names` from its atom to the name of Baileys. If both are there, the atom
+/// counts: it is newer than what Baileys had.
 pub(super) fn rename(value: Value, names: &[(&str, &str)]) -> Value {
     let Value::Map(mut pairs) = value else {
         return value;
@@ -194,7 +196,7 @@ fn reads_as_data(tag: &(&str, &Value), data: &Value) -> bool {
     }
 }
 
-/// Text that Elixir's `String.printable?/1` takes for such; anything else is written as bytes.
+/// Text that Elixir's `String.printable?/1` accepts. Anything else is written as bytes.
 fn printable(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
     let shown = |c: char| {

@@ -11,7 +11,7 @@ pub(super) fn known<'n>(
     names.find(|name| *name == text)
 }
 
-/// An integer, or its decimal digits as text: databases give them back so.
+/// An integer, or its decimal digits as text, which is what some databases return.
 pub(super) fn int(json: &Json<'_>) -> Outcome<i128> {
     json.int()
         .or_else(|| decimal(json.text()?))
@@ -46,7 +46,7 @@ fn long(json: &Json<'_>) -> Option<i128> {
     }
 }
 
-/// A decimal number that is spelled the one way it would be written.
+/// A decimal number in its canonical spelling.
 pub(super) fn decimal(text: &str) -> Option<i128> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let canonical = digits.bytes().all(|b| b.is_ascii_digit())

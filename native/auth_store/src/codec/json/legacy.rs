@@ -1,4 +1,4 @@
-//! The dialect of baileys_ex before alpha.4: run-time terms under tags.
+//! The dialect of baileys_ex before alpha.4: tagged run-time terms.
 //!
 //! | term | JSON |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | tuple, atom | `{"__type__":"tuple","items":[…]}`, `{"__type__":"atom","value":…}` |
 //! | binary | a string if it is printable, else `{"type":"Buffer","data":[…]}` |
 //!
-//! Atoms and modules that the tables do not know are refused, so that no file makes new ones.
+//! Atoms and modules that the tables do not know are refused, so that no file creates new atoms.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -28,7 +28,7 @@ const ATOM_KEYS: &str = "__atom_keys__";
 /// The name of a member of a record.
 #[derive(Clone, Copy)]
 pub(super) enum Name<'j> {
-    /// Of a file in another dialect.
+    /// A name in a file of another dialect.
     Plain(&'j str),
     Atom(&'j str),
     Text(&'j str),
@@ -50,7 +50,7 @@ pub(super) fn recognises(json: &Json<'_>) -> bool {
     tagged || matches!(json.get(ATOM_KEYS), Some(Json::List(_)))
 }
 
-/// A member that would make [`recognises`] true of a file in Baileys' shape.
+/// Whether this member would make [`recognises`] accept a file in the format of Baileys.
 pub(super) fn is_mark(name: &str, value: &Value) -> bool {
     match value {
         Value::Binary(_) => name == TYPE,
@@ -59,7 +59,7 @@ pub(super) fn is_mark(name: &str, value: &Value) -> bool {
     }
 }
 
-/// The members of a record: of its struct, or of a map.
+/// The members of a record, which may be tagged as its struct or be a map.
 pub(super) fn members<'j, 'a>(
     json: &'j Json<'a>,
     record: &Record,
@@ -150,7 +150,7 @@ pub(super) fn atom<'j>(json: &'j Json<'_>) -> Option<&'j str> {
     }
 }
 
-/// A key of a map whose keys the table knows.
+/// Reads a key of a map whose type of keys the table knows.
 pub(super) fn key(key: Key<'_, '_>, keys: Keys) -> Outcome<Value> {
     let value = match (key, keys) {
         (Key::Text(text), Keys::Text | Keys::Chain) => Value::text(text),
@@ -177,7 +177,7 @@ pub(super) fn key(key: Key<'_, '_>, keys: Keys) -> Outcome<Value> {
     Ok(value)
 }
 
-/// A term without a table.
+/// Reads a term without a table.
 pub(super) fn free(json: &Json<'_>) -> Outcome<Value> {
     match json {
         Json::List(items) => free_list(items).map(Value::List),

@@ -1,4 +1,4 @@
-//! The account's identity key out of its creds, which every load of a session asks for.
+//! Reads the account's identity key from its creds, which every load of a session needs.
 
 use std::cell::Cell;
 use std::fmt;
@@ -18,12 +18,12 @@ use super::tree::{self, Json, Tree};
 
 const BAILEYS: &str = "signedIdentityKey";
 const RUN_TIME: &str = "signed_identity_key";
-/// All that the legacy dialect needs to find the member in its tags.
+/// The members that the legacy dialect needs to find the key inside its tags.
 const LEGACY: [&str; 4] = ["__type__", "__atom_keys__", "module", "value"];
 
 /// `<<5>> <> signedIdentityKey.public` of a creds file in any dialect.
 ///
-/// The other members are skipped: only the whole file's [`decode`](super::decode) checks them.
+/// Other members are skipped. Only [`decode`](super::decode) of the whole file checks them.
 pub fn local_identity(creds: &[u8]) -> Result<Vec<u8>, Problem> {
     or_mended(creds, |creds| {
         parse(creds).and_then(|json| public_key(&json))
@@ -39,7 +39,7 @@ fn parse(creds: &[u8]) -> Outcome<Json<'_>> {
         .and_then(|json| deserializer.end().map(|()| json));
     match json {
         Ok(json) => Ok(json),
-        // Says exactly what is wrong, at the cost of reading everything.
+        // Parsing everything costs more, but says exactly what is wrong.
         Err(_) => {
             tree::parse(creds)?.object()?;
             Err(Fault::new("is not JSON"))
@@ -74,7 +74,7 @@ fn find<'j, 'a>(json: &'j Json<'a>) -> Outcome<Option<(Dialect, &'j Json<'a>)>> 
     Ok(baileys.or_else(|| json.get(RUN_TIME).map(|pair| (Dialect::Explicit, pair))))
 }
 
-/// Signal's type byte goes before a bare Curve25519 key.
+/// Puts Signal's type byte in front of a bare Curve25519 key.
 fn with_type(mut public: Vec<u8>) -> Vec<u8> {
     if public.len() == 32 {
         public.insert(0, 5);
@@ -82,7 +82,7 @@ fn with_type(mut public: Vec<u8>) -> Vec<u8> {
     public
 }
 
-/// Keeps the few members that matter.
+/// Keeps only the members that are needed.
 struct Members;
 
 impl<'de> Visitor<'de> for Members {

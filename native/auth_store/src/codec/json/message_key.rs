@@ -1,4 +1,4 @@
-//! What a message key of a group holds at run time and not on disk.
+//! Derives those parts of a group's message key that are in memory but not in the file.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -10,7 +10,7 @@ use super::super::fault::{Fault, Outcome};
 const IV_LENGTH: usize = 16;
 const CIPHER_KEY_LENGTH: usize = 32;
 
-/// HKDF-SHA256 of the seed, as `sender_message_key.js` of Baileys and libsignal derive them.
+/// HKDF-SHA256 of the seed, as in `sender_message_key.js` of Baileys and in libsignal.
 pub(super) fn derive(key: &Value) -> Outcome<[(Value, Value); 2]> {
     let seed = match key.get("seed") {
         Some(Value::Binary(seed)) => seed,

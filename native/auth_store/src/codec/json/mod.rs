@@ -1,27 +1,29 @@
-//! The JSON files: Baileys' shape in both directions, and the two older dialects of baileys_ex.
+//! The JSON files: the format of Baileys in both directions, and reading the two older dialects of
+//! baileys_ex.
 //!
-//! One table per family (`schema`) is walked from JSON to a term (`read`) and back
-//! (`write`). A file's dialect is recognised by its own content.
+//! Each family has one table (`schema`), which is followed from JSON to a term (`read`) and back
+//! (`write`). The content of a file shows its dialect.
 //!
 //! # Unknown members
 //!
-//! A member that the tables do not know is kept under its string key: those of creds in
-//! `unknown_fields`, others in the map they are in. It is kept as JSON has it, bytes in their
-//! object, and so is written back exactly; only where a table says free-form (`additionalData`, a
-//! family that Baileys does not have) do bytes become binaries.
+//! A member that the tables do not know is kept under its string key: in `unknown_fields` for
+//! creds, otherwise in the map that holds it. It is kept exactly as JSON has it, with bytes in
+//! their object form, so that it is written back unchanged. Bytes become binaries only where a
+//! table says free-form (`additionalData`, a family that Baileys does not have).
 //!
-//! # What comes back
+//! # Round trips
 //!
-//! [`decode`] gives for what [`encode`] wrote the same value, but for these, which have one form
-//! at run time and are taken in another:
+//! What [`encode`] wrote, [`decode`] reads back as the same value, except for values that may be
+//! spelled in several ways but have only one form at run time:
 //!
 //! * an optional member that is missing or nil reads as its default
 //! * empty text in a message key, and an empty private signing key, read as nil
 //! * an addressing mode as text reads as its atom; a `MessageKey` struct as a plain map
-//! * an app-state sync key that is bare bytes reads as the map with them, since Baileys has no bare one
+//! * an app-state sync key that is bare bytes reads as a map with these bytes, since Baileys has no
+//!   bare form
 //! * the two members of `default_disappearing_mode` read under Baileys' names
-//! * in a session, a missing `used` or `created` is the time of writing, and a missing
-//!   `local_identity_key` the account's
+//! * in a session, a missing `used` or `created` reads as the time of writing, and a missing
+//!   `local_identity_key` as that of the account
 
 mod bytes;
 mod damage;
@@ -58,57 +60,58 @@ pub use elsewhere::{Kept, KeptValue, kept, unwrapped};
 pub use local_identity::local_identity;
 pub use sender_key::SenderKeyForm;
 
-/// The struct that credentials are at run time.
+/// The struct of credentials at run time.
 pub const STATE_MODULE: &str = "Elixir.BaileysEx.Auth.State";
 
-/// What a file does not say.
+/// What decoding needs to know besides the file.
 #[derive(Clone, Copy, Default)]
 pub struct DecodeContext<'a> {
-    /// `<<5>> <> signedIdentityKey.public` of the account: sessions hold it at run time only.
+    /// `<<5>> <> signedIdentityKey.public` of the account. Sessions have it at run time only.
     pub local_identity: Option<&'a [u8]>,
 }
 
-/// What a term does not say.
+/// What encoding needs to know besides the term.
 #[derive(Clone, Copy, Default)]
 pub struct EncodeContext<'a> {
     /// Left out of the session files of this account.
     pub local_identity: Option<&'a [u8]>,
-    /// The time of writing in milliseconds, for sessions that do not know when they were used.
+    /// The time of writing in milliseconds, for sessions without the time of their last use.
     pub now_ms: i64,
-    /// What the readers of the file can read.
+    /// The form of sender keys that the readers of the file understand.
     pub sender_keys: SenderKeyForm,
-    /// How bytes are spelled.
+    /// The spelling of bytes.
     pub bytes: BytesForm,
 }
 
-/// How bytes are spelled: `{"type":"Buffer","data":…}` with these data. Baileys reads both.
+/// The spelling of the data in `{"type":"Buffer","data":…}`. Baileys reads both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum BytesForm {
     /// As Baileys writes them.
     #[default]
     Base64,
-    /// A list of numbers, as `Buffer.toJSON` gives it. Some stores read nothing else.
+    /// A list of numbers, as from `Buffer.toJSON`. Some stores read nothing else.
     List,
 }
 
-/// Reads a file of a family of keys, or `"creds"`. A family that Baileys does not have is free-form.
+/// Decodes a file of a family of keys, or of `"creds"`. A family that Baileys does not have is
+/// free-form.
 ///
-/// A [`Problem`] says what is missing, of another type or length than it must be, not JSON, cut
-/// off, nested too deep, or, in the legacy dialect, an atom or module that no table knows.
+/// A [`Problem`] says that something is missing, has the wrong type or length, is not JSON, is cut
+/// off, is nested too deep, or, in the legacy dialect, is an atom or module that no table knows.
 pub fn decode(family: &str, bytes: &[u8], ctx: &DecodeContext) -> Result<Value, Problem> {
     decode_telling(family, bytes, ctx).map(|told| told.value)
 }
 
-/// What a file holds, and what is to be said about it.
+/// The content of a file, with notes on how it was read.
 pub struct Told {
     pub value: Value,
-    /// `None` where the content is the same in Baileys' and the explicit dialect.
+    /// `None` if the content looks the same in the Baileys dialect and in the explicit one.
     pub dialect: Option<Dialect>,
-    /// How many elements of lists held nothing and were left out.
+    /// The number of list elements that were left out because they held nothing.
     pub dropped: u64,
 }
 
-/// As [`decode`], with what is to be said about the file.
+/// As [`decode`], with notes on how the file was read.
 pub fn decode_telling(family: &str, bytes: &[u8], ctx: &DecodeContext) -> Result<Told, Problem> {
     let table = schema::family(family);
     let decode = |bytes: &[u8]| {
@@ -123,7 +126,7 @@ pub fn decode_telling(family: &str, bytes: &[u8], ctx: &DecodeContext) -> Result
     or_mended(bytes, decode).map_err(|fault| fault.into_problem(family))
 }
 
-/// Tries again without halves of surrogate pairs, if there are any and they may be to blame.
+/// Decodes again without halves of surrogate pairs, if there are any and decoding has failed.
 fn or_mended<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Outcome<T>) -> Outcome<T> {
     decode(bytes).or_else(|fault| match surrogates::mended(bytes) {
         Some(mended) => decode(&mended),
@@ -131,25 +134,25 @@ fn or_mended<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Outcome<T>) -> Outcome<T
     })
 }
 
-/// Whether a file holds `null` and nothing else: what some stores leave of a key that was deleted.
+/// Whether a file holds nothing but `null`, which some stores leave of a deleted key.
 pub fn is_null(bytes: &[u8]) -> bool {
     tree::without_mark(bytes).trim_ascii() == b"null"
 }
 
-/// Writes a term as Baileys would.
+/// Encodes a term as Baileys would write it.
 ///
-/// A [`Problem`] names the member that is missing or of another type or length than it must be, or
-/// that JSON cannot hold: atoms, tuples, structs and keys that are not strings where none belong,
-/// text that is not UTF-8, integers beyond 64 bits, floats that are not finite, nesting that could
-/// not be read again, and maps that could not be told from bytes.
+/// A [`Problem`] names the member that is missing, has the wrong type or length, or does not fit
+/// JSON. JSON cannot hold: atoms, tuples, structs and keys that are no strings in places that are
+/// free-form, text that is not UTF-8, integers beyond 64 bits, floats that are not finite, nesting
+/// that could not be read back, and maps that look like bytes.
 pub fn encode(family: &str, value: &Value, ctx: &EncodeContext) -> Result<Vec<u8>, Problem> {
     let mut writer = Writer::new(ctx);
     write(&mut writer, family, value)?;
     Ok(writer.into_bytes())
 }
 
-/// Whether the members that the tables know have their types and lengths. What is free-form or
-/// unknown is not looked at: a native file may hold any term there.
+/// Checks the types and lengths of the members that the tables know. Free-form and unknown members
+/// are not checked: a native file may hold any term there.
 pub fn check_known(family: &str, value: &Value) -> Result<(), Problem> {
     write(
         &mut Writer::for_check(&EncodeContext::default()),
@@ -167,7 +170,7 @@ fn write(writer: &mut Writer<'_>, family: &str, value: &Value) -> Result<(), Pro
     written.map_err(|fault| fault.into_problem(family))
 }
 
-/// The value, and how many elements held nothing.
+/// The value, and the number of elements that were left out because they held nothing.
 fn read(family: &'static Family, json: &Json<'_>, ctx: &DecodeContext) -> Outcome<(Value, u64)> {
     let reader = Reader {
         dialect: dialect(family, json),

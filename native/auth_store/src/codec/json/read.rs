@@ -1,4 +1,4 @@
-//! The tables walked from JSON to a run-time term.
+//! Follows the tables from JSON to a run-time term.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -24,7 +24,7 @@ const MAX_MEMBERS: usize = 24;
 pub(super) struct Reader<'c> {
     pub(super) dialect: Dialect,
     pub(super) local_identity: Option<&'c [u8]>,
-    /// How many elements held nothing and were left out.
+    /// The number of elements that were left out because they held nothing.
     pub(super) dropped: Cell<u64>,
 }
 
@@ -36,7 +36,7 @@ impl Reader<'_> {
         }
     }
 
-    /// As the file has it, to be written back so.
+    /// The JSON as the file has it, to be written back unchanged.
     fn carried(&self, json: &Json<'_>) -> Outcome<Value> {
         if self.dialect == Dialect::Legacy {
             legacy::free(json)
@@ -50,7 +50,7 @@ impl Reader<'_> {
             Kind::Carried(inner) => self.kind(inner, json),
             Kind::Bytes(_, lengths) => self.bytes_of(json, lengths).map(Value::Binary),
             Kind::BytesOrNil(lengths) => {
-                // What `JSON.stringify` makes of an empty Uint8Array.
+                // `JSON.stringify` makes this of an empty Uint8Array.
                 if matches!(json, Json::Object(pairs) if pairs.is_empty()) {
                     return Ok(Value::Nil);
                 }
@@ -115,7 +115,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An element that holds nothing is left out, and counted.
+    /// Counts an element that is left out because it holds nothing.
     pub(super) fn drop_element(&self) {
         self.dropped.set(self.dropped.get() + 1);
     }
@@ -170,7 +170,8 @@ impl Reader<'_> {
         Ok(Value::Map(members))
     }
 
-    /// Which member a name means; files have them in the order of the table.
+    /// The member that a name stands for. Files usually have the order of the table, so that place
+    /// is tried first.
     fn place(&self, record: &Record, name: Name<'_>, expected: usize) -> Outcome<Option<usize>> {
         let (name, by_key) = match name {
             Name::Plain(name) => (name, self.dialect != Dialect::Baileys),
@@ -197,7 +198,8 @@ impl Reader<'_> {
         }
         let json = match (json, &member.presence) {
             (Some(Json::Null), Presence::Required) if !may_be_null(&member.kind) => {
-                // Carried, it would be nil, which is not written: what holds the member is carried then.
+                // As a carried value this would be nil, which is not written. So the member counts
+                // as missing, and whatever holds it is carried instead.
                 return match self.kind(&member.kind, &Json::Null) {
                     Ok(Value::Nil) => Err(Fault::missing()),
                     null => null.map(Some).map_err(Fault::absence),
@@ -220,7 +222,7 @@ impl Reader<'_> {
         Ok((!member.key.is_empty()).then_some(value))
     }
 
-    /// The file's own, else the account's.
+    /// The identity in the file, or else that of the account.
     fn local_identity(&self, kind: &'static Kind, json: Option<&Json<'_>>) -> Outcome<Value> {
         match json {
             Some(Json::Null) | None => Ok(match self.local_identity {
@@ -239,7 +241,8 @@ impl Reader<'_> {
             .map(Value::List)
     }
 
-    /// One that cannot be read and holds nothing costs itself, not the others.
+    /// Reads an element of a list or map. One that cannot be read and holds nothing is dropped, so
+    /// that it does not make the others unreadable.
     fn element(&self, inner: &'static Kind, json: &Json<'_>) -> Outcome<Option<Value>> {
         match self.kind(inner, json) {
             Ok(value) => Ok(Some(value)),
@@ -269,7 +272,7 @@ impl Reader<'_> {
                 })
                 .collect::<Outcome<Vec<_>>>()?
         };
-        // Two names may spell the same bytes; equal names are gone already.
+        // Two names may spell the same bytes. Equal names are already merged.
         if keys != Keys::Text {
             check_unique(&pairs)?;
         }
@@ -303,7 +306,7 @@ impl Reader<'_> {
         {
             return bytes;
         }
-        // Twice as many digits as bytes: as base64 that is never of the same length.
+        // Hexadecimal text has two digits for each byte, so its length as base64 never matches.
         if let Some(bytes) = json.text().and_then(bytes::from_hex)
             && lengths.contains(&bytes.len())
         {
@@ -314,7 +317,7 @@ impl Reader<'_> {
 
     fn bytes(&self, json: &Json<'_>) -> Outcome<Vec<u8>> {
         match json.text() {
-            // A printable binary is its own text in the legacy dialect.
+            // In the legacy dialect, a printable binary is written as its own text.
             Some(text) if self.dialect == Dialect::Legacy => Ok(text.as_bytes().to_vec()),
             _ => bytes::read(json),
         }
@@ -374,7 +377,7 @@ impl Reader<'_> {
     }
 }
 
-/// Where null says something.
+/// Whether null has a meaning of its own for this kind.
 fn may_be_null(kind: &Kind) -> bool {
     matches!(kind, Kind::Closed | Kind::Free | Kind::FreeNamed(_))
 }
@@ -388,7 +391,7 @@ fn unknown_member(record: &Record, name: Name<'_>, json: &Json<'_>) -> Outcome<(
     Ok((Value::text(name), value))
 }
 
-/// Whether JSON spells bytes.
+/// Whether the JSON spells bytes.
 fn is_bare(json: &Json<'_>) -> bool {
     json.text().is_some() || free_form::as_bytes(json).is_some()
 }

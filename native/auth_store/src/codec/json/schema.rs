@@ -1,10 +1,10 @@
-//! The tables: what each family of files holds, read in both directions.
+//! The tables: what the files of each family hold. Reading and writing use the same tables.
 //!
-//! A member has its name in the file of Baileys, its name at run time, and a kind. The explicit
-//! dialect of baileys_ex is the same table under run-time names.
+//! A member has a name in the file of Baileys, a name at run time, and a kind. The explicit dialect
+//! of baileys_ex follows the same tables with the run-time names.
 //!
-//! Read off real directories of Baileys 6.7.7 to 7.0.0-rc14 (libsignal 6.0.0) and baileys_ex
-//! alpha.7 to alpha.11.
+//! The tables describe real directories of Baileys 6.7.7 to 7.0.0-rc14 (libsignal 6.0.0) and
+//! baileys_ex alpha.7 to alpha.11.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -21,18 +21,18 @@ pub(super) use keys::{
 
 /// A table of members.
 pub(super) struct Record {
-    /// The struct it is at run time; `None` is a plain map.
+    /// The struct at run time; `None` is a plain map.
     pub(super) module: Option<&'static str>,
-    /// A struct that is taken for the plain map.
+    /// A struct that is accepted in place of the plain map.
     pub(super) also: Option<&'static str>,
     pub(super) members: &'static [Member],
     pub(super) unknown: Unknown,
 }
 
 pub(super) struct Member {
-    /// In the file of Baileys; empty for what is not there.
+    /// The name in the file of Baileys; empty if the member is not there.
     pub(super) name: &'static str,
-    /// At run time; empty for what is not there.
+    /// The name at run time; empty if the member is not there.
     pub(super) key: &'static str,
     pub(super) kind: Kind,
     pub(super) presence: Presence,
@@ -43,81 +43,84 @@ pub(super) struct Member {
 pub(super) enum Unknown {
     /// Under its string key in the same map.
     Beside,
-    /// Into the map of this member.
+    /// Into the map under this member.
     Under(&'static str),
     /// The file has no place for it.
     Nowhere,
 }
 
-/// What an absent (or null) member is at run time, and whether that is written.
+/// What an absent (or null) member becomes at run time, and what is then written.
 pub(super) enum Presence {
     Required,
-    /// nil, not written.
+    /// Becomes nil; nothing is written.
     Optional,
-    /// `[]`, not written.
+    /// Becomes `[]`; nothing is written.
     OptionalList,
-    /// This value, written.
+    /// Becomes this value, which is written.
     Default(fn() -> Value),
-    /// Absent at run time too.
+    /// Stays absent; nothing is written.
     Extra,
-    /// Absent at run time too, written as the time of writing.
+    /// Stays absent; the time of writing is written.
     ExtraNow,
 }
 
 pub(super) enum Kind {
-    /// Bytes of one of these lengths; of any if there is none.
+    /// Bytes of one of these lengths; of any length if the list is empty.
     Bytes(Form, &'static [usize]),
-    /// Bytes; empty is nil.
+    /// Bytes; empty bytes are nil.
     BytesOrNil(&'static [usize]),
-    /// Bytes; a bare string is the bytes themselves (baileys_ex writes printable tokens so).
+    /// Bytes. A bare string holds the bytes themselves: baileys_ex writes printable tokens that
+    /// way.
     Token,
     Text,
-    /// Text; empty is nil.
+    /// Text; empty text is nil.
     TextOrNil,
     Int,
     Bool,
-    /// A number, a decimal string or a Long; written as the first or as the second.
+    /// A number, a decimal string or a Long; written as a number or as a string.
     Timestamp(Form),
-    /// libsignal counts the last key used (−1 at first), baileys_ex the next.
+    /// libsignal counts the last key used (−1 at first), baileys_ex counts the next one.
     Counter,
-    /// −1 in libsignal is nil: open.
+    /// The time at which a session was closed. −1 in libsignal is nil at run time: the session is
+    /// open.
     Closed,
     /// A number in libsignal, an atom at run time.
     Code(&'static [(i64, &'static str)]),
-    /// Text, an atom at run time; text that is not in the list stays text.
+    /// Text in the file, an atom at run time. Text that is not in the list stays text.
     Word(&'static [&'static str]),
-    /// Not in the file of Baileys: the context knows it.
+    /// Missing in the file of Baileys; taken from the context.
     LocalIdentity,
-    /// Only in the file: always written, checked when it is there.
+    /// In the file only: always written, and checked if it is there.
     Constant(&'static str),
     List(&'static Kind),
     Map(Keys, &'static Kind),
     Record(&'static Record),
-    /// Bare bytes where JSON spells bytes, else the other.
+    /// Bare bytes if the JSON spells bytes, otherwise the other kind.
     BytesOr(&'static [usize], &'static Kind),
-    /// A record, or the bytes of its first member bare, as baileys_ex has them: Baileys can only use
-    /// the record, and so it is written.
+    /// A record, or the bare bytes of its first member, as baileys_ex has them. The record is
+    /// written, since Baileys can use nothing else.
     RecordOrBytes(&'static Record),
-    /// Elements that hold no key are left out.
+    /// Lists from which elements without a key are left out.
     SenderKeyStates,
     SenderMessageKeys,
-    /// The same, but what is of another shape is carried as it was found: it must not make an account
-    /// unreadable that Baileys reads. The leaves of [`is_lenient`](Kind::is_lenient) are so anyway.
+    /// The inner kind. A value of another shape is carried unchanged, so that it cannot make an
+    /// account unreadable that Baileys can read. The leaves of [`is_lenient`](Kind::is_lenient) are
+    /// carried without this.
     Carried(&'static Kind),
     /// An integer that is not negative.
     Id,
     /// Text that an account cannot do without.
     Vital,
-    /// Anything JSON can hold.
+    /// Anything that JSON can hold.
     Free,
-    /// The same, but for members that have two names: Baileys' and that of baileys_ex, an atom. Read
-    /// and written under Baileys'.
+    /// Anything that JSON can hold, with members that have two names: that of Baileys, and an atom
+    /// of baileys_ex. They are read and written under the name of Baileys.
     FreeNamed(&'static [(&'static str, &'static str)]),
 }
 
 impl Kind {
-    /// Whether what is of another type than this is carried as it was found, and written so. Strict is
-    /// what cryptography and identity need: keys, signatures, counters, and ids of keys.
+    /// Whether a value of another type is carried unchanged and written back so. Kinds that
+    /// cryptography and identity depend on are strict: keys, signatures, counters, and ids of keys.
     pub(super) fn is_lenient(&self) -> bool {
         matches!(
             self,
@@ -143,11 +146,11 @@ pub(super) enum Form {
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Keys {
     Text,
-    /// Text; the explicit dialect writes base64 of it.
+    /// Text, which the explicit dialect writes as base64.
     Chain,
-    /// Bytes of one of these lengths, base64 in the file.
+    /// Bytes of one of these lengths; base64 in the file.
     Bytes(&'static [usize]),
-    /// Integers, decimal in the file.
+    /// Integers; decimal in the file.
     Int,
 }
 
@@ -155,7 +158,7 @@ pub(super) enum Keys {
 pub(super) struct Family {
     pub(super) name: &'static str,
     pub(super) content: Content,
-    /// A member by which the dialects differ: its name in Baileys and at run time.
+    /// A member that shows the dialect: its name in Baileys and at run time.
     pub(super) marker: Option<(&'static str, &'static str)>,
 }
 
@@ -232,7 +235,7 @@ const FREE: Family = Family {
     marker: None,
 };
 
-/// The table of a family; any name that is not Baileys' is free-form.
+/// The table of a family. A family that Baileys does not have is free-form.
 pub(super) fn family(name: &str) -> &'static Family {
     FAMILIES
         .iter()
@@ -240,7 +243,7 @@ pub(super) fn family(name: &str) -> &'static Family {
         .unwrap_or(&FREE)
 }
 
-/// A public key: 32 bytes, or 33 with the type 0x05 in front.
+/// A public key: 32 bytes, or 33 with the type byte 0x05 in front.
 const PUBLIC: &[usize] = &[32, 33];
 /// A private key, a root, chain or message key, a seed or a MAC.
 const SECRET: &[usize] = &[32];
@@ -267,7 +270,7 @@ const fn member(name: &'static str, key: &'static str, kind: Kind, presence: Pre
     }
 }
 
-/// A plain map whose unknown members stay beside the known ones.
+/// A plain map that keeps unknown members beside the known ones.
 const fn map(members: &'static [Member]) -> Record {
     Record {
         module: None,
@@ -286,7 +289,7 @@ const fn structure(module: &'static str, members: &'static [Member]) -> Record {
     }
 }
 
-/// Every atom of the tables: what a file of the legacy dialect may name.
+/// Whether the tables contain this atom. A file of the legacy dialect may name no others.
 pub(super) fn is_known_atom(name: &str) -> bool {
     static KNOWN: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
         let mut atoms = HashSet::new();

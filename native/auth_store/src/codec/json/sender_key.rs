@@ -1,9 +1,10 @@
-//! Sender keys of groups: three forms on disk, and message keys of which only the seed is there.
+//! Sender keys of groups, which have three forms on disk and keep only the seeds of message keys.
 //!
-//! Baileys writes `{"type":"Buffer","data":base64(JSON)}` since 6.7.19 and in every 7.0; 6.17.16 and
-//! everything up to 6.7.18 write the list itself, and can read nothing else. So a list is written
-//! where the caller says that one was there ([`SenderKeyForm`]). In the first form the inner bytes are
-//! base64 strings: 7.0 cannot read a skipped message key back from its own lists of numbers.
+//! Baileys writes `{"type":"Buffer","data":base64(JSON)}` since 6.7.19 and in every 7.0. Versions
+//! up to 6.7.18, and 6.17.16, write the list itself and can read nothing else. So a list is written
+//! if the caller says that the directory holds lists ([`SenderKeyForm`]). In the first form the
+//! inner bytes are base64 strings: 7.0 cannot read back a skipped message key from its own lists of
+//! numbers.
 
 use crate::Value;
 
@@ -17,18 +18,19 @@ use super::schema::{SENDER_KEY_RECORD, SENDER_KEY_STATE, SENDER_MESSAGE_KEY};
 use super::tree::{Json, parse};
 
 const STATES: &str = "sender_key_states";
-/// What 4.4 and 5.0 leave of a record whose first save was cut: the class, not its content.
+/// Baileys 4.4 and 5.0 leave this of a record whose first save was interrupted: the class instead
+/// of its content.
 const CLASS_STATES: &str = "senderKeyStates";
 
 /// How a sender key is written in a JSON file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum SenderKeyForm {
-    /// Since 6.7.19: JSON in a Buffer.
+    /// JSON in a Buffer, since 6.7.19.
     #[default]
     Buffer,
-    /// Before: a list of states whose bytes are Buffers.
+    /// A list of states whose bytes are Buffers, as older versions write it.
     List,
-    /// The same with bytes as plain base64: what those versions write with a cached store.
+    /// A list with bytes as plain base64, as those versions write it with a cached store.
     TextList,
 }
 
@@ -37,7 +39,7 @@ impl SenderKeyForm {
         self != SenderKeyForm::Buffer
     }
 
-    /// The form of a file; `None` where it does not tell. Does not check the content.
+    /// The form of a file; `None` if the file does not show it. Does not check the content.
     pub fn of(file: &[u8]) -> Option<Self> {
         let holds = |part: &[u8]| file.windows(part.len()).any(|window| window == part);
         let bare = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
@@ -53,7 +55,7 @@ impl SenderKeyForm {
     }
 }
 
-/// The older dialects of baileys_ex hold Buffers deeper inside.
+/// The older dialects of baileys_ex have Buffers too, but deeper inside.
 fn is_bare_buffer(file: &[u8]) -> Option<SenderKeyForm> {
     let json = parse(file).ok()?;
     bytes::tagged(&json).map(|_| SenderKeyForm::Buffer)

@@ -1,5 +1,5 @@
-//! Sessions of a record from before libsignal's version 1: some have no registration id of their
-//! own, and take the record's.
+//! Reads session records. In those from before libsignal's version 1, some sessions have no
+//! registration id and take that of the record.
 
 use crate::Value;
 

@@ -1,11 +1,12 @@
-//! Halves of surrogate pairs in JSON text.
+//! Lone halves of surrogate pairs in JSON text.
 //!
-//! A JavaScript string may be cut between them, as by `slice`, and `JSON.stringify` writes the half
-//! that is left as an escape. Text on the BEAM cannot hold it, and one label must not hide a file.
+//! A JavaScript string may be cut inside such a pair, for example by `slice`, and `JSON.stringify`
+//! writes the remaining half as an escape. Text on the BEAM cannot hold it, and one such label must
+//! not make a whole file unreadable.
 
 const HEX: usize = 4;
 
-/// The text with U+FFFD for each half without its other half; `None` if there is none.
+/// The text with U+FFFD in place of each lone half; `None` if there is none.
 pub(super) fn mended(json: &[u8]) -> Option<Vec<u8>> {
     let mut halves = Vec::new();
     let mut at = 0;
@@ -17,7 +18,7 @@ pub(super) fn mended(json: &[u8]) -> Option<Vec<u8>> {
                 halves.push(at + 2);
                 at += 2 + HEX;
             }
-            // Any other escape is of two characters, or begins with two.
+            // Any other escape consists of two characters, or its rest needs no attention.
             _ => at += 2,
         }
     }
@@ -35,11 +36,11 @@ fn next_backslash(json: &[u8]) -> Option<usize> {
     json.iter().position(|byte| *byte == b'\\')
 }
 
-/// The code unit that the escape at this place stands for.
+/// The code unit of the escape at this position.
 fn unit(json: &[u8], at: usize) -> Option<u16> {
     let digits = json.get(at..at + 2 + HEX)?.strip_prefix(b"\\u")?;
     let digits = std::str::from_utf8(digits).ok()?;
-    // `from_str_radix` takes a sign.
+    // `from_str_radix` would accept a sign.
     let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     is_hex
         .then(|| u16::from_str_radix(digits, 16).ok())

@@ -1,4 +1,4 @@
-//! JSON text as a tree that borrows from it, bounded in depth.
+//! JSON text parsed into a tree that borrows from the text, with bounded depth.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,13 +9,13 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use super::super::fault::{Fault, Outcome};
 use super::damage;
 
-/// How deep JSON may nest, reading and writing.
+/// How deep JSON may nest, both when reading and when writing.
 ///
-/// Below [`MAX_DEPTH`](crate::value::MAX_DEPTH), because a value may nest one level deeper than its
-/// JSON (`unknown_fields`), and below serde_json's own limit of 128.
+/// Less than [`MAX_DEPTH`](crate::value::MAX_DEPTH), because a value may nest one level deeper than
+/// its JSON (`unknown_fields`), and less than serde_json's own limit of 128.
 pub(super) const MAX_JSON_DEPTH: usize = 90;
 
-/// Objects with more members than this are searched for duplicates by hashing.
+/// In objects with more members than this, duplicates are searched by sorting.
 const SMALL_OBJECT: usize = 8;
 
 pub(super) enum Json<'a> {
@@ -72,7 +72,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// An integer, or a float that JavaScript can only have meant as one.
+    /// An integer, or a float that JavaScript can only have meant as an integer.
     pub(super) fn int(&self) -> Option<i128> {
         const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_992.0;
         match self {
@@ -88,7 +88,7 @@ impl<'a> Json<'a> {
 
 pub(super) fn parse(bytes: &[u8]) -> Outcome<Json<'_>> {
     let bytes = without_mark(bytes);
-    // Checked once for all strings together.
+    // One check covers all strings of the file.
     let text = std::str::from_utf8(bytes)
         .map_err(|_| damage::explain(bytes).unwrap_or_else(|| Fault::new("is not UTF-8")))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -98,12 +98,13 @@ pub(super) fn parse(bytes: &[u8]) -> Outcome<Json<'_>> {
         .map_err(|error| syntax(bytes, &error))
 }
 
-/// Editors on Windows put a byte-order mark in front.
+/// Removes the byte-order mark that editors on Windows put in front.
 pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
-/// Says where the text breaks, in words of our own: the parser's might show some of it.
+/// Says where the text breaks, in our own words: the message of the parser might show part of the
+/// text.
 pub(super) fn syntax(bytes: &[u8], error: &serde_json::Error) -> Fault {
     use serde_json::error::Category;
     if error.classify() != Category::Data
@@ -201,7 +202,7 @@ impl<'de> Visitor<'de> for Tree {
     }
 }
 
-/// The name of a member.
+/// Reads the name of a member.
 pub(super) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -215,7 +216,8 @@ impl<'de> DeserializeSeed<'de> for Name {
     }
 }
 
-/// Of members of one name the last counts, in the place of the first, as in `JSON.parse`.
+/// If a name occurs more than once, the last value counts, in the place of the first, as in
+/// `JSON.parse`.
 pub(super) fn last_wins<'a>(
     mut pairs: Vec<(Cow<'a, str>, Json<'a>)>,
 ) -> Vec<(Cow<'a, str>, Json<'a>)> {

@@ -1,4 +1,4 @@
-//! The tables walked from a run-time term to the JSON of Baileys.
+//! Follows the tables from a run-time term to the JSON of Baileys.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ impl Writer<'_> {
         if outcome.is_ok() || !kind.is_lenient() {
             return outcome;
         }
-        // As it was found.
+        // The value was carried, so it is written as it was found.
         self.back_to(mark);
         if self.known_only {
             self.raw("null");
@@ -36,8 +36,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Whether what was written since is read as this value: what would come back as something else,
-    /// such as bytes, was never carried.
+    /// Whether what was written since the mark reads back as this value. If not, for example
+    /// because it holds bytes, the value was never carried.
     fn reads_back(&self, mark: (usize, usize), kind: &'static Kind, value: &Value) -> bool {
         let reader = Reader {
             dialect: Dialect::Baileys,
@@ -172,7 +172,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Sorts a map into what the table knows and the rest.
+    /// Sorts a map into the members that the table knows and the rest.
     pub(super) fn fields<'v>(&self, record: &Record, value: &'v Value) -> Outcome<Fields<'v>> {
         let mut fields = sorted(record, value)?;
         if self.known_only {
@@ -233,7 +233,7 @@ impl Writer<'_> {
             .map(|(key, value)| Ok((key_name(key, keys)?, value)))
             .collect::<Outcome<Vec<_>>>()
             .map_err(Fault::item)?;
-        // Numbers by their size, names by their bytes.
+        // Numbers by value, names by their bytes.
         members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         self.open('{')?;
         for ((_, name), value) in members {
@@ -255,7 +255,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A member without a table.
+    /// Writes a member without a table.
     pub(super) fn free_member(&mut self, name: &str, value: &Value, style: Style) -> Outcome<()> {
         self.check_no_mark(name, value)?;
         self.name(name);
@@ -270,7 +270,8 @@ impl Writer<'_> {
     }
 }
 
-/// Equal but for the order of maps. Maps of more members than an account has are not compared.
+/// Compares values without regard to the order of maps. Larger maps than any account has count as
+/// different.
 fn same(one: &Value, other: &Value) -> bool {
     const MOST: usize = 1_000;
     match (one, other) {
@@ -289,7 +290,8 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Nothing is there: the map of the unknown ones may hold it, from a version that did not know the member.
+/// Whether a known member is empty, so that `unknown_fields` may supply it: an older version that
+/// did not know the member has kept it there.
 fn is_free(record: &Record, member: &Member, value: Option<&Value>) -> bool {
     matches!(record.unknown, Unknown::Under(_))
         && !matches!(member.presence, Presence::Required)
@@ -301,7 +303,7 @@ fn first_member(record: &Record, value: &Value) -> Value {
     Value::Map(vec![(Value::atom(key), value.clone())])
 }
 
-/// The name of a map's member, behind what it is sorted by first.
+/// The name of a map's member, and the number to sort it by first.
 fn key_name(key: &Value, keys: Keys) -> Outcome<(i128, Cow<'_, str>)> {
     match (key, keys) {
         (Value::Int(int), Keys::Int) => {

@@ -1,4 +1,4 @@
-//! The lists inside a sender key, of which elements that hold no key are left out.
+//! The lists inside a sender key, from which elements without a key are left out.
 
 use crate::Value;
 
@@ -8,12 +8,14 @@ use super::super::schema::{Record, SENDER_KEY_STATE, SENDER_MESSAGE_KEY};
 use super::super::tree::Json;
 use super::Reader;
 
-/// Baileys goes element by element: one that holds no key costs itself, not the others.
+/// Baileys handles the states one by one, so a state without a key must not make the others
+/// unreadable.
 pub(in super::super) fn read_states(reader: &Reader<'_>, json: &Json<'_>) -> Outcome<Value> {
     read_keys(reader, json, &SENDER_KEY_STATE, |_| Ok(()))
 }
 
-/// Baileys takes an object for no list, and 6.7.7 wrote `{}` for a key it had lost.
+/// Baileys treats an object as an empty list, and 6.7.7 wrote `{}` for a message key that it had
+/// lost.
 pub(in super::super) fn read_message_keys(reader: &Reader<'_>, json: &Json<'_>) -> Outcome<Value> {
     read_keys(reader, json, &SENDER_MESSAGE_KEY, fill_in)
 }
@@ -48,7 +50,7 @@ fn read_keys(
     Ok(Value::List(keys))
 }
 
-/// What is not on disk, or was there in the legacy dialect.
+/// Derives what is not in the file, and replaces what the legacy dialect has there.
 fn fill_in(key: &mut Value) -> Outcome<()> {
     let derived = derive(key)?;
     if let Value::Map(pairs) = key {

@@ -1,4 +1,4 @@
-//! `creds.json`: `BaileysEx.Auth.State`, in the order in which Baileys writes it.
+//! `creds.json` and `BaileysEx.Auth.State`: the members in the order in which Baileys writes them.
 
 use crate::Value;
 
@@ -8,7 +8,7 @@ use super::{
     required, structure,
 };
 
-/// The required members are the account's identity: none of them ever has a default.
+/// The required members are the account's identity, so none of them ever has a default.
 pub(in super::super) static STATE: Record = Record {
     module: Some(crate::codec::json::STATE_MODULE),
     also: None,
@@ -151,7 +151,7 @@ static ME: Record = map(&[
     extra("deviceId", "device_id", Kind::Free),
 ]);
 
-/// protobuf.js turns the bytes of this one message into plain base64.
+/// protobuf.js writes the bytes of this one message as plain base64.
 static ACCOUNT: Record = structure(
     "Elixir.BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity",
     &[

@@ -1,4 +1,4 @@
-//! The key families, in the order in which Baileys writes their members.
+//! The key families, with members in the order in which Baileys writes them.
 
 use crate::Value;
 
@@ -12,14 +12,14 @@ pub(in super::super) static KEY_PAIR: Record = map(&[
     required("public", "public", Kind::Bytes(Form::Own, PUBLIC)),
 ]);
 
-/// Written though it holds nothing: Baileys looks into it.
+/// Written even if it is empty, because Baileys accesses it.
 const EMPTY_MAP: Presence = Presence::Default(|| Value::Map(Vec::new()));
 
 const DIRECTION: Kind = Kind::Code(&[(1, "sending"), (2, "receiving")]);
 const PLAIN_PUBLIC: Kind = Kind::Bytes(Form::Text, PUBLIC);
 const PLAIN_SECRET: Kind = Kind::Bytes(Form::Text, SECRET);
 
-/// libsignal's record. All its bytes are plain base64.
+/// The record of libsignal. All its bytes are plain base64.
 pub(in super::super) static SESSION_RECORD: Record = structure(
     "Elixir.BaileysEx.Signal.SessionRecord",
     &[
@@ -76,7 +76,7 @@ static INDEX_INFO: Record = map(&[
     required("baseKey", "base_key", PLAIN_PUBLIC),
     required("baseKeyType", "base_key_type", DIRECTION),
     required("closed", "closed", Kind::Closed),
-    // Baileys picks the session to try first by this.
+    // Baileys tries sessions in the order of this time.
     member(
         "used",
         "used",
@@ -110,7 +110,7 @@ static CHAIN: Record = map(&[
 
 static CHAIN_KEY: Record = map(&[
     required("counter", "counter", Kind::Counter),
-    // Absent: the chain is closed.
+    // Without it the chain is closed.
     optional("key", "key", PLAIN_SECRET),
 ]);
 
@@ -120,7 +120,7 @@ static PENDING_PRE_KEY: Record = map(&[
     optional("preKeyId", "pre_key_id", Kind::Int),
 ]);
 
-/// The explicit dialect's; Baileys has the bare list of states.
+/// The record of the explicit dialect. Baileys has just the list of states.
 pub(in super::super) static SENDER_KEY_RECORD: Record = Record {
     module: Some("Elixir.BaileysEx.Signal.Group.SenderKeyRecord"),
     also: None,
@@ -142,7 +142,7 @@ pub(in super::super) static SENDER_KEY_STATE: Record = structure(
             "sender_signing_key",
             Kind::Record(&SENDER_SIGNING_KEY),
         ),
-        // Left out by protobuf.js where it is empty: Baileys before 6.7.19.
+        // Before Baileys 6.7.19, protobuf.js left out an empty list.
         member(
             "senderMessageKeys",
             "sender_message_keys",
@@ -162,7 +162,7 @@ static SENDER_CHAIN_KEY: Record = structure(
 
 static SENDER_SIGNING_KEY: Record = map(&[
     required("public", "public", Kind::Bytes(Form::Own, PUBLIC)),
-    // Baileys writes empty bytes where it has none.
+    // Baileys writes empty bytes if it has no private key.
     member(
         "private",
         "private",
@@ -171,7 +171,7 @@ static SENDER_SIGNING_KEY: Record = map(&[
     ),
 ]);
 
-/// What is derived from the seed is not on disk; the legacy dialect had it there.
+/// Values that are derived from the seed are not in the file, except in the legacy dialect.
 pub(in super::super) static SENDER_MESSAGE_KEY: Record = structure(
     "Elixir.BaileysEx.Signal.Group.SenderMessageKey",
     &[
@@ -200,7 +200,7 @@ static FINGERPRINT: Record = map(&[
 
 pub(super) static APP_STATE_SYNC_VERSION: Record = map(&[
     required("version", "version", Kind::Int),
-    // Empty at version 0, in what other programs wrote.
+    // Other programs write empty bytes at version 0.
     required("hash", "hash", Kind::Bytes(Form::Own, &[128, 0])),
     member(
         "indexValueMap",
@@ -216,7 +216,8 @@ static INDEX_VALUE: Record = map(&[required(
     Kind::Bytes(Form::Own, SECRET),
 )]);
 
-/// One of the explicit dialect's names is Baileys', so both are read by those.
+/// The explicit dialect writes `senderTimestamp` as Baileys does, so the names of Baileys read both
+/// dialects.
 pub(super) static TC_TOKEN: Record = map(&[
     optional("token", "token", Kind::Token),
     optional("timestamp", "timestamp", Kind::Text),

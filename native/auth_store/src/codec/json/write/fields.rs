@@ -1,15 +1,15 @@
-//! A map of the run-time, sorted into what the table of its record knows and the rest.
+//! Sorts a run-time map into the members that the table of its record knows and the rest.
 
 use super::super::super::fault::{Fault, Outcome};
 use super::super::schema::{Record, Unknown};
 use super::{map, utf8};
 use crate::Value;
 
-/// A map sorted into the members of a table, in its order, and the others.
+/// A map sorted into the members of a table, in the order of the table, and all others.
 pub(in super::super) struct Fields<'v> {
     pub(in super::super) known: Vec<Option<&'v Value>>,
     pub(super) unknown: Vec<(&'v str, &'v Value)>,
-    /// What is wrong with a key that the file has no place for.
+    /// The problem with a key that the file has no place for.
     pub(super) misplaced: Option<Fault>,
 }
 
@@ -19,7 +19,7 @@ pub(super) fn sorted<'v>(record: &Record, value: &'v Value) -> Outcome<Fields<'v
         unknown: Vec::new(),
         misplaced: None,
     };
-    // Those of a later version of the struct, among which those that are there by name count.
+    // Members of a later version of the struct. `unknown_fields` takes precedence over them.
     let mut later = Vec::new();
     let mut module = None;
     for (key, value) in map(value)? {
