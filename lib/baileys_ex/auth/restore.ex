@@ -13,9 +13,10 @@ defmodule BaileysEx.Auth.Restore do
 
   The snapshot is verified first. Then everything that the directory holds, damaged or not, is copied to a
   directory of its own, with the journal, and the directory gets the snapshot's content at once. After a failure
-  or crash the directory is as it was, or is complete when it is next opened. It stays the same directory, with
-  its owner, group and mode, and may be a mount point. First stop the program that uses it: a store that has the
-  directory can write no more (`BaileysEx.Auth.NotOwnerError`).
+  or crash the directory is as it was, or is complete when it is next opened; after a failure where it is as it was,
+  nothing is set aside either. It stays the same directory, with its owner, group and mode, and may be a mount point.
+  First stop the program that uses it: a store that has the directory can write no more
+  (`BaileysEx.Auth.NotOwnerError`).
 
   A restored account is back in time: messages that arrived since the snapshot cannot be read again.
 
@@ -35,7 +36,7 @@ defmodule BaileysEx.Auth.Restore do
     * `{:error, {:set_aside_exists, aside}}`: the place for the old content exists already
     * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: there is a link in the directory, which cannot be kept
     * `{:error, {:recovery_required, module, path}}`: the new content was durable, and an error occurred before
-      all of it was in place; see `recover/1` of the backend
+      all of it was in place; see `recover/1` of the backend. The old content is at `:aside`
   """
 
   alias BaileysEx.Auth.Directory.{Busy, Forms, Owner}

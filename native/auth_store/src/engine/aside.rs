@@ -29,10 +29,7 @@ pub(super) fn keep<D: Disk>(disk: &D, directory: &Path, aside: &Path) -> Result<
     if there.is_some() {
         return Err(Aside(Error::io(aside, io::ErrorKind::AlreadyExists.into())));
     }
-    // The unfinished directory carries the name of `directory`: `aside` is another path each time,
-    // so nobody would sweep what a crash left under that name.
-    let name = directory.file_name().unwrap_or_default();
-    let named = parent(aside).join(name);
+    let named = named_after(directory, aside);
     unfinished::sweep(disk, &named).map_err(Aside)?;
     let (unfinished, _lock) = unfinished::create(disk, &named).map_err(Aside)?;
     let kept = copy_tree(disk, directory, &unfinished).and_then(|()| {
@@ -45,9 +42,33 @@ pub(super) fn keep<D: Disk>(disk: &D, directory: &Path, aside: &Path) -> Result<
         return kept;
     }
     let parent = parent(aside);
-    disk.sync_directory(parent, SyncPoint::AsidePublished)
+    let durable = disk
+        .sync_directory(parent, SyncPoint::AsidePublished)
         .at(parent)
-        .map_err(Aside)
+        .map_err(Aside);
+    if durable.is_err() {
+        withdraw(disk, directory, aside);
+    }
+    durable
+}
+
+/// Removes the copy, where the directory keeps its content. The copy first gets an unfinished name, so that `aside`
+/// never holds a part of it; if that fails, the whole copy stays.
+pub(super) fn withdraw<D: Disk>(disk: &D, directory: &Path, aside: &Path) {
+    let Ok(unfinished) = unfinished::name(disk, &named_after(directory, aside)) else {
+        return;
+    };
+    let renamed = effects::rename(disk, aside, &unfinished)
+        .and_then(|()| disk.sync_directory(parent(aside), SyncPoint::Unpublished));
+    if renamed.is_ok() {
+        remove_tree(disk, &unfinished);
+    }
+}
+
+/// The unfinished directory carries the name of `directory`: `aside` is another path each time, so nobody would sweep
+/// what a crash left under that name.
+fn named_after(directory: &Path, aside: &Path) -> PathBuf {
+    parent(aside).join(directory.file_name().unwrap_or_default())
 }
 
 /// Copies the entries of a directory and of its subdirectories into an empty directory.

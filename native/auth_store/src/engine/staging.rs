@@ -42,6 +42,8 @@ pub struct Staging<D: Disk> {
     /// The file names, each with the number in its unfinished name.
     files: BTreeMap<String, usize>,
     spellings: Spellings,
+    /// Where the content of the target was kept.
+    aside: Option<PathBuf>,
     /// Set when whoever opens or sweeps the directory next must find what is there now.
     abandoned: bool,
 }
@@ -77,6 +79,7 @@ impl<D: Disk> Staging<D> {
             lock,
             files: BTreeMap::new(),
             spellings: Spellings::default(),
+            aside: None,
             abandoned: false,
         };
         let path = staging.path().to_owned();
@@ -185,13 +188,14 @@ impl<D: Disk> Staging<D> {
 
     /// Keeps a whole, durable copy of the target's content at `aside`, which must not exist.
     /// `false` if the target holds nothing. Our lock keeps the target from changing until it is
-    /// replaced.
-    pub fn keep_aside(&self, aside: &Path) -> Result<bool, CopyError> {
+    /// replaced. The copy is removed again if nothing is published.
+    pub fn keep_aside(&mut self, aside: &Path) -> Result<bool, CopyError> {
         let is_bare = || is_bare(&self.disk, &self.target).map_err(CopyError::Target);
         if matches!(self.place, Place::Beside(_)) || is_bare()? {
             return Ok(false);
         }
         aside::keep(&self.disk, &self.target, aside)?;
+        self.aside = Some(aside.to_owned());
         Ok(true)
     }
 
@@ -289,6 +293,12 @@ impl<D: Disk> Drop for Staging<D> {
                     // A file that stays is removed when the directory is next opened.
                     let _ = self.disk.remove_file(&self.path_of(name, *index));
                 }
+            }
+        }
+        if let Some(aside) = &self.aside {
+            // Where the target is another directory by now, this may be all that is left of the one it was.
+            if matches!(self.lock.still_leads_here(), Ok(true)) {
+                aside::withdraw(&self.disk, &self.target, aside);
             }
         }
     }

@@ -19,7 +19,7 @@ const TOKEN: usize = 16;
 
 /// Creates a new directory beside `target`, and the missing parents of `target`.
 pub(super) fn create<D: Disk>(disk: &D, target: &Path) -> Result<(PathBuf, Lock<D>)> {
-    let path = beside(target, disk.random().at(target)?)?;
+    let path = name(disk, target)?;
     make_directories(disk, parent(target)).map_err(|failure| failure.error)?;
     disk.create_directory(&path).at(&path)?;
     let lock = lock_new(disk, &path)?;
@@ -106,7 +106,9 @@ fn prefix(target: &Path) -> Option<OsString> {
     Some(name)
 }
 
-fn beside(target: &Path, token: u64) -> Result<PathBuf> {
+/// A new name beside `target`, which a crash leaves to the next sweep.
+pub(super) fn name<D: Disk>(disk: &D, target: &Path) -> Result<PathBuf> {
+    let token = disk.random().at(target)?;
     let mut name = prefix(target).ok_or_else(|| Error::InvalidTerm {
         member: String::new(),
         problem: "the target has no name of its own".to_owned(),

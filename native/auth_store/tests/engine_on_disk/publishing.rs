@@ -5,9 +5,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use auth_store::engine::{Policy, RealDisk, Staging, sweep_staging};
+use auth_store::Error;
+use auth_store::engine::{Directory, Policy, RealDisk, Staging, SyncPoint, sweep_staging};
 use tempfile::TempDir;
 
+use super::faulty::{Fault, Faulty};
 use super::{BOTH, delete, directory, expected, files, place, put, served};
 
 #[test]
@@ -90,6 +92,74 @@ fn a_restore_that_cannot_keep_what_is_there_changes_nothing() {
         assert_eq!(files(&fresh), expected(&[("a", "1")]));
         assert!(!aside.exists());
     }
+}
+
+#[test]
+fn a_restore_that_is_not_published_leaves_nothing_aside_and_can_be_done_again() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let (backup, path) = (root.path().join("backup"), root.path().join("auth"));
+        let (kept, aside) = (root.path().join("kept"), root.path().join("kept/aside"));
+        let auth = directory(&backup, policy);
+        auth.commit(&[put("a", b"1")]).unwrap();
+        directory(&path, policy).commit(&[put("a", b"2")]).unwrap();
+        let held = everything(&path);
+
+        for fails in [
+            SyncPoint::AsidePublished,
+            SyncPoint::StagedNames,
+            SyncPoint::PublicationName,
+        ] {
+            let failing = Directory::new(Faulty(Fault::Sync(fails)), backup.clone(), policy);
+            failing.open().unwrap();
+            assert!(failing.restore(&path, &aside).is_err(), "{fails:?}");
+            assert_eq!(everything(&path), held, "{fails:?}");
+            assert_eq!(fs::read_dir(&kept).unwrap().count(), 0, "{fails:?}");
+        }
+        assert!(auth.restore(&path, &aside).unwrap());
+        assert_eq!(everything(&aside), held);
+        assert_eq!(files(&path), expected(&[("a", "1")]));
+    }
+}
+
+#[test]
+fn what_was_set_aside_stays_where_the_new_content_was_decided_on() {
+    for policy in BOTH {
+        let root = TempDir::new().unwrap();
+        let (backup, path) = (root.path().join("backup"), root.path().join("auth"));
+        let aside = root.path().join("aside");
+        directory(&backup, policy)
+            .commit(&[put("a", b"1")])
+            .unwrap();
+        directory(&path, policy).commit(&[put("a", b"2")]).unwrap();
+        let held = everything(&path);
+
+        let fails = Fault::Sync(SyncPoint::PublishedNames);
+        let failing = Directory::new(Faulty(fails), backup, policy);
+        failing.open().unwrap();
+        let error = failing.restore(&path, &aside).unwrap_err();
+        assert!(matches!(error.into_error(), Error::RecoveryRequired { .. }));
+        assert_eq!(everything(&aside), held);
+        directory(&path, policy).open().unwrap();
+        assert_eq!(files(&path), expected(&[("a", "1")]));
+    }
+}
+
+#[test]
+fn what_was_set_aside_stays_where_the_directory_was_replaced_meanwhile() {
+    let root = TempDir::new().unwrap();
+    let (path, aside) = (root.path().join("auth"), root.path().join("aside"));
+    let auth = directory(&path, Policy::Plain);
+    auth.commit(&[put("a", b"1")]).unwrap();
+    let held = everything(&path);
+
+    let mut staging = Staging::create(RealDisk, &path).unwrap();
+    staging.write("a", b"2").unwrap();
+    assert!(staging.keep_aside(&aside).unwrap());
+    fs::remove_dir_all(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(staging.publish(true).is_err());
+    assert_eq!(everything(&aside), held);
 }
 
 /// What lies in a directory and those in it, but for its lock, by path.
