@@ -6,14 +6,14 @@ use std::sync::{Mutex, PoisonError};
 
 use auth_store::codec::json::{Dialect, SenderKeyForm};
 use auth_store::engine::RealDisk;
-use auth_store::migrate::{Migration, MigrationError, Options, Summary};
+use auth_store::migrate::{Migration, MigrationError, Options, RowDamage, Summary};
 use auth_store::survey::{Damage, Survey, Tally};
 use rustler::types::atom::{self, Atom};
 use rustler::{Encoder, Env, NifResult, ResourceArc, Term};
 
+use crate::error;
 use crate::json::now_ms;
 use crate::stores::{distrust, format_of};
-use crate::{error, rows};
 
 mod atoms {
     rustler::atoms! {
@@ -314,6 +314,14 @@ pub fn damage_terms(damaged: &[Damage]) -> Vec<(String, String, String, Atom)> {
         .collect()
 }
 
+/// `[{family, id, member, problem}]`
+pub fn row_damage_terms(rows: &[RowDamage]) -> Vec<(String, Option<String>, String, String)> {
+    rows.iter()
+        .cloned()
+        .map(|row| (row.family, row.id, row.member, row.problem))
+        .collect()
+}
+
 pub fn failure<'a>(env: Env<'a>, failure: &MigrationError) -> Term<'a> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let reason = match failure {
@@ -335,7 +343,7 @@ pub fn failure<'a>(env: Env<'a>, failure: &MigrationError) -> Term<'a> {
         }
         MigrationError::Overlap(path) => (atoms::overlap(), text(path)).encode(env),
         MigrationError::DamagedRows(rows) => {
-            (atoms::damaged_rows(), rows::damage_terms(rows)).encode(env)
+            (atoms::damaged_rows(), row_damage_terms(rows)).encode(env)
         }
         MigrationError::Damaged(damaged) => (atoms::damaged(), damage_terms(damaged)).encode(env),
     };

@@ -4,13 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use auth_store::engine::RealDisk;
-use auth_store::migrate::{Incoming, Outgoing, Row, RowDamage};
+use auth_store::migrate::{Incoming, Outgoing, Row};
 use auth_store::survey::{Purpose, decode_native, last_use};
 use rustler::types::atom::{self, Atom};
 use rustler::{Binary, Encoder, Env, NifResult, ResourceArc, Term};
 
 use crate::json::now_ms;
-use crate::migration::{Flags, InSteps, failure, form_of, form_term, options_of, summary_term};
+use crate::migration::{
+    Flags, InSteps, failure, form_of, form_term, options_of, row_damage_terms, summary_term,
+};
 use crate::stores::{distrust, format_of};
 use crate::{error, term};
 
@@ -148,7 +150,7 @@ fn incoming_publish<'a>(env: Env<'a>, handle: ResourceArc<IncomingHandle>) -> Te
         Ok((summary, skipped)) => (
             atom::ok(),
             summary_term(env, summary),
-            damage_terms(&skipped),
+            row_damage_terms(&skipped),
         )
             .encode(env),
         Err(error) => failure(env, &error),
@@ -182,12 +184,4 @@ fn rows_last_use(sessions: Vec<Binary<'_>>) -> Vec<Option<i64>> {
         last_use(&session)
     });
     times.collect()
-}
-
-/// `[{family, id, member, problem}]`
-pub fn damage_terms(rows: &[RowDamage]) -> Vec<(String, Option<String>, String, String)> {
-    rows.iter()
-        .cloned()
-        .map(|row| (row.family, row.id, row.member, row.problem))
-        .collect()
 }

@@ -1,5 +1,5 @@
-//! Imports go one way: no module of this crate needs one that needs it. What a module declares below itself is
-//! a part of it.
+//! Imports go one way, here and in the NIF: no module of a crate needs one that needs it. What a module declares
+//! below itself is a part of it.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -12,8 +12,17 @@ type Imports = BTreeMap<Name, BTreeSet<Name>>;
 
 #[test]
 fn no_modules_import_each_other() {
-    let imports = imports();
-    assert!(imports.len() > 50, "found {} modules", imports.len());
+    assert_no_circles("src", 50);
+}
+
+#[test]
+fn no_modules_of_the_nif_import_each_other() {
+    assert_no_circles("../auth_nif/src", 10);
+}
+
+fn assert_no_circles(sources: &str, at_least: usize) {
+    let imports = imports(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources));
+    assert!(imports.len() >= at_least, "found {}", imports.len());
     let circles: Vec<_> = imports
         .keys()
         .filter_map(|module| circle(&imports, module))
@@ -39,6 +48,10 @@ fn a_circle_is_found() {
             "super::names::LOCK"
         ]
     );
+    assert_eq!(
+        paths("fn cut() -> crate::Cut { super::names::parent(self::at) } // super::lock"),
+        ["crate::Cut", "super::names::parent", "self::at"]
+    );
 }
 
 /// A way from a module back to itself.
@@ -58,13 +71,12 @@ fn circle(imports: &Imports, module: &Name) -> Option<Vec<String>> {
     None
 }
 
-fn imports() -> Imports {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+fn imports(root: &Path) -> Imports {
     let mut files = Vec::new();
-    collect(&root, &mut files);
+    collect(root, &mut files);
     let modules: BTreeMap<Name, PathBuf> = files
         .into_iter()
-        .map(|file| (module_of(&root, &file), file))
+        .map(|file| (module_of(root, &file), file))
         .collect();
     let names: BTreeSet<Name> = modules.keys().cloned().collect();
     modules
@@ -109,21 +121,39 @@ fn module_of(root: &Path, file: &Path) -> Name {
     name
 }
 
-/// What `use` brings in, each on its own.
+/// What `use` brings in, each on its own, and what is named by its path where it is used.
 fn paths(text: &str) -> Vec<String> {
     let code: String = text
         .lines()
         .map(|line| line.split("//").next().unwrap_or_default())
         .collect::<Vec<_>>()
         .join("\n");
-    code.split(';')
-        .filter_map(|statement| statement.split_once("use "))
-        .filter(|(before, _)| {
-            let before = before.rsplit('\n').next().unwrap_or_default().trim();
-            before.is_empty() || before.starts_with("pub")
-        })
-        .flat_map(|(_, tree)| expand(tree))
-        .collect()
+    let (mut found, mut rest) = (Vec::new(), String::new());
+    for statement in code.split_inclusive(';') {
+        match used(statement) {
+            Some((before, tree)) => {
+                found.extend(expand(tree.trim_end_matches(';')));
+                rest.push_str(before);
+            }
+            None => rest.push_str(statement),
+        }
+    }
+    let in_place = rest
+        .split(|letter: char| !letter.is_alphanumeric() && !"_:".contains(letter))
+        .filter(|path| {
+            ["crate::", "super::", "self::"]
+                .iter()
+                .any(|base| path.starts_with(base))
+        });
+    found.extend(in_place.map(str::to_owned));
+    found
+}
+
+/// What comes before the `use` of a statement, and what it brings in.
+fn used(statement: &str) -> Option<(&str, &str)> {
+    let (before, tree) = statement.split_once("use ")?;
+    let line = before.rsplit('\n').next().unwrap_or_default().trim();
+    (line.is_empty() || line.starts_with("pub")).then_some((before, tree))
 }
 
 fn expand(tree: &str) -> Vec<String> {

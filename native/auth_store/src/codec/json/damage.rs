@@ -3,11 +3,12 @@
 use serde::de::IgnoredAny;
 
 use super::super::fault::Fault;
+use super::mark::without_mark;
 
 /// The length of a whole document that is followed by other bytes: the end of an older, longer
 /// write, or zeros.
 pub fn document_before_remains(bytes: &[u8]) -> Option<usize> {
-    let start = bytes.len() - super::tree::without_mark(bytes).len();
+    let start = bytes.len() - without_mark(bytes).len();
     let text = valid_start(&bytes[start..]);
     // Our documents never start with a number or a word, and such a value may end anywhere.
     if !matches!(

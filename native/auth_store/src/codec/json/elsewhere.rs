@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::super::Problem;
 use super::super::fault::{Fault, Outcome};
+use super::mark::without_mark;
 use super::schema::{self, Content, Kind};
 use super::{or_mended, tree};
 use crate::layout;
@@ -140,7 +141,7 @@ pub fn unwrapped<'a>(family: &str, value: &'a [u8]) -> Cow<'a, [u8]> {
     let value = without_wraps(value);
     let holds_text = matches!(schema::family(family).content, Content::Plain(Kind::Text));
     if holds_text && is_bare(&value) {
-        let quoted = [b"\"", tree::without_mark(&value).trim_ascii(), b"\""].concat();
+        let quoted = [b"\"", without_mark(&value).trim_ascii(), b"\""].concat();
         return Cow::Owned(quoted);
     }
     value
@@ -158,7 +159,7 @@ fn without_wraps(value: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn string_of(value: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(tree::without_mark(value)).ok()?;
+    let text = std::str::from_utf8(without_mark(value)).ok()?;
     string(text)
 }
 
@@ -177,7 +178,7 @@ fn is_json(text: &str) -> bool {
 
 /// An id or a telephone number without quotes, as a store that keeps text as it is writes it.
 fn is_bare(value: &[u8]) -> bool {
-    let text = tree::without_mark(value).trim_ascii();
+    let text = without_mark(value).trim_ascii();
     let may_be_id = |byte: &u8| byte.is_ascii_alphanumeric() || b"@._:+-".contains(byte);
     !text.is_empty() && text != b"null" && text.iter().all(may_be_id)
 }
@@ -191,7 +192,7 @@ enum Shape<'a> {
 
 impl<'a> Shape<'a> {
     fn of(text: &'a [u8]) -> Outcome<Shape<'a>> {
-        let text = tree::without_mark(text);
+        let text = without_mark(text);
         let shape = match text.trim_ascii_start().first() {
             Some(b'[') => serde_json::from_slice(text).map(Shape::List),
             Some(b'{') => serde_json::from_slice(text).map(|Members(all)| Shape::Object(all)),

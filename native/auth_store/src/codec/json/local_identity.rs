@@ -11,6 +11,7 @@ use super::super::Problem;
 use super::super::fault::{Fault, Outcome};
 use super::dialect::Dialect;
 use super::legacy::{self, Name};
+use super::mark::without_mark;
 use super::or_mended;
 use super::read::Reader;
 use super::schema::{KEY_PAIR, STATE};
@@ -33,7 +34,7 @@ pub fn local_identity(creds: &[u8]) -> Result<Vec<u8>, Problem> {
 }
 
 fn parse(creds: &[u8]) -> Outcome<Json<'_>> {
-    let mut deserializer = serde_json::Deserializer::from_slice(tree::without_mark(creds));
+    let mut deserializer = serde_json::Deserializer::from_slice(without_mark(creds));
     let json = deserializer
         .deserialize_map(Members)
         .and_then(|json| deserializer.end().map(|()| json));

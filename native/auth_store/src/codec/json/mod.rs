@@ -34,6 +34,7 @@ mod free_form;
 mod leaf;
 mod legacy;
 mod local_identity;
+mod mark;
 mod message_key;
 mod read;
 mod schema;
@@ -50,6 +51,7 @@ use crate::Value;
 use super::Problem;
 use super::fault::Outcome;
 use emit::Writer;
+use mark::without_mark;
 use read::Reader;
 use schema::{Content, Family};
 use tree::Json;
@@ -136,7 +138,7 @@ fn or_mended<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Outcome<T>) -> Outcome<T
 
 /// Whether a file holds nothing but `null`, which some stores leave of a deleted key.
 pub fn is_null(bytes: &[u8]) -> bool {
-    tree::without_mark(bytes).trim_ascii() == b"null"
+    without_mark(bytes).trim_ascii() == b"null"
 }
 
 /// Encodes a term as Baileys would write it.

@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use super::super::fault::{Fault, Outcome};
 use super::damage;
+use super::mark::without_mark;
 
 /// How deep JSON may nest, both when reading and when writing.
 ///
@@ -96,11 +97,6 @@ pub(super) fn parse(bytes: &[u8]) -> Outcome<Json<'_>> {
         .deserialize(&mut deserializer)
         .and_then(|json| deserializer.end().map(|()| json))
         .map_err(|error| syntax(bytes, &error))
-}
-
-/// Removes the byte-order mark that editors on Windows put in front.
-pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
 /// Says where the text breaks, in our own words: the message of the parser might show part of the
