@@ -1,4 +1,4 @@
-//! What the functions on directories answer.
+//! The answers of functions on directories.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ pub fn unit<'a>(env: Env<'a>, result: Result<()>) -> Term<'a> {
     }
 }
 
-/// As [`unit`], but `{:happened, {checkpoints, ns}, {recoveries, ns, commits}}` for `:ok` when
-/// that is more than nothing.
+/// As [`unit`], but `{:happened, {checkpoints, ns}, {recoveries, ns, commits}}` in place of `:ok`
+/// if there was a checkpoint or a recovery.
 pub fn done<'a>(env: Env<'a>, store: &Store<RealDisk>, result: Result<()>) -> Term<'a> {
     let happened = match &result {
         Ok(()) => store.take_happened(),

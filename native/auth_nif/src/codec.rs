@@ -1,4 +1,4 @@
-//! Baileys' JSON for whoever keeps it elsewhere than in a directory.
+//! The JSON of Baileys, for stores that keep it elsewhere than in a directory.
 
 use auth_store::codec::json::{Kept, kept};
 use auth_store::codec::{Problem, json};
@@ -14,7 +14,8 @@ mod atoms {
     rustler::atoms! { not_found, row, account }
 }
 
-/// `{:ok, term} | {:error, :not_found | {member, problem}}`. `identity` is the account's, for sessions.
+/// `{:ok, term} | {:error, :not_found | {member, problem}}`. `identity` is that of the account, for
+/// sessions.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn codec_decode<'a>(
     env: Env<'a>,
@@ -35,8 +36,8 @@ fn codec_decode<'a>(
     }
 }
 
-/// `{:ok, text} | {:error, {member, problem}}`. `sender_keys` is `:array`, `:buffer` or `nil`;
-/// bytes are lists of numbers where `lists` says so, else base64.
+/// `{:ok, text} | {:error, {member, problem}}`. `sender_keys` is `:array`, `:buffer` or `nil`.
+/// Bytes are lists of numbers if `lists` is true, otherwise base64.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn codec_encode<'a>(
     env: Env<'a>,
@@ -56,8 +57,8 @@ fn codec_encode<'a>(
     })
 }
 
-/// Lines of a dump, or documents, each `{:row, name, value} | {:account, [{family, id, value}]} |
-/// {:error, {member, problem}}`.
+/// Reads lines of a dump, or documents. Each gives `{:row, name, value} | {:account, [{family, id,
+/// value}]} | {:error, {member, problem}}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn codec_kept<'a>(env: Env<'a>, lines: Vec<Binary<'a>>) -> Vec<Term<'a>> {
     let terms = lines.iter().map(|line| match kept(line) {
@@ -76,8 +77,8 @@ fn codec_kept<'a>(env: Env<'a>, lines: Vec<Binary<'a>>) -> Vec<Term<'a>> {
     terms.collect()
 }
 
-/// Values `{family, id, json}` as rows, each `{:ok, bytes, dropped, sender_keys, current_id} |
-/// {:error, :not_found | {member, problem}}`.
+/// Converts values `{family, id, json}` to rows. Each gives `{:ok, bytes, dropped, sender_keys,
+/// current_id} | {:error, :not_found | {member, problem}}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn codec_import<'a>(
     env: Env<'a>,
@@ -107,7 +108,8 @@ fn codec_import<'a>(
     terms.collect()
 }
 
-/// Rows `{family, id, bytes}` in Baileys' JSON, each `{:ok, text} | {:error, {member, problem}}`.
+/// Converts rows `{family, id, bytes}` to the JSON of Baileys. Each gives `{:ok, text} | {:error,
+/// {member, problem}}`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn codec_export<'a>(
     env: Env<'a>,

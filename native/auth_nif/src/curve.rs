@@ -1,5 +1,5 @@
-//! Curve25519 for `BaileysEx.Signal.Curve`: some tens of microseconds each, on normal schedulers, but
-//! for what hashes a message, which may be of any length.
+//! Curve25519 for `BaileysEx.Signal.Curve`. Each call takes some tens of microseconds and runs on a
+//! normal scheduler, except those that hash a message, which may be of any length.
 
 use auth_store::curve::{self, CurveError};
 use rustler::{Atom, Binary, Env, NewBinary};

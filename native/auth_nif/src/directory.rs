@@ -1,4 +1,4 @@
-//! A directory as a whole: open, recover, copy, look.
+//! A directory as a whole: opening, recovering, copying, inspecting.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ mod atoms {
     rustler::atoms! { closed, creds, key, old_key, unknown, own, leftover, foreign }
 }
 
-/// Recovers the directory where needed. Takes its lock.
+/// Recovers the directory if necessary. Takes its lock, if it has one.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_open<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
@@ -33,21 +33,21 @@ fn store_recover<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'
     Ok(done(env, &store, store.recover()))
 }
 
-/// Syncs the files and empties the journal. Takes the directory's lock.
+/// Writes the files and empties the journal. Takes the directory's lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_checkpoint<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
     Ok(done(env, &store, store.checkpoint()))
 }
 
-/// Brings the files up to the journal. Takes the directory's lock.
+/// Writes the files if they lag behind the journal. Takes the directory's lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_tidy<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
     Ok(done(env, &store, store.tidy()))
 }
 
-/// Claims the directory for `{id, node, os_process, host, since_ms}`: the newest claim wins.
+/// Claims the directory for `{id, node, os_process, host, since_ms}`. The newest claim wins.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_claim<'a>(
     env: Env<'a>,
@@ -68,15 +68,16 @@ fn store_claim<'a>(
     Ok(done(env, &store, result))
 }
 
-/// Gives the claim of this id back, if it stands.
+/// Gives the claim with this id back, if it still stands.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_release<'a>(env: Env<'a>, path: &str, format: Atom, id: &str) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
     Ok(done(env, &store, store.release(id)))
 }
 
-/// `{:ok, {owner | nil, directory}} | {:error, reason}`: who has claimed the directory, and what
-/// tells it from others whatever its path is (`nil` where nobody has written yet). Only reads.
+/// `{:ok, {owner | nil, directory}} | {:error, reason}`: who has claimed the directory, and an
+/// identity of the directory that does not depend on its path (`nil` if nobody has written there
+/// yet). Only reads.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_owner<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
@@ -92,8 +93,9 @@ fn store_owner<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>
     })
 }
 
-/// `{:ok, changes} | {:error, reason}`: a number that grows whenever it is noticed that somebody else
-/// than the keeper changed keys; an error where the claim of this VM does not stand any more. Only reads.
+/// `{:ok, changes} | {:error, reason}`: a number that grows whenever it is noticed that somebody
+/// other than the keeper has changed keys; an error if the claim of this VM no longer stands. Takes
+/// the lock only to settle a commit whose writer has died.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_changes<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
@@ -103,7 +105,7 @@ fn store_changes<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'
     ))
 }
 
-/// A consistent copy. Takes the directory's lock. Of errors it says which side they are about:
+/// Makes a consistent copy. Takes the directory's lock. Errors say which side they concern:
 /// `{:error, {:source | :target, reason}}`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> NifResult<Term<'a>> {
@@ -116,8 +118,8 @@ fn store_snapshot<'a>(env: Env<'a>, path: &str, format: Atom, target: &str) -> N
     })
 }
 
-/// `{:ok, kept_aside} | {:error, {:source | :target | :aside, reason}}`: gives the target what the directory
-/// holds, and keeps what it held. Takes both locks.
+/// `{:ok, kept_aside} | {:error, {:source | :target | :aside, reason}}`: gives the target the
+/// content of the directory, and keeps a copy of its old content. Takes both locks.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_restore<'a>(
     env: Env<'a>,
@@ -135,7 +137,8 @@ fn store_restore<'a>(
     })
 }
 
-/// `{:ok, same} | {:error, reason}`: whether two directories hold the same. Only reads, and opens nothing.
+/// `{:ok, same} | {:error, reason}`: whether two directories hold the same. Only reads, and opens
+/// nothing.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_same<'a>(env: Env<'a>, path: &str, format: Atom, other: &str) -> NifResult<Term<'a>> {
     let format = format_of(format)?;
@@ -143,7 +146,8 @@ fn store_same<'a>(env: Env<'a>, path: &str, format: Atom, other: &str) -> NifRes
     Ok(tagged(env, one.holds_same(&other)))
 }
 
-/// `{:ok, {exists, epoch, commits, bytes, torn}} | {:error, reason}`. Only reads, and opens nothing.
+/// `{:ok, {exists, epoch, commits, bytes, torn}} | {:error, reason}`. Only reads, and opens
+/// nothing.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_journal<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let state = store(path, format_of(format)?).journal_state();
@@ -160,8 +164,8 @@ fn store_journal<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'
     Ok(tagged(env, state))
 }
 
-/// The credentials as [`json_load`] and [`etf_load`] give them, of a directory that another process
-/// may be using: writes nothing, opens nothing.
+/// The credentials, in the form of [`json_load`] and [`etf_load`], of a directory that another
+/// process may be using. Writes nothing, and opens nothing.
 #[rustler::nif(schedule = "DirtyIo")]
 fn creds_peek<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let format = format_of(format)?;
@@ -175,8 +179,9 @@ fn creds_peek<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>>
     }
 }
 
-/// What files are by their names: `:creds | {:key, family, id} | {:old_key, family, id, current_name} |
-/// :unknown | :own | :leftover | :foreign` for each. Some hundred at a time: it runs on a normal scheduler.
+/// What files are, judged by their names: `:creds | {:key, family, id} | {:old_key, family, id,
+/// current_name} | :unknown | :own | :leftover | :foreign` for each. This runs on a normal
+/// scheduler, so pass some hundred names at a time.
 #[rustler::nif]
 fn layout_kinds<'a>(
     env: Env<'a>,
@@ -207,8 +212,8 @@ fn layout_kinds<'a>(
     Ok(names.iter().map(kind).collect())
 }
 
-/// `{:ok, [{family, [id]}]} | :closed | {:error, reason}`. A directory that is not there is an error, and
-/// so is one of the other backend.
+/// `{:ok, [{family, [id]}]} | :closed | {:error, reason}`. A missing directory is an error, and so
+/// is one of the other backend.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_list<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let store = store(path, format_of(format)?);
@@ -222,14 +227,14 @@ fn store_list<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>>
     Ok(tagged(env, keys))
 }
 
-/// `{:ok, holds_others} | {:error, {:io, posix}}`: whether there is what neither this library nor the file
-/// system put there, in a directory without credentials and keys.
+/// `{:ok, holds_others} | {:error, {:io, posix}}`: whether a directory without credentials and keys
+/// holds anything that neither this library nor the file system put there.
 #[rustler::nif(schedule = "DirtyIo")]
 fn directory_holds_others<'a>(env: Env<'a>, path: &str) -> Term<'a> {
     tagged(env, engine::holds_others(&RealDisk, path.as_ref()))
 }
 
-/// `{:ok, bytes} | {:error, {:io, posix}}`: what the directory takes of the disk.
+/// `{:ok, bytes} | {:error, {:io, posix}}`: the disk space that the directory takes.
 #[rustler::nif(schedule = "DirtyIo")]
 fn directory_disk_use<'a>(env: Env<'a>, path: &str) -> Term<'a> {
     let path = Path::new(path);

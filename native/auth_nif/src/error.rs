@@ -1,4 +1,4 @@
-//! Errors of the store as the tuples that `BaileysEx.Auth.Native` documents.
+//! Errors of the store as the tuples that `BaileysEx.Auth.NativeError` documents.
 
 use auth_store::Error;
 use auth_store::engine::{CopyError, Owner};
@@ -33,7 +33,7 @@ mod atoms {
     }
 }
 
-/// `{:error, reason}`; `BaileysEx.Auth.NativeError` makes what callers get of the reason.
+/// `{:error, reason}`. `BaileysEx.Auth.NativeError` turns the reason into what callers get.
 pub fn to_term<'a>(env: Env<'a>, error: &Error) -> Term<'a> {
     env.error_tuple(reason(env, error))
 }
@@ -123,7 +123,7 @@ pub fn owner_tuple(owner: &Owner) -> OwnerTuple<'_> {
     )
 }
 
-/// The name that Erlang's `file` module has for an error, `eio` where it has none.
+/// The name of an error in Erlang's `file` module; `eio` if it has none.
 pub fn posix(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     if let Some(code) = error.raw_os_error() {

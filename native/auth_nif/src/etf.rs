@@ -1,4 +1,5 @@
-//! Keys of a native directory, in external term format, and how many atoms they may bring.
+//! Keys of a native directory, in external term format, and limits on the atoms that they may
+//! create.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -19,13 +20,13 @@ mod atoms {
     rustler::atoms! { closed }
 }
 
-/// Atoms that one file may bring, and all files in the life of this VM: its table of a million
-/// cannot be filled from disk.
+/// How many new atoms one file may create, and all files during the life of this VM, so that files
+/// cannot fill its table of a million atoms.
 const ATOMS_PER_FILE: usize = 256;
 const NEW_ATOMS_PER_VM: usize = 65_536;
 
-/// Those that files brought, by name: whether the VM has an atom beyond Latin-1 cannot be asked at
-/// this NIF version, and each must be counted once.
+/// The atoms that files have created, by name. At this NIF version one cannot ask whether the VM
+/// has an atom with characters beyond Latin-1, and each atom must count once.
 static NEW_ATOMS: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 
 /// `{:ok, binary} | :closed | {:error, reason}`: external term format that is safe to read.
@@ -60,7 +61,7 @@ pub fn load_term<'a>(
     }
 }
 
-/// Refuses what is not plain data, and more new atoms than a file has reason to bring.
+/// Refuses anything but plain data, and more new atoms than a file needs.
 fn scan_atoms(env: Env<'_>, bytes: &[u8]) -> std::result::Result<(), Problem> {
     let mut new = HashSet::new();
     etf::scan(bytes, &mut |name| {
@@ -87,7 +88,7 @@ fn remember_atom(atoms: &mut HashSet<String>, name: &str) -> bool {
     atoms.contains(name) || (atoms.len() < ATOMS_PER_FILE && atoms.insert(name.to_owned()))
 }
 
-/// `[{index, member, problem}]` of the bytes that another store kept and that are not safe to read.
+/// `[{index, member, problem}]` of those binaries from another store that are not safe to read.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn etf_scan_all<'a>(env: Env<'a>, all: Vec<Binary<'a>>) -> Vec<(usize, String, String)> {
     let scanned = all.iter().enumerate();
@@ -99,13 +100,13 @@ fn etf_scan_all<'a>(env: Env<'a>, all: Vec<Binary<'a>>) -> Vec<(usize, String, S
         .collect()
 }
 
-/// Whether a term in external term format could be loaded again.
+/// Checks that a term in external term format could be loaded again.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn etf_check<'a>(env: Env<'a>, member: &str, bytes: Binary<'a>) -> Term<'a> {
     unit(env, check_can_be_loaded_again(member, bytes.as_slice()))
 }
 
-/// As [`etf_check`], for several: `[{member, binary}]`.
+/// As [`etf_check`], for several terms: `[{member, binary}]`.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn etf_check_all<'a>(env: Env<'a>, all: Vec<(String, Binary<'a>)>) -> Term<'a> {
     let checked = all
@@ -114,8 +115,8 @@ fn etf_check_all<'a>(env: Env<'a>, all: Vec<(String, Binary<'a>)>) -> Term<'a> {
     unit(env, checked)
 }
 
-/// `changes` is `[{family, id | nil, binary | nil}]`, the binaries in external term format. `by` as in
-/// `by_of`.
+/// `changes` is `[{family, id | nil, binary | nil}]`, with binaries in external term format; `by`
+/// is as in `by_of`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn etf_commit<'a>(
     env: Env<'a>,
@@ -153,9 +154,9 @@ fn commit_etf_bytes(
     store.commit_by(by, &changes)
 }
 
-/// What loading in another VM, which has none of these atoms yet, would refuse is refused here.
+/// Refuses what another VM, which has none of these atoms yet, would refuse to load.
 fn check_can_be_loaded_again(family: &str, bytes: &[u8]) -> Result<()> {
-    // Most have few: then none needs to be kept to be counted once.
+    // Most terms have few atoms. Then they need not be collected for each to count once.
     let mut met = 0;
     let scanned = etf::scan(bytes, &mut |_| {
         met += 1;

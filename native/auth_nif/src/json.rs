@@ -61,7 +61,7 @@ fn load_json_value(
         .map_err(|problem| Error::content(&store.path_of(key), problem))
 }
 
-/// `changes` is `[{family, id | nil, {:put, term} | :delete}]`. `by` as in `by_of`.
+/// `changes` is `[{family, id | nil, {:put, term} | :delete}]`; `by` is as in `by_of`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn json_commit<'a>(
     env: Env<'a>,
@@ -118,14 +118,15 @@ fn commit_json_values(
     store.commit_by(by, &changes)
 }
 
-/// As the key's file has it, or the directory: other versions of Baileys can read no other form.
+/// The form of the key's file, or of the directory: other versions of Baileys can read no other
+/// form.
 fn sender_key_form(
     store: &Store<RealDisk>,
     id: Option<&Binary<'_>>,
 ) -> Result<json::SenderKeyForm> {
     match id.and_then(|id| std::str::from_utf8(id.as_slice()).ok()) {
         Some(id) => store.sender_key_form(id),
-        // Refused with its reason when the file is named.
+        // Such an id is refused with a reason when its file is named.
         None => Ok(json::SenderKeyForm::default()),
     }
 }
@@ -148,7 +149,7 @@ fn encode_json(
         })
 }
 
-/// Only sessions need the account's identity.
+/// The account's identity, which only sessions need.
 fn local_identity<'a>(
     store: &Store<RealDisk>,
     families: impl IntoIterator<Item = &'a str>,

@@ -1,4 +1,5 @@
-//! What the BEAM calls: converts terms, maps errors, picks schedulers. Nothing else lives here.
+//! The functions that the BEAM calls. This crate converts terms, maps errors and picks schedulers,
+//! and does nothing else.
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! Whole directories, in steps that the Elixir side drives.
+//! Work on whole directories, in steps that the Elixir side drives.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,8 @@ mod atoms {
     }
 }
 
-/// Work that is given up from another thread when the BEAM collects its handle: throwing a staging
-/// directory away touches the disk, and the collector runs on a normal scheduler.
+/// Work that may be abandoned. If the BEAM collects the handle, another thread drops the work:
+/// removing a staging directory touches the disk, and the collector runs on a normal scheduler.
 pub struct InSteps<T: Send + 'static>(Mutex<Option<T>>);
 
 impl<T: Send> InSteps<T> {
@@ -49,7 +49,7 @@ impl<T: Send> InSteps<T> {
         ResourceArc::new(InSteps(Mutex::new(Some(work))))
     }
 
-    /// `None` when the work is finished or given up.
+    /// Runs `run` on the work; `None` if it is finished or was abandoned.
     pub fn with<R>(&self, run: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut work = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         work.as_mut().map(run)
@@ -87,10 +87,10 @@ impl rustler::Resource for MigrationHandle {}
 #[rustler::resource_impl]
 impl rustler::Resource for SurveyHandle {}
 
-/// `{:ok, handle, total_files} | {:error, reason}`. The caller holds both directories' locks until
-/// it has published or aborted. `flags` is `{overwrite, skip_corrupt, without_credentials,
-/// ignore_changes, include_unknown}`, `json` is `{nil | :array | :buffer, old_device_names}`: what is asked of a
-/// JSON target.
+/// `{:ok, handle, total_files} | {:error, reason}`. The caller holds the BEAM's locks of both
+/// directories until it has published or aborted. `flags` is `{overwrite, skip_corrupt,
+/// without_credentials, ignore_changes, include_unknown}`. `json` is `{nil | :array | :buffer,
+/// old_device_names}`, for a JSON target.
 #[rustler::nif(schedule = "DirtyIo")]
 fn migration_begin<'a>(
     env: Env<'a>,
@@ -147,7 +147,7 @@ fn migration_publish<'a>(env: Env<'a>, handle: ResourceArc<MigrationHandle>) -> 
         return env.error_tuple(atoms::finished());
     };
     let published = running.migration.publish();
-    // Also after a failure: what was decided on may be to be completed.
+    // Even after a failure: the next open may have to complete a publication.
     distrust(&running.target);
     match published {
         Ok(summary) => (atom::ok(), summary_term(env, summary)).encode(env),
@@ -193,9 +193,10 @@ fn survey_step<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>, files: usize
     }
 }
 
-/// `{has_creds, [{family, count}], damaged, {ignored, unknown}, bytes_read, [{dialect, count}], growth}` of
-/// what was surveyed; growth is `{[{family, [written]}], [{pre_key_id, written}], [last_use]}`, with
-/// seconds since 1970, or `nil`, and milliseconds.
+/// `{has_creds, [{family, count}], damaged, {ignored, unknown}, bytes_read, [{dialect, count}],
+/// growth}` of the surveyed directory. `growth` is `{[{family, [written]}], [{pre_key_id,
+/// written}], [last_use]}`, with `written` in seconds since 1970 or `nil`, and `last_use` in
+/// milliseconds.
 #[rustler::nif(schedule = "DirtyIo")]
 fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a> {
     match handle.take() {
@@ -227,7 +228,7 @@ fn survey_finish<'a>(env: Env<'a>, handle: ResourceArc<SurveyHandle>) -> Term<'a
 
 pub type Flags = (bool, bool, bool, bool, bool);
 
-/// Of `flags` and `json` as in [`migration_begin`].
+/// The options for `flags` and `json` as in [`migration_begin`].
 pub fn options_of(flags: Flags, json: (Atom, bool)) -> NifResult<Options> {
     let (overwrite, skip_corrupt, without_credentials, ignore_changes, include_unknown) = flags;
     let (sender_keys, old_device_names) = json;
@@ -276,8 +277,9 @@ fn dialect_terms(dialects: &BTreeMap<Dialect, u64>) -> Vec<(Atom, u64)> {
         .collect()
 }
 
-/// `{has_creds, [{family, count}], skipped, ignored, bytes_read, bytes_written, notes}`; the notes are
-/// `{[{file, dropped}], nil | :array | :buffer, [{file, renamed}], superseded, unknown, changed}`
+/// `{has_creds, [{family, count}], skipped, ignored, bytes_read, bytes_written, notes}`; the notes
+/// are `{[{file, dropped}], nil | :array | :buffer, [{file, renamed}], superseded, unknown,
+/// changed}`
 pub fn summary_term<'a>(env: Env<'a>, summary: Summary) -> Term<'a> {
     let keys: Vec<(String, u64)> = summary.tally.keys.into_iter().collect();
     (

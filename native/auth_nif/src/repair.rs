@@ -1,4 +1,4 @@
-//! What can be done about a damaged directory.
+//! Repair of a damaged directory.
 
 use std::path::PathBuf;
 
@@ -16,18 +16,18 @@ mod atoms {
     rustler::atoms! { document, sibling, remove, manifest, journal, none }
 }
 
-/// `{:ok, {steps, left}} | {:error, reason}`. A step is `{file, member, problem, modified_ms | nil, remedy}`,
-/// a remedy one of `{:document, kept, dropped}`, `{:sibling, file, modified_ms, other_files}`,
-/// `{:remove, family, id}`, `:manifest`, `{:journal, commits, trusted_bytes, bytes}` and `:none`. `left` is
-/// `[{path, member, problem, kind}]`. Only reads.
+/// `{:ok, {steps, left}} | {:error, reason}`. A step is `{file, member, problem, modified_ms | nil,
+/// remedy}`, a remedy one of `{:document, kept, dropped}`, `{:sibling, file, modified_ms,
+/// other_files}`, `{:remove, family, id}`, `:manifest`, `{:journal, commits, trusted_bytes, bytes}`
+/// and `:none`. `left` is `[{path, member, problem, kind}]`. Only reads.
 #[rustler::nif(schedule = "DirtyIo")]
 fn repair_plan<'a>(env: Env<'a>, path: &str, format: Atom) -> NifResult<Term<'a>> {
     let plan = repair::plan(RealDisk, PathBuf::from(path), format_of(format)?);
     Ok(answer(env, plan))
 }
 
-/// As [`repair_plan`], and does it, after copying what is changed to the directory `aside` in this one.
-/// Takes the directory's lock.
+/// As [`repair_plan`], and carries the plan out, after copying the files that it changes to the
+/// subdirectory `aside`. Takes the directory's lock.
 #[rustler::nif(schedule = "DirtyIo")]
 fn repair_apply<'a>(env: Env<'a>, path: &str, format: Atom, aside: &str) -> NifResult<Term<'a>> {
     let plan = repair::apply(RealDisk, PathBuf::from(path), format_of(format)?, aside);

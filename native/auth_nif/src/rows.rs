@@ -1,5 +1,6 @@
-//! Between a directory and a store that is none, in steps that the Elixir side drives. A row is
-//! `{family, id, binary}`: a key in external term format; the credentials are `{"creds", nil, binary}`.
+//! Moves keys between a directory and another store, in steps that the Elixir side drives. A row is
+//! `{family, id, binary}`, a key in external term format. The row of the credentials is `{"creds",
+//! nil, binary}`.
 
 use std::path::{Path, PathBuf};
 
@@ -35,8 +36,8 @@ impl rustler::Resource for OutgoingHandle {}
 #[rustler::resource_impl]
 impl rustler::Resource for IncomingHandle {}
 
-/// `{:ok, handle, total_files, sender_keys} | {:error, reason}`. The caller holds the directory's locks until
-/// it has finished or aborted.
+/// `{:ok, handle, total_files, sender_keys} | {:error, reason}`. The caller holds the BEAM's locks
+/// of the directory until it has finished or aborted.
 #[rustler::nif(schedule = "DirtyIo")]
 fn outgoing_begin<'a>(env: Env<'a>, source: &str, from: Atom, flags: Flags) -> NifResult<Term<'a>> {
     let options = options_of(flags, (atom::nil(), false))?;
@@ -85,8 +86,9 @@ fn outgoing_abort(handle: ResourceArc<OutgoingHandle>) -> Atom {
     atom::ok()
 }
 
-/// `{:ok, handle} | {:error, reason}`. The caller holds the target's locks until it has published or
-/// aborted. `flags` and `json` as in `migration_begin`; `carried` is the form of sender keys that the rows came from.
+/// `{:ok, handle} | {:error, reason}`. The caller holds the BEAM's locks of the target until it has
+/// published or aborted. `flags` and `json` are as in `migration_begin`; `carried` is the form of
+/// sender keys in the JSON that the rows came from.
 #[rustler::nif(schedule = "DirtyIo")]
 fn incoming_begin<'a>(
     env: Env<'a>,
@@ -114,7 +116,7 @@ fn incoming_begin<'a>(
     })
 }
 
-/// `:ok | {:error, reason}`. The credentials come first.
+/// `:ok | {:error, reason}`. The credentials must come first.
 #[rustler::nif(schedule = "DirtyIo")]
 fn incoming_put<'a>(
     env: Env<'a>,
@@ -144,7 +146,7 @@ fn incoming_publish<'a>(env: Env<'a>, handle: ResourceArc<IncomingHandle>) -> Te
         return env.error_tuple(atoms::finished());
     };
     let published = received.incoming.publish();
-    // Also after a failure: what was decided on may be to be completed.
+    // Even after a failure: the next open may have to complete a publication.
     distrust(&received.target);
     match published {
         Ok((summary, skipped)) => (
@@ -176,7 +178,8 @@ fn rows_check<'a>(
     damaged.collect()
 }
 
-/// When each session was last used, in milliseconds since 1970; `nil` where it does not tell or cannot be read.
+/// When each session was last used, in milliseconds since 1970; `nil` if it does not record that or
+/// cannot be read.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn rows_last_use(sessions: Vec<Binary<'_>>) -> Vec<Option<i64>> {
     let times = sessions.into_iter().map(|bytes| {

@@ -1,5 +1,5 @@
-//! The directories that this VM has used, and the keys in them. A path is absolute; an id is a binary,
-//! or `nil` for the credentials.
+//! The directories that this VM has used, and the keys in them. A path is absolute. An id is a
+//! binary, or `nil` for the credentials.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,19 +17,20 @@ mod atoms {
     rustler::atoms! { json, etf, keeper }
 }
 
-/// Half of what commits hold back at.
+/// Half of the memory limit at which commits write the files themselves.
 const MUCH: u64 = 64 << 20;
 
 type ByDirectory = HashMap<(PathBuf, Format), Arc<Store<RealDisk>>>;
 
-/// What is known of each directory that this VM has used, by its real path. No descriptor is kept.
+/// The store of each directory that this VM has used, by its real path. No descriptor stays open.
 static STORES: LazyLock<Mutex<ByDirectory>> = LazyLock::new(Mutex::default);
 
 fn stores() -> MutexGuard<'static, ByDirectory> {
     STORES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One for each directory, whatever links lead to it: two would not know of each other's commits.
+/// The one store of a directory, whatever links lead to it: two stores would not know of each
+/// other's commits.
 pub fn store(path: &str, format: Format) -> Arc<Store<RealDisk>> {
     let key = (PathBuf::from(path), format);
     if let Some(store) = stores().get(&key) {
@@ -43,8 +44,8 @@ pub fn store(path: &str, format: Format) -> Arc<Store<RealDisk>> {
     Arc::clone(store)
 }
 
-/// Takes nothing for known of a directory whose content has been replaced. A claim on it is not forgotten:
-/// whoever had it must not write there.
+/// Forgets everything about a directory whose content was replaced. A claim on it is not forgotten,
+/// since its holder must not write there any more.
 pub fn distrust(path: &str) {
     let real = real_path(Path::new(path));
     for format in [Format::Json, Format::Etf] {
@@ -55,8 +56,8 @@ pub fn distrust(path: &str) {
     }
 }
 
-/// The native directories whose files should follow by now: those that have been idle for some
-/// milliseconds, and, where much is held in memory, those that have been idle for longest.
+/// The native directories whose files should be written now: those that have been idle for some
+/// milliseconds, and, if much is held in memory, those that have been idle for longest.
 #[rustler::nif]
 fn stores_due(idle_ms: u64) -> Vec<String> {
     let all: Vec<_> = stores().values().map(Arc::clone).collect();
@@ -76,7 +77,8 @@ fn stores_due(idle_ms: u64) -> Vec<String> {
     due
 }
 
-/// The path without links; where there is nothing yet, that of the directory it would be made in.
+/// The path with all links resolved. For a path that does not exist, the path of its parent is
+/// resolved.
 fn real_path(path: &Path) -> PathBuf {
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Ok(real), _, _) => real,
@@ -85,7 +87,7 @@ fn real_path(path: &Path) -> PathBuf {
     }
 }
 
-/// The real path of a directory, if it is known to be the given one: `nil` where the disk must be
+/// The given path, if it is known to be the real path of a directory; `nil` if the disk must be
 /// asked, as [`directory_real_path`] does.
 #[rustler::nif]
 fn directory_known_path<'a>(env: Env<'a>, path: Term<'a>) -> NifResult<Term<'a>> {
@@ -99,7 +101,7 @@ fn directory_known_path<'a>(env: Env<'a>, path: Term<'a>) -> NifResult<Term<'a>>
     })
 }
 
-/// `nil` where the path is not UTF-8.
+/// The real path of a directory; `nil` if it is not UTF-8.
 #[rustler::nif(schedule = "DirtyIo")]
 fn directory_real_path(path: &str) -> Option<String> {
     real_path(Path::new(path))
@@ -108,9 +110,9 @@ fn directory_real_path(path: &str) -> Option<String> {
         .ok()
 }
 
-/// On whose behalf a commit is made: `nil` for anybody, `:keeper` for the store that remembers what is
-/// there, and the number of [`store_changes`](crate::directory) for that store, if nothing else has
-/// changed since.
+/// On whose behalf a commit is made: `nil` for anybody, `:keeper` for the store that remembers what
+/// the directory holds, or a number from [`store_changes`](crate::directory) for that store if
+/// nobody else has changed anything since.
 pub fn by_of(term: Term<'_>) -> NifResult<By> {
     if let Ok(known) = term.decode::<u64>() {
         let unless_changed = Some(known);

@@ -1,4 +1,4 @@
-//! BEAM terms to `Value` and back.
+//! Converts BEAM terms to `Value` and back.
 
 use auth_store::codec::{Problem, is_shown};
 use auth_store::value::{MAX_DEPTH, Value};
@@ -7,7 +7,7 @@ use rustler::types::atom::Atom;
 use rustler::types::tuple::{get_tuple, make_tuple};
 use rustler::{Binary, Encoder, Env, Error, MapIterator, NewBinary, NifResult, Term, TermType};
 
-/// Reads a term as plain data, or says where it is not.
+/// Reads a term as plain data, or says where it is not plain data.
 pub fn to_value(term: Term<'_>) -> Result<Value, Problem> {
     read(term, MAX_DEPTH)
 }
@@ -36,8 +36,8 @@ fn read(term: Term<'_>, depth: usize) -> Result<Value, Problem> {
 }
 
 fn atom_value(term: Term<'_>) -> Value {
-    // Names beyond Latin-1 cannot be read at this NIF version; no schema has one, so what such an
-    // atom is called does not matter: it is refused as an atom.
+    // At this NIF version, names with characters beyond Latin-1 cannot be read. No schema has such
+    // a name, so the atom is refused whatever it is called.
     match term.atom_to_string() {
         Ok(name) => Value::atom(name),
         Err(_) => Value::Atom("".into()),
@@ -45,7 +45,7 @@ fn atom_value(term: Term<'_>) -> Value {
 }
 
 fn bytes(term: Term<'_>) -> Result<Value, Problem> {
-    // Bitstrings are of the same type and fail here.
+    // A bitstring has the same type, and fails here.
     Binary::from_term(term)
         .map(|binary| Value::Binary(binary.as_slice().to_vec()))
         .map_err(|_| problem("a bitstring cannot be saved"))
@@ -104,8 +104,8 @@ fn problem(text: &str) -> Problem {
     }
 }
 
-/// Atoms name members, and so do strings that can be nothing else; any other key may be data of the
-/// account.
+/// The name of a member. Atoms are names, and so are strings that can be nothing else. Any other
+/// key may be data of the account.
 fn member_name(key: &Value) -> &str {
     match key {
         Value::Atom(name) => name,
@@ -117,7 +117,7 @@ fn member_name(key: &Value) -> &str {
     }
 }
 
-/// `problem` as seen from one level above.
+/// The problem as seen from one level above.
 pub fn within(member: &str, problem: Problem) -> Problem {
     let separator = match problem.member.chars().next() {
         None | Some('[' | '{') => "",
@@ -129,7 +129,7 @@ pub fn within(member: &str, problem: Problem) -> Problem {
     }
 }
 
-/// Makes the term of a value. The atoms it makes come from the schema, never from a file.
+/// Makes the term of a value. The atoms that it creates come from the schema, never from a file.
 pub fn from_value<'a>(env: Env<'a>, value: &Value) -> NifResult<Term<'a>> {
     Terms {
         env,
@@ -138,8 +138,8 @@ pub fn from_value<'a>(env: Env<'a>, value: &Value) -> NifResult<Term<'a>> {
     .of(value)
 }
 
-/// What makes terms, with the atoms of this value: they come again and again, and the BEAM takes a
-/// lock to look one up. Not from a file, so nobody can choose names whose hashes collide.
+/// Makes terms, and remembers the atoms of the value: they repeat, and the BEAM takes a lock to
+/// look one up. They do not come from a file, so nobody can choose names whose hashes collide.
 struct Terms<'a, 'v> {
     env: Env<'a>,
     atoms: FxHashMap<&'v str, Term<'a>>,

@@ -1,11 +1,12 @@
-//! Curve25519 as Signal uses it: X25519 agreement, and XEdDSA signatures with the same keys.
+//! Curve25519 as Signal uses it: X25519 key agreement, and XEdDSA signatures with the same keys.
 //!
 //! Private keys are 32 bytes. Public keys are the 32 bytes of a Montgomery u-coordinate, with or
-//! without the type byte 0x05 in front that Signal puts there.
+//! without the type byte 0x05 that Signal puts in front.
 //!
-//! Sources: RFC 7748 (X25519); "The XEdDSA and VXEdDSA Signature Schemes", Signal, revision 1.
-//! As libsignal does, and other than that text proposes, the private scalar is not negated to make
-//! the Edwards sign bit zero: the sign travels in the top bit of the signature, which is free.
+//! Sources: RFC 7748 (X25519); "The XEdDSA and VXEdDSA Signature Schemes", Signal, revision 1. In
+//! one respect this follows libsignal and not that text: the private scalar is not negated to make
+//! the Edwards sign bit zero. Instead the sign travels in the top bit of the signature, which is
+//! free.
 
 use curve25519_dalek::{EdwardsPoint, MontgomeryPoint, Scalar, scalar::clamp_integer};
 use sha2::{Digest, Sha512};
@@ -18,7 +19,7 @@ pub const SIGNATURE_LEN: usize = 64;
 /// The type byte in front of a public key: "DJB", the only type there is.
 const KEY_TYPE: u8 = 5;
 
-/// `hash1` of XEdDSA: 2^256 - 2 in little endian, which no scalar and no point encodes to.
+/// `hash1` of XEdDSA: 2^256 - 2 in little-endian order, which encodes no scalar and no point.
 const NONCE_PREFIX: [u8; 32] = {
     let mut prefix = [0xff; 32];
     prefix[0] = 0xfe;
@@ -36,7 +37,8 @@ pub enum CurveError {
     /// Not 32 bytes.
     #[error("invalid private key")]
     InvalidPrivateKey,
-    /// Neither 32 bytes nor 33 with the type byte, or of low order (an agreement with it is no secret).
+    /// Neither 32 bytes nor 33 with the type byte, or of low order: an agreement with such a key is
+    /// no secret.
     #[error("invalid public key")]
     InvalidPublicKey,
     /// The operating system gave no random bytes.
@@ -44,41 +46,41 @@ pub enum CurveError {
     NoRandomness,
 }
 
-/// A fresh key pair. The private key is clamped, as other implementations store it.
+/// Generates a key pair. The private key is clamped, as other implementations store it.
 pub fn generate_key_pair() -> Result<(PrivateKey, PublicKey), CurveError> {
     let private = Zeroizing::new(clamp_integer(*random()?));
     let public = MontgomeryPoint::mul_base_clamped(*private).to_bytes();
     Ok((private, public))
 }
 
-/// The public key that belongs to a private one.
+/// The public key that belongs to a private key.
 pub fn public_key(private: &[u8]) -> Result<PublicKey, CurveError> {
     let private = parse_private(private)?;
     Ok(MontgomeryPoint::mul_base_clamped(*private).to_bytes())
 }
 
-/// The X25519 shared secret.
+/// The shared secret of an X25519 agreement.
 pub fn shared_secret(private: &[u8], public: &[u8]) -> Result<PrivateKey, CurveError> {
     let private = parse_private(private)?;
     let public = parse_public(public)?;
     let shared = Zeroizing::new(MontgomeryPoint(public).mul_clamped(*private).to_bytes());
 
-    // RFC 7748, section 6.1: all zero means that the peer's point was of low order.
+    // RFC 7748, section 6.1: all zeros mean that the peer's point was of low order.
     if *shared == [0; KEY_LEN] {
         return Err(CurveError::InvalidPublicKey);
     }
     Ok(shared)
 }
 
-/// An XEdDSA signature.
+/// Signs a message with XEdDSA.
 pub fn sign(private: &[u8], message: &[u8]) -> Result<Signature, CurveError> {
     sign_with(private, message, &*random()?)
 }
 
-/// As [`sign`], with the 64 bytes of randomness given.
+/// As [`sign`], with given randomness of 64 bytes.
 ///
-/// The nonce is a hash over the private key, the message and the randomness: repeated or bad
-/// randomness does not give the key away, as it does in plain (EC)DSA.
+/// The nonce is a hash of the private key, the message and the randomness. So bad or repeated
+/// randomness does not reveal the key, as it would with plain (EC)DSA.
 fn sign_with(private: &[u8], message: &[u8], random: &[u8; 64]) -> Result<Signature, CurveError> {
     let scalar_bytes = Zeroizing::new(clamp_integer(*parse_private(private)?));
     let scalar = Zeroizing::new(Scalar::from_bytes_mod_order(*scalar_bytes));
@@ -101,7 +103,7 @@ fn sign_with(private: &[u8], message: &[u8], random: &[u8; 64]) -> Result<Signat
     Ok(signature)
 }
 
-/// Whether the signature is of this message and this key; malformed input is `false`.
+/// Whether the signature belongs to this message and this key. `false` for malformed input.
 pub fn verify(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let Ok(public) = parse_public(public) else {
         return false;
@@ -115,7 +117,8 @@ pub fn verify(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
     valid
 }
 
-/// `None` where key or signature encode nothing: a point off the curve, a scalar out of range.
+/// `None` if the key or the signature encodes nothing: a point off the curve, or a scalar out of
+/// range.
 fn verify_parsed(public: PublicKey, message: &[u8], signature: &Signature) -> Option<bool> {
     let (commitment, response) = signature.split_first_chunk::<KEY_LEN>()?;
     let mut response = PublicKey::try_from(response).ok()?;
@@ -124,7 +127,7 @@ fn verify_parsed(public: PublicKey, message: &[u8], signature: &Signature) -> Op
 
     let response = Option::<Scalar>::from(Scalar::from_canonical_bytes(response))?;
     let point = MontgomeryPoint(public).to_edwards(sign)?;
-    // A point of low order would accept one signature for many messages.
+    // With a point of low order, one signature would be valid for many messages.
     if point.is_small_order() {
         return None;
     }

@@ -27,7 +27,8 @@ fn prefixed(public: &[u8]) -> Vec<u8> {
     [&[5], public].concat()
 }
 
-/// u-coordinates of the points of order 1, 2, 4 and 8 (RFC 7748, section 7; cr.yp.to/ecdh.html).
+/// The u-coordinates of the points of order 1, 2, 4 and 8 (RFC 7748, section 7;
+/// cr.yp.to/ecdh.html).
 fn low_order_points() -> Vec<PublicKey> {
     [
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -93,8 +94,8 @@ fn a_signature_equals_that_of_curve25519_js_with_the_same_randomness() {
     }
 }
 
-/// With a constant for randomness, as a broken generator gives it, no nonce repeats: neither for
-/// two messages of one key nor for two keys.
+/// With constant randomness, as from a broken generator, no nonce repeats, neither for two messages
+/// of one key nor for two keys.
 #[test]
 fn bad_randomness_repeats_no_nonce() {
     let mut commitments = HashSet::new();
@@ -148,7 +149,7 @@ fn points_of_low_order_are_refused() {
     }
 }
 
-/// The order of the base point, little endian.
+/// The order of the base point, little-endian.
 const ORDER: [u8; 32] = [
     0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,

@@ -1,11 +1,12 @@
-//! Addresses of devices as versions of Baileys before 6.4 spell them.
+//! The names of device addresses in Baileys before 6.4.
 //!
-//! Those take `15558880004:3`, the part of a jid before the `@`, for a user and 0 for his device, so
-//! that their files are `session-15558880004-3.0.json` and `sender-key-<group>--15558880004-3--0.json`.
-//! From 6.4 on it is the device 3 of 15558880004: `session-15558880004.3.json` and
-//! `sender-key-<group>--15558880004--3.json`. (4.2 to 6.3.1, `baileys` 4.5.8 to 6.0.9 and whaileys.)
+//! Those versions (4.2 to 6.3.1, `baileys` 4.5.8 to 6.0.9, and whaileys) take `15558880004:3`, the
+//! part of a JID before the `@`, for a user with device 0. So their files are
+//! `session-15558880004-3.0.json` and `sender-key-<group>--15558880004-3--0.json`. Since 6.4 it is
+//! device 3 of 15558880004: `session-15558880004.3.json` and
+//! `sender-key-<group>--15558880004--3.json`.
 
-/// The id that a current client asks for; `None` where it is this one.
+/// The id that a current client looks for; `None` if it is this one.
 pub fn current(family: &str, id: &str) -> Option<String> {
     match family {
         "session" => {
@@ -21,7 +22,7 @@ pub fn current(family: &str, id: &str) -> Option<String> {
     }
 }
 
-/// The id that a version before 6.4 asks for, as its file name tells it; `None` where it is this one.
+/// The id that a version before 6.4 looks for, as its file name shows it; `None` if it is this one.
 pub fn old(family: &str, id: &str) -> Option<String> {
     match family {
         "session" => {
@@ -37,7 +38,7 @@ pub fn old(family: &str, id: &str) -> Option<String> {
     }
 }
 
-/// File names have a dash for the colon, which ids of other stores still have.
+/// File names have a dash in place of the colon. Ids in other stores still have the colon.
 fn old_address(address: &str) -> Option<(&str, &str)> {
     let (user, device) = address.split_once(['-', ':'])?;
     (is_number(user) && is_number(device)).then_some((user, device))

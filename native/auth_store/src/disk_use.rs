@@ -1,4 +1,4 @@
-//! How much of the disk a directory takes, as `du` counts it.
+//! The disk space that a directory takes, as `du` counts it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 /// The unit of `st_blocks`.
 const BLOCK: u64 = 512;
 
-/// The bytes of the blocks of everything under `path`, itself too, with a file of several names once. Links
-/// are not followed, and what is gone or cannot be looked at by now counts nothing.
+/// The bytes of all blocks under `path`, including the directory itself. A file with several names
+/// counts once. Links are not followed, and entries that are gone or cannot be examined count
+/// nothing.
 pub fn disk_use(path: &Path) -> io::Result<u64> {
     let mut seen = HashSet::new();
     let mut bytes = 0;

@@ -1,6 +1,6 @@
-//! Everything that can go wrong, by what the caller can do about it.
+//! All errors, distinguished by what the caller can do about them.
 //!
-//! No variant ever carries a value read from a file: members and kinds are named, contents are not.
+//! No variant carries a value from a file: errors name members and kinds, never contents.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,21 @@ use thiserror::Error;
 
 use crate::engine::{self, JOURNAL, Owner, PUBLICATION};
 
-/// What is wrong with a file, by what can be done about it.
+/// What is wrong with a file, distinguished by what can be done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// What it holds.
+    /// Its content is damaged.
     Content,
     /// It is a symbolic link, which is not followed.
     Link,
     /// It is a directory, a socket or the like.
     NotAFile,
-    /// It is somebody else's: nothing is known to be wrong with it.
+    /// It belongs to another user. Nothing is known to be wrong with it.
     Access,
-    /// It is the journal: what can be trusted of it completes the directory.
+    /// It is the journal, or the record of a publication, and its trusted part completes the
+    /// directory.
     Journal,
-    /// It is a record of this library that says nothing of the account: the lock, the owner.
+    /// It is a record of this library that holds nothing of the account: the lock or the owner.
     Bookkeeping,
 }
 
@@ -29,7 +30,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The operating system refused: becomes `{:error, posix_atom}`.
+    /// An error of the operating system; becomes `{:error, posix_atom}`.
     #[error("{path}: {source}")]
     Io {
         path: PathBuf,
@@ -37,25 +38,26 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// No file for this key.
+    /// There is no file for this key.
     #[error("no such key")]
     NotFound,
 
-    /// A file's content is not what its name promises.
+    /// The content of a file is not what its name promises.
     #[error("{}: {}{problem}", path.display(), prefix(member))]
     Corrupt {
         path: PathBuf,
-        /// Where in the file, such as `session.sessions[].chains[].chain_key`; empty for the whole.
+        /// The place in the file, for example `session.sessions[].chains[].chain_key`; empty for
+        /// the whole.
         member: String,
         problem: String,
         flaw: Flaw,
     },
 
-    /// A term that the format cannot hold, refused before anything is written.
+    /// The format cannot hold this term. Nothing was written.
     #[error("{}{problem}", prefix(member))]
     InvalidTerm { member: String, problem: String },
 
-    /// A family or id that cannot name a file here.
+    /// This family or id cannot name a file in the directory.
     #[error("{family} {id:?}: {problem}")]
     InvalidKey {
         family: String,
@@ -63,11 +65,11 @@ pub enum Error {
         problem: String,
     },
 
-    /// The manifest says another backend owns the directory.
+    /// The manifest or the credentials show that the directory belongs to another backend.
     #[error("the directory belongs to the backend {0:?}")]
     UnexpectedBackend(String),
 
-    /// The manifest is of a later version.
+    /// The manifest has a later version.
     #[error("the manifest is of version {0}")]
     UnsupportedVersion(i128),
 
@@ -75,31 +77,31 @@ pub enum Error {
     #[error("the manifest is invalid: {0}")]
     InvalidManifest(String),
 
-    /// The journal is of a later version.
+    /// The journal has a later version.
     #[error("the journal is of version {0}")]
     UnsupportedJournal(u32),
 
-    /// Another process, or another part of this one, writes in the directory right now. Nothing was
-    /// done: try again.
+    /// Another process, or another part of this one, is writing in the directory right now. Nothing
+    /// was done: try again.
     #[error("{}: another process is writing in this directory", path.display())]
     Busy {
         path: PathBuf,
-        /// Such as `process 17 on web-2`, where it is known.
+        /// For example `process 17 on web-2`, if it is known.
         holder: Option<String>,
     },
 
-    /// The claim of this process on the directory does not stand any more. Nothing was written.
+    /// The claim of this process on the directory no longer stands. Nothing was written.
     #[error("{}: this directory has another owner", path.display())]
     NotOwner {
         path: PathBuf,
         owner: Option<Box<Owner>>,
     },
 
-    /// Somebody else changed keys since the caller looked. Nothing was written.
+    /// Somebody else has changed keys since the caller looked. Nothing was written.
     #[error("{}: another process changed the directory", path.display())]
     Changed { path: PathBuf },
 
-    /// An earlier failure left the outcome on disk unknown; nothing works until recovery.
+    /// An earlier failure left the outcome on disk unknown. Nothing works until a recovery.
     #[error("{}: recovery is required after a failed write", path.display())]
     RecoveryRequired { path: PathBuf },
 }
@@ -112,7 +114,7 @@ impl Error {
         }
     }
 
-    /// What the codec found wrong in the file at `path`.
+    /// Adds the path to a problem that the codec found.
     pub fn content(path: &Path, problem: crate::codec::Problem) -> Self {
         Error::corrupt(path, problem.member, problem.problem)
     }

@@ -1,4 +1,5 @@
-//! The two formats of an auth directory, and what differs between them besides the bytes of a file.
+//! The two formats of an auth directory, and what differs between them apart from the bytes of the
+//! files.
 
 use crate::engine::Policy;
 
@@ -32,7 +33,7 @@ impl Format {
         }
     }
 
-    /// The name a manifest gives to the backend of this format.
+    /// The name of this format's backend in the manifest.
     pub fn backend(self) -> &'static str {
         match self {
             Format::Json => "file_persistence",
@@ -40,8 +41,8 @@ impl Format {
         }
     }
 
-    /// The manifest version that is written; earlier ones are read. JSON is at 2 since it is
-    /// written in Baileys' own shape, which baileys_ex (1) would misread.
+    /// The manifest version that is written. Earlier versions can be read. JSON is at version 2
+    /// because it is written in the format of Baileys, which baileys_ex (version 1) would misread.
     pub fn version(self) -> i128 {
         match self {
             Format::Json => 2,
@@ -49,7 +50,7 @@ impl Format {
         }
     }
 
-    /// Node reads the JSON files as they stand, so their commits leave nothing in a journal.
+    /// Node reads the JSON files as they are, so commits must leave nothing in a journal.
     pub fn policy(self) -> Policy {
         match self {
             Format::Json => Policy::Plain,

@@ -1,14 +1,15 @@
-//! File names of an auth directory, and the way back to family and id.
+//! The file names of an auth directory, and the way back from a name to family and id.
 //!
-//! A key's file is `<family>-<id>` with `/` written as `__` and `:` as `-` (Baileys'
-//! `fixFileName`), then `.json` or `.etf`. The way back is a guess; an id that the guess gives
-//! back is *regular*, and every id that WhatsApp makes is. Any other id is *irregular* and needs
-//! its id written down in the manifest.
+//! The file of a key is named `<family>-<id>`, with `/` written as `__` and `:` as `-` (as by
+//! Baileys' `fixFileName`), and `.json` or `.etf` after it. The way back is a guess. An id that the
+//! guess restores is *regular*, as all ids of WhatsApp are. An *irregular* id is recorded in the
+//! manifest.
 
 use crate::error::{Error, Result};
 use crate::format::Format;
 
-/// The families that Baileys and baileys_ex write, the longest of overlapping prefixes first.
+/// The families that Baileys and baileys_ex write. Where one is a prefix of another, the longer one
+/// comes first.
 pub const FAMILIES: [&str; 10] = [
     "app-state-sync-version",
     "app-state-sync-key",
@@ -25,13 +26,13 @@ pub const FAMILIES: [&str; 10] = [
 /// The family name of the credentials: one file, without an id.
 pub const CREDS: &str = "creds";
 
-/// The longest file name that every common file system takes, in bytes.
+/// The longest file name in bytes that every common file system accepts.
 const MAX_NAME: usize = 255;
 
-/// Baileys keeps the list of its tokens under this id, though `__` stands for `/` elsewhere.
+/// Baileys keeps the list of its tokens under this id, although `__` stands for `/` in other ids.
 const TOKEN_INDEX: &str = "__index";
 
-/// What a file of an auth directory is, by its name.
+/// What a file of an auth directory is, judged by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     Creds,
@@ -44,16 +45,16 @@ pub enum Entry {
         family: String,
         id: String,
     },
-    /// What a program that syncs directories, or a person, made of a key's file: `creds (1).json`.
+    /// A copy of a key's file by a sync program or a person, for example `creds (1).json`.
     Copy,
-    /// Has the extension of a key, but not its name.
+    /// Has the extension of a key, but not the name of one.
     Unknown,
-    /// Hidden, a leftover, or of another extension.
+    /// Hidden, a leftover, or with another extension.
     Foreign,
 }
 
 impl Entry {
-    /// The key that the file holds, if no other file does.
+    /// The key that the file holds, unless another file holds it.
     pub fn into_key(self) -> Option<(String, String)> {
         match self {
             Entry::Key { family, id } | Entry::Old { family, id } => Some((family, id)),
@@ -91,7 +92,7 @@ pub fn key_name(family: &str, id: &str, format: Format) -> Result<String> {
             "its file name would be taken for a hidden or temporary file",
         ));
     }
-    // `sender-key` + `memory-1` and `pre` + `key-1` would shadow a key of the longer family.
+    // `sender-key` with `memory-1`, or `pre` with `key-1`, would shadow a key of the longer family.
     match parse(&name, format) {
         Entry::Key { family: other, .. }
             if other != family && FAMILIES.contains(&other.as_str()) =>
@@ -104,7 +105,7 @@ pub fn key_name(family: &str, id: &str, format: Format) -> Result<String> {
     }
 }
 
-/// What a file is, by its name alone; the manifest knows the irregular ids better.
+/// Judges a file by its name alone. For irregular ids the manifest knows better.
 pub fn parse(name: &str, format: Format) -> Entry {
     if name.starts_with('.') || is_leftover(name) {
         return Entry::Foreign;
@@ -138,7 +139,7 @@ pub fn parse(name: &str, format: Format) -> Entry {
                 family,
                 id: tail.replace("__", "/"),
             },
-            // Nothing ever wrote such a name.
+            // No program has ever written such a name.
             Format::Etf => Entry::Unknown,
         };
     }
@@ -151,16 +152,17 @@ pub fn parse(name: &str, format: Format) -> Entry {
     }
 }
 
-/// The name that a key's file had before Baileys rewrote colons; `None` where it is this one.
+/// The name that a key's file had before Baileys rewrote colons; `None` if that is the current one.
 pub fn old_name(family: &str, id: &str, format: Format) -> Option<String> {
     let had_one = format == Format::Json && id.contains(':') && FAMILIES.contains(&family);
     had_one.then(|| format!("{family}-{}.json", id.replace('/', "__")))
 }
 
-/// What the stem of a copy's name was made from: `pre-key-1.sync-conflict-20240101-120000-ABCDEFG`
-/// (Syncthing), `creds (1)` (browsers, Google Drive, Windows), `creds (Ada's conflicted copy 2024-01-01)`
-/// (Dropbox, Nextcloud), `creds copy`, `creds copy 2`, `creds - Copy` (file managers), `creds 2` (iCloud).
-/// No id that WhatsApp gives has a space.
+/// The stem that the name of a copy was made from. Recognizes
+/// `pre-key-1.sync-conflict-20240101-120000-ABCDEFG` (Syncthing), `creds (1)` (browsers, Google
+/// Drive, Windows), `creds (Ada's conflicted copy 2024-01-01)` (Dropbox, Nextcloud), `creds copy`,
+/// `creds copy 2`, `creds - Copy` (file managers), and `creds 2` (iCloud). No id of WhatsApp
+/// contains a space.
 fn original_of_copy(stem: &str) -> Option<&str> {
     if let Some((original, _)) = stem.split_once(".sync-conflict-") {
         return Some(original);
@@ -182,9 +184,9 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A key of a family that some fork of Baileys has, such as `contacts-tc-token-<jid>` of whaileys: words,
-/// and behind them an id that only WhatsApp gives, a jid or a number of ten digits or more. Any other
-/// JSON may be somebody else's.
+/// A key of a family that only a fork of Baileys has, such as `contacts-tc-token-<jid>` of
+/// whaileys: some words, then an id that can only come from WhatsApp, which is a JID or a number of
+/// at least ten digits. Any other JSON file may belong to somebody else.
 fn unknown_key(stem: &str) -> Option<(&str, &str)> {
     let start = stem
         .split_inclusive('-')
@@ -198,7 +200,7 @@ fn unknown_key(stem: &str) -> Option<(&str, &str)> {
     is_id.then_some((family, id))
 }
 
-/// A part of a family's name, with its dash.
+/// A part of a family's name, including its dash.
 fn is_word(part: &str) -> bool {
     part.strip_suffix('-').is_some_and(|word| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
@@ -208,15 +210,16 @@ fn is_word(part: &str) -> bool {
     })
 }
 
-/// Whether the guess gives the id back, so that nothing needs to be written down.
+/// Whether the guess restores the id, so that the manifest need not record it.
 pub fn is_regular(family: &str, id: &str, name: &str, format: Format) -> bool {
     matches!(parse(name, format), Entry::Key { family: f, id: i } if f == family && i == id)
 }
 
-/// Whether no other id, regular or not, can want this file name.
+/// Whether no other id, regular or not, can have this file name.
 ///
-/// Such a key needs no look at the manifest. Only `/` and `:` are rewritten, so a name whose id
-/// part holds neither `__` nor `-`, and that no copy of another file has, has one reading.
+/// Such a key needs no look at the manifest. Only `/` and `:` are rewritten, so the name is
+/// unambiguous if its id part contains neither `__` nor `-`, and if it cannot be the name of a
+/// copy.
 pub fn is_unambiguous(family: &str, id: &str) -> bool {
     FAMILIES.contains(&family)
         && !id.contains(['-', ':', '/', ' '])
@@ -224,7 +227,7 @@ pub fn is_unambiguous(family: &str, id: &str) -> bool {
         && !id.contains(".sync-conflict-")
 }
 
-/// `*.tmp-*` names are leftovers of interrupted writes.
+/// Names with `.tmp-` are leftovers of interrupted writes.
 pub fn is_leftover(name: &str) -> bool {
     name.contains(".tmp-")
 }
@@ -237,7 +240,7 @@ fn guess_id(family: &str, tail: &str) -> String {
     }
 }
 
-/// `<group>--<user>--<device>` is `<group>::<user>::<device>`.
+/// Turns `<group>--<user>--<device>` into `<group>::<user>::<device>`.
 fn guess_sender_key_id(tail: &str) -> String {
     let tail = tail.replace("__", "/");
     let mut parts = tail.rsplitn(3, "--");

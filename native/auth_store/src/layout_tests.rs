@@ -96,7 +96,7 @@ fn keys_of_other_families_are_told_from_other_files() {
     }
 }
 
-/// The name alone cannot tell where a family ends that nobody knows.
+/// The name alone cannot show where an unknown family ends.
 #[test]
 fn a_family_of_its_user_s_own_may_end_anywhere() {
     let name = key_name("contacts", "tc-token-155@lid", Format::Json).unwrap();

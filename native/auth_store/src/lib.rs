@@ -5,11 +5,13 @@
 //! layout   file name <-> (family, id); manifest
 //! codec    Value <-> JSON, one schema table per family; Value <-> ETF
 //! engine   open, load, commit, list, checkpoint, recover, over the Disk trait
-//! migrate  whole directories, in steps
-//! repair   what can be done about a damaged one
+//! store    one directory: keys by family and id
+//! survey   reads a whole directory, in steps
+//! migrate  moves a whole account, in steps
+//! repair   mends a damaged directory
 //! ```
 //!
-//! [`Value`] is the only thing the codec and the NIF share.
+//! [`Value`] is the only type that the codec and the NIF share.
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

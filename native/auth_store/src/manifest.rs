@@ -1,4 +1,5 @@
-//! The manifest of a directory: which backend wrote it, and the ids that file names cannot tell.
+//! The manifest of a directory: the backend that wrote it, and the ids that file names cannot
+//! express.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,13 +17,13 @@ const SENDER_KEYS: &str = "sender_keys";
 pub struct Manifest {
     version: i128,
     by_name: HashMap<String, (String, String)>,
-    /// Where the sender keys of the directory come from or go to, if that is known: Baileys reads one
-    /// form of them only, and a native directory has neither.
+    /// The form of the sender keys in the JSON directory that they come from or go to, if that is
+    /// known. Baileys reads only one form, and a native directory has neither.
     pub sender_keys: Option<SenderKeyForm>,
 }
 
 impl Manifest {
-    /// What stands for a manifest that is not there: Baileys writes none.
+    /// Stands for a missing manifest, since Baileys writes none.
     pub fn absent() -> Self {
         Manifest::default()
     }
@@ -80,7 +81,7 @@ impl Manifest {
         }
     }
 
-    /// Whether the file on disk says all that this library wants it to say.
+    /// Whether the file on disk is as this library would write it.
     pub fn is_current(&self, format: Format) -> bool {
         self.version == format.version()
     }
@@ -89,7 +90,7 @@ impl Manifest {
         self.version = format.version();
     }
 
-    /// Whose file this is, where the name alone would mislead.
+    /// The key of a file whose name alone would mislead.
     pub fn owner(&self, name: &str) -> Option<(&str, &str)> {
         self.by_name
             .get(name)
@@ -130,7 +131,7 @@ fn text(value: &Value, name: &str) -> Result<String> {
 }
 
 fn etf_value(bytes: &[u8]) -> Result<Value, Problem> {
-    // Its keys are binaries: no atom is needed, and none is ever made.
+    // The keys of a manifest are binaries, so decoding creates no atoms.
     etf::scan(bytes, &mut |_| true)?;
     etf::decode(bytes)
 }
@@ -159,7 +160,7 @@ fn value_of(json: serde_json::Value) -> Value {
     }
 }
 
-/// baileys_ex lists every id, this library the irregular ones only: those are kept.
+/// Keeps the irregular ids only. baileys_ex lists every id, this library lists only those.
 fn irregular_ids(index: &Value, format: Format) -> Result<HashMap<String, (String, String)>> {
     let Value::Map(families) = index else {
         return Err(invalid("key_index is not a map"));
@@ -218,7 +219,7 @@ fn manifest_value(
     Value::Map(members)
 }
 
-/// An error of the manifest that a new one mends.
+/// The problem, if the error is one that writing a new manifest mends.
 pub(crate) fn mendable_problem(error: Error) -> Result<String> {
     match error {
         Error::InvalidManifest(problem) => Ok(problem),

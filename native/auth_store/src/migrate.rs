@@ -1,8 +1,9 @@
-//! Moves a whole account, in steps: from a directory to one of the other format ([`Migration`]), from a
-//! directory to another store ([`Outgoing`]), and from there to a directory ([`Incoming`]).
+//! Moves a whole account, in steps: from a directory to one of the other format ([`Migration`]),
+//! from a directory to another store ([`Outgoing`]), or from another store to a directory
+//! ([`Incoming`]).
 //!
-//! Everything is written under unfinished names, and published at once.
-//! The source is never changed.
+//! Everything is written under unfinished names and published in one step. The source is never
+//! changed.
 
 use std::path::{Path, PathBuf};
 
@@ -31,22 +32,23 @@ use writer::superseded;
 
 #[derive(Debug, ThisError)]
 pub enum MigrationError {
-    /// The source: what opening or reading it gave.
+    /// Opening or reading the source failed.
     #[error("source: {0}")]
     Source(Error),
 
-    /// The target: what writing it gave.
+    /// Writing the target failed.
     #[error("target: {0}")]
     Target(Error),
 
     #[error("{}: not a directory of the source backend", .0.display())]
     NotAnAuthDirectory(PathBuf),
 
-    /// Keys without the credentials that they belong to: a fresh identity would come up for them.
+    /// The source has keys but not the credentials that they belong to. A fresh identity would take
+    /// their place.
     #[error("{}: holds keys and no credentials", .0.display())]
     NoCredentials(PathBuf),
 
-    /// Files of the source that somebody has written while it was read.
+    /// Somebody has written these files of the source while it was read.
     #[error("{}: {} files changed meanwhile", path.display(), names.len())]
     SourceChanged { path: PathBuf, names: Vec<String> },
 
@@ -63,15 +65,15 @@ pub enum MigrationError {
         source: std::io::Error,
     },
 
-    /// One directory holds the other, or both are the same.
+    /// One directory contains the other, or both are the same.
     #[error("{}: overlaps the source", .0.display())]
     Overlap(PathBuf),
 
-    /// Files that cannot be read, all of them.
+    /// All files that cannot be read.
     #[error("{} files cannot be read", .0.len())]
     Damaged(Vec<Damage>),
 
-    /// Likewise of rows.
+    /// All rows that cannot be read.
     #[error("{} rows cannot be read", .0.len())]
     DamagedRows(Vec<RowDamage>),
 }
@@ -82,17 +84,17 @@ type Result<T> = std::result::Result<T, MigrationError>;
 pub struct Options {
     /// Replace a target that is not empty.
     pub overwrite: bool,
-    /// Leave keys out that cannot be read. Credentials are never left out.
+    /// Leave out keys that cannot be read. Credentials are never left out.
     pub skip_corrupt: bool,
-    /// Carry keys over where there are no credentials.
+    /// Carry keys over even if there are no credentials.
     pub without_credentials: bool,
-    /// Publish what was read although the source has changed since.
+    /// Publish what was read even if the source has changed since.
     pub ignore_changes: bool,
-    /// Carry files of unknown families over, too.
+    /// Also carry over files of unknown families.
     pub include_unknown: bool,
-    /// The form of sender keys in a JSON target; `None` takes that which the source came from.
+    /// The form of sender keys in a JSON target; `None` keeps the form that they came in.
     pub sender_keys: Option<SenderKeyForm>,
-    /// Names the files of devices in a JSON target as Baileys before 6.4 does.
+    /// Name the files of devices in a JSON target as Baileys before 6.4 does.
     pub old_device_names: bool,
 }
 
@@ -103,15 +105,17 @@ pub struct Summary {
     pub bytes_read: u64,
     pub bytes_written: u64,
     pub skipped: Vec<Damage>,
-    /// Files of which elements that held nothing were left out, and how many.
+    /// Files from which list elements that held nothing were left out, with the number of elements.
     pub dropped: Vec<(String, u64)>,
-    /// The form of sender keys in the JSON directory, source or target; `None` where it has none.
+    /// The form of sender keys in the JSON directory, which may be the source or the target; `None`
+    /// if there is none.
     pub sender_keys: Option<SenderKeyForm>,
-    /// Files whose device has another name in the target: theirs, and the target's.
+    /// Files of devices that have another name in the target: the old and the new name.
     pub renamed: Vec<(String, String)>,
-    /// Files under an old name of a device that has one under the current name, too: left out.
+    /// Files under the old name of a device that also has a file under its current name. They are
+    /// left out.
     pub superseded: Vec<String>,
-    /// Files with a key's extension and of no known family: left where they are.
+    /// Files with the extension of a key and an unknown family. They stay where they are.
     pub unknown: Vec<String>,
     /// Files of the source that changed after they were read.
     pub changed: Vec<String>,
@@ -126,8 +130,8 @@ pub struct Migration<D: Disk> {
 }
 
 impl<D: Disk + Clone> Migration<D> {
-    /// Checks source and target and makes the staging directory. The caller holds both locks until
-    /// the migration is published or dropped.
+    /// Checks source and target and creates the staging directory. Holds the locks of both
+    /// directories until the migration is published or dropped.
     pub fn begin(
         disk: D,
         source: PathBuf,
@@ -181,7 +185,7 @@ impl<D: Disk + Clone> Migration<D> {
             .map_err(MigrationError::Target)
     }
 
-    /// Makes everything durable and puts it in the target's place, all at once.
+    /// Makes everything durable and publishes it as the target in one step.
     pub fn publish(mut self) -> Result<Summary> {
         let left = left_out(&mut self.survey, self.damaged, self.options)?;
         let summary = self.target.publish(self.survey.sender_keys)?;
@@ -218,13 +222,13 @@ fn open_source<D: Disk + Clone>(
     Ok(survey)
 }
 
-/// What of a source is not in the target, or not as it is now.
+/// What the target lacks of the source, or has in an older version.
 struct LeftOut {
     skipped: Vec<Damage>,
     changed: Vec<String>,
 }
 
-/// Refuses a source of which more is left out than the options allow.
+/// Refuses to leave out more of the source than the options allow.
 fn left_out<D: Disk>(
     survey: &mut Survey<D>,
     unwritable: Vec<Damage>,

@@ -1,6 +1,6 @@
-//! What can be done about a damaged directory: a plan, and doing it in one commit.
+//! Repairs a damaged directory: makes a plan, and carries it out in one commit.
 //!
-//! Nothing is invented: credentials are what some file holds whole, or there is no remedy.
+//! Nothing is invented: credentials come whole from some file, or there is no remedy.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -13,29 +13,29 @@ use crate::layout::{self, Entry};
 use crate::manifest::Manifest;
 use crate::survey::{Damage, Survey};
 
-/// What is to be done about one file.
+/// What to do about one file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Remedy {
-    /// Keep the whole document in front, and drop what follows it.
+    /// Keep the whole document at the beginning, and drop what follows it.
     Document { kept: u64, dropped: u64 },
-    /// Take the credentials that another file holds.
+    /// Take the credentials from another file.
     Sibling {
         name: String,
         modified_ms: i64,
-        /// Other files that hold some, newest first.
+        /// Other files that hold credentials, newest first.
         others: Vec<String>,
     },
     /// Remove the key.
     Remove { family: String, id: String },
-    /// Write a manifest that says what is known.
+    /// Write a new manifest with what is known.
     Manifest,
-    /// Apply what can be trusted of the journal.
+    /// Apply the trusted part of the journal.
     Journal {
         commits: u64,
         trusted_bytes: u64,
         bytes: u64,
     },
-    /// There is none.
+    /// Nothing can be done.
     None,
 }
 
@@ -44,7 +44,7 @@ pub struct Step {
     pub name: String,
     pub member: String,
     pub problem: String,
-    /// When the damaged file was last written; `None` where it is not there.
+    /// When the damaged file was last written; `None` if it is missing.
     pub modified_ms: Option<i64>,
     pub remedy: Remedy,
 }
@@ -52,24 +52,25 @@ pub struct Step {
 #[derive(Debug, Default)]
 pub struct Plan {
     pub steps: Vec<Step>,
-    /// What is in the way and is not mended here, such as another user's files.
+    /// Problems that are not mended here, such as files of another user.
     pub left: Vec<Damage>,
 }
 
 impl Plan {
-    /// Whether there are credentials that nothing can bring back.
+    /// Whether the credentials are lost and nothing can bring them back.
     pub fn is_hopeless(&self) -> bool {
         self.steps.iter().any(|step| step.remedy == Remedy::None)
     }
 }
 
-/// Looks what can be done. Writes nothing and needs no lock.
+/// Finds out what can be done. Writes nothing. Keeps the directory's lock meanwhile, if it has one.
 pub fn plan<D: Disk>(disk: D, path: PathBuf, format: Format) -> Result<Plan> {
     Ok(Look::at(disk, path, format)?.plan)
 }
 
-/// Does what the plan says, as of now: in one commit, after what it changes was copied to the directory
-/// `aside` in this one. Nothing is done where nothing is to be done, or credentials have no remedy.
+/// Makes a new plan and carries it out in one commit, after copying the files that it changes to
+/// the subdirectory `aside`. Does nothing if there is nothing to do, or if the credentials have no
+/// remedy.
 pub fn apply<D: Disk>(disk: D, path: PathBuf, format: Format, aside: &str) -> Result<Plan> {
     let look = Look::at(disk, path, format)?;
     let plan = look.plan;
@@ -94,7 +95,7 @@ pub fn apply<D: Disk>(disk: D, path: PathBuf, format: Format, aside: &str) -> Re
 struct Look<D: Disk> {
     survey: Survey<D>,
     plan: Plan,
-    /// What it comes to, by file.
+    /// The changes of the plan, by file.
     changes: Vec<(String, Option<Vec<u8>>)>,
 }
 
@@ -173,7 +174,7 @@ impl<D: Disk> Look<D> {
         Ok(())
     }
 
-    /// A whole document in front of remains, if that is what the family's files hold.
+    /// The whole document at the beginning of a damaged file, if it is valid for the family.
     fn document(&self, name: &str, family: &str) -> Result<Option<(Vec<u8>, u64)>> {
         let Some(bytes) = self.survey.store().read_file(name)? else {
             return Ok(None);
@@ -187,7 +188,7 @@ impl<D: Disk> Look<D> {
             .filter(|(document, _)| self.survey.is_whole(family, document)))
     }
 
-    /// The newest other file that holds credentials, and what it holds.
+    /// The newest other file that holds credentials, and its content.
     fn sibling(&self) -> Result<(Remedy, Option<Vec<u8>>)> {
         let store = self.survey.store();
         let format = store.format();

@@ -1,7 +1,7 @@
 //! One auth directory: keys by family and id, on top of the engine's names and bytes.
 //!
-//! The store decides which file a key has, keeps the manifest that irregular ids need, and never
-//! lets two ids share a file. It knows nothing of what is inside a file but the manifest.
+//! The store decides which file holds a key, maintains the manifest of irregular ids, and never
+//! lets two ids share a file. It knows the content of no file except the manifest.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -27,7 +27,7 @@ mod sender_keys;
 use plan::Plan;
 use sender_keys::Witness;
 
-/// What a file of the directory holds.
+/// A key of the directory, or its credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
     Creds,
@@ -44,15 +44,15 @@ pub struct Store<D: Disk> {
     directory: Directory<D>,
     format: Format,
     manifest: Mutex<Option<Known>>,
-    /// The identity in the credentials as they were when their file had this stamp.
+    /// The identity in the credentials file that had this stamp.
     identity: Mutex<Option<(Stamp, Arc<[u8]>)>>,
-    /// What told the form of the directory's sender keys.
+    /// The file that showed the form of the directory's sender keys.
     sender_keys: Mutex<Option<Witness>>,
-    /// The manifest was read once, and this library may use the directory.
+    /// Set once the manifest has shown that this library may use the directory.
     is_ours: AtomicBool,
 }
 
-/// The manifest as it was when its file had this stamp.
+/// The manifest in the file that had this stamp.
 #[derive(Clone)]
 struct Known {
     stamp: Option<Stamp>,
@@ -84,7 +84,7 @@ impl<D: Disk> Store<D> {
         self.directory.is_open() && self.is_ours.load(Ordering::Acquire)
     }
 
-    /// Takes nothing for known of the directory; see [`Directory::distrust`].
+    /// Forgets everything about the directory; see [`Directory::distrust`].
     pub fn distrust(&self) {
         self.is_ours.store(false, Ordering::Release);
         self.forget_manifest();
@@ -97,7 +97,8 @@ impl<D: Disk> Store<D> {
         self.directory.hold()
     }
 
-    /// Whether the directory is as it was since [`hold`](Self::hold); see [`Directory::undisturbed`].
+    /// Whether nobody can have changed the directory since [`hold`](Self::hold); see
+    /// [`Directory::undisturbed`].
     pub fn undisturbed(&self) -> Result<bool> {
         self.directory.undisturbed()
     }
@@ -125,12 +126,12 @@ impl<D: Disk> Store<D> {
         self.directory.identity_of_lock()
     }
 
-    /// How often somebody else changed keys; see [`Directory::changes`].
+    /// How many times others have changed keys; see [`Directory::changes`].
     pub fn changes(&self) -> Result<u64> {
         self.directory.changes()
     }
 
-    /// Recovers what an interrupted commit left. Takes the directory's lock.
+    /// Recovers what an interrupted commit left. Takes the directory's lock, if it has one.
     pub fn open(&self) -> Result<()> {
         self.check_owner()?;
         self.directory.open()?;
@@ -143,12 +144,13 @@ impl<D: Disk> Store<D> {
         self.check_manifest()
     }
 
-    /// As [`peek`](Self::peek), also where the journal is damaged; see [`Directory::peek_trusting`].
+    /// As [`peek`](Self::peek), but also works with a damaged journal; see
+    /// [`Directory::peek_trusting`].
     pub fn peek_trusting(&self) -> Result<Option<JournalDamage>> {
         self.directory.peek_trusting()
     }
 
-    /// Makes changes to files by their names; see [`Directory::salvage`].
+    /// Changes files by their names; see [`Directory::salvage`].
     pub fn salvage(&self, changes: &[Change]) -> Result<()> {
         self.directory.salvage(changes)
     }
@@ -177,18 +179,18 @@ impl<D: Disk> Store<D> {
         self.check_manifest()
     }
 
-    /// Syncs the files and empties the journal. Takes the directory's lock.
+    /// Writes the files and empties the journal. Takes the directory's lock.
     pub fn checkpoint(&self) -> Result<()> {
         self.check_owner()?;
         self.directory.checkpoint()
     }
 
-    /// Brings the files up to the journal, if they lag; see [`Directory::tidy`].
+    /// Writes the files if they lag behind the journal; see [`Directory::tidy`].
     pub fn tidy(&self) -> Result<()> {
         self.directory.tidy()
     }
 
-    /// What waits to be brought to the files; see [`Directory::idle`].
+    /// The size and the age of what is not in the files yet; see [`Directory::idle`].
     pub fn idle(&self) -> Option<(u64, Duration)> {
         self.directory.idle()
     }
@@ -198,27 +200,27 @@ impl<D: Disk> Store<D> {
         self.directory.snapshot(target, false)
     }
 
-    /// Gives `target` what this directory holds; see [`Directory::restore`].
+    /// Gives `target` the content of this directory; see [`Directory::restore`].
     pub fn restore(&self, target: &Path, aside: &Path) -> Result<bool, CopyError> {
         self.open_there()?;
         self.directory.restore(target, aside)
     }
 
-    /// Whether both hold the same; see [`Directory::holds_same`].
+    /// Whether both directories hold the same; see [`Directory::holds_same`].
     pub fn holds_same(&self, other: &Self) -> Result<bool> {
         self.peek()?;
         other.peek()?;
         self.directory.holds_same(&other.directory)
     }
 
-    /// Opens what is to be copied.
+    /// Opens a directory that is to be copied.
     fn open_there(&self) -> Result<(), CopyError> {
         self.open()
             .and_then(|()| self.check_there())
             .map_err(CopyError::Source)
     }
 
-    /// What opens and commits did besides, since the last call of this function.
+    /// Checkpoints and recoveries since the last call; see [`Directory::take_happened`].
     pub fn take_happened(&self) -> Happened {
         self.directory.take_happened()
     }
@@ -227,7 +229,7 @@ impl<D: Disk> Store<D> {
         self.directory.journal_state()
     }
 
-    /// The bytes of a key. Takes no lock: files are only ever replaced whole.
+    /// The bytes of a key. Takes no lock, since files are only ever replaced as a whole.
     pub fn load(&self, key: Key<'_>) -> Result<Vec<u8>> {
         if let Some(bytes) = self.bytes_of(key)?
             && !self.is_deleted(key, &bytes)
@@ -241,7 +243,7 @@ impl<D: Disk> Store<D> {
         Err(Error::NotFound)
     }
 
-    /// What its file holds, under its name or, where that is not there, the one that it had before.
+    /// The content of a key's file, or of the file under its old name if there is no other.
     fn bytes_of(&self, key: Key<'_>) -> Result<Option<Vec<u8>>> {
         let Some(name) = self.file_of(key)? else {
             return Ok(None);
@@ -258,18 +260,18 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    /// A key whose file holds `null` has been deleted; credentials never are.
+    /// A key whose file holds `null` has been deleted. Credentials are never deleted that way.
     fn is_deleted(&self, key: Key<'_>, bytes: &[u8]) -> bool {
         key != Key::Creds && self.format == Format::Json && json::is_null(bytes)
     }
 
-    /// Completes a publication that was cut short; see [`Directory::finish_publication`].
+    /// Completes an interrupted publication; see [`Directory::finish_publication`].
     pub fn finish_publication(&self) -> Result<()> {
         self.directory.finish_publication()
     }
 
     /// The account's identity, which the sessions of a JSON directory leave out; `None` without
-    /// credentials. Read again only when their file has changed: every session asks for it.
+    /// credentials. Every session needs it, so it is read again only after their file has changed.
     pub fn local_identity(&self) -> Result<Option<Arc<[u8]>>> {
         let name = layout::creds_name(self.format);
         let Some(stamp) = self.directory.stamp(&name)? else {
@@ -291,7 +293,7 @@ impl<D: Disk> Store<D> {
         Ok(Some(identity))
     }
 
-    /// Saves and deletes, all or nothing. Takes the directory's lock.
+    /// Saves and deletes keys, all or none. Takes the directory's lock.
     pub fn commit(&self, changes: &[KeyChange<'_>]) -> Result<()> {
         self.commit_by(By::Anybody, changes)
     }
@@ -301,7 +303,7 @@ impl<D: Disk> Store<D> {
         Plan::new(self, changes)?.commit(by)
     }
 
-    /// Every key, by family. Files of unknown families are listed where the manifest knows them.
+    /// All keys by family. The manifest supplies those of unknown families that names do not show.
     pub fn list(&self) -> Result<BTreeMap<String, Vec<String>>> {
         let manifest = self.look_at_manifest()?;
         let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -328,32 +330,32 @@ impl<D: Disk> Store<D> {
         Ok(keys)
     }
 
-    /// Everything the directory holds, whatever it is.
+    /// Everything in the directory, of any kind.
     pub fn entries(&self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
         self.directory.entries(each)
     }
 
-    /// Why a file of somebody else cannot be read.
+    /// Explains why this process may not read a file.
     pub fn who_may_read(&self, name: &str) -> String {
         self.directory.who_may_read(name)
     }
 
-    /// What tells one version of a file from another; `None` if there is no file.
+    /// The stamp of a file's current version; `None` if there is no file.
     pub fn stamp(&self, name: &str) -> Result<Option<Stamp>> {
         self.directory.stamp(name)
     }
 
-    /// The bytes of a file by its name, whosever it is.
+    /// The content of a file by its name, whatever it belongs to.
     pub fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.directory.read(name)
     }
 
-    /// The same with what tells this version of it from another one.
+    /// As [`read_file`](Self::read_file), with the stamp of the version that was read.
     pub fn read_version(&self, name: &str) -> Result<Option<(Vec<u8>, Stamp)>> {
         self.directory.read_version(name)
     }
 
-    /// The manifest, read again only when its file has changed.
+    /// The manifest. It is read again only after its file has changed.
     pub fn look_at_manifest(&self) -> Result<Arc<Manifest>> {
         let name = self.format.manifest_name();
         let stamp = self.directory.stamp(name)?;
@@ -374,7 +376,7 @@ impl<D: Disk> Store<D> {
         Ok(manifest)
     }
 
-    /// Where a key's file is, for messages.
+    /// The path of a key's file, for messages.
     pub fn path_of(&self, key: Key<'_>) -> PathBuf {
         let Ok(Some(name)) = self.file_of(key) else {
             return self.path().to_owned();
@@ -389,7 +391,7 @@ impl<D: Disk> Store<D> {
         self.path().join(name)
     }
 
-    /// The file a key has; `None` where its name belongs to another id.
+    /// The file name of a key; `None` if the name belongs to another id.
     fn file_of(&self, key: Key<'_>) -> Result<Option<String>> {
         let Key::Of { family, id } = key else {
             return Ok(Some(layout::creds_name(self.format)));
@@ -405,9 +407,9 @@ impl<D: Disk> Store<D> {
                     family: of,
                     id: regular,
                 } if layout::FAMILIES.contains(&family) || of == family => regular == id,
-                // A copy of another key's file.
+                // The name looks like a copy of another key's file.
                 Entry::Copy if layout::FAMILIES.contains(&family) => false,
-                // A family of a later Baileys: the file is whose name it is.
+                // A family of a later Baileys: its file belongs to whoever asks for that name.
                 _ => true,
             },
         };

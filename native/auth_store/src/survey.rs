@@ -1,4 +1,5 @@
-//! Reads every file of a directory, in steps, and tells what each is or what is wrong with it.
+//! Reads every file of a directory, in steps, and reports what each file is or what is wrong with
+//! it.
 //!
 //! Verification is a survey; migration is a survey that writes what it reads.
 
@@ -31,21 +32,21 @@ pub enum Finding<'a> {
         id: &'a str,
         value: &'a Value,
     },
-    /// A file with a key's extension and an unknown family: kept under its name.
+    /// A file with the extension of a key and an unknown family, known by its name only.
     UnknownFamily {
         name: &'a str,
         value: &'a Value,
     },
 }
 
-/// Takes what was found, with the account's identity once that is known, and the bytes of the file.
+/// Receives a finding, the account's identity once it is known, and the bytes of the file.
 pub type Sink<'a> = dyn FnMut(&Finding<'_>, Option<&[u8]>, &[u8]) -> Result<()> + 'a;
 
-/// What was found, counted.
+/// The number of findings of each kind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     pub has_creds: bool,
-    /// Keys by family; those of an unknown family are under the empty name.
+    /// Keys by family. Keys of an unknown family count under the empty name.
     pub keys: BTreeMap<String, u64>,
 }
 
@@ -75,16 +76,17 @@ pub struct Damage {
     pub member: String,
     pub problem: String,
     pub flaw: Flaw,
-    /// Whether the key can be left out: credentials cannot, nor what the disk failed to give.
+    /// Whether a migration may leave the key out. It may not leave out credentials, or a file that
+    /// the disk failed to deliver.
     pub can_be_skipped: bool,
 }
 
-/// What the values are for.
+/// What the values are needed for.
 #[derive(Clone, Copy)]
 pub enum Purpose {
-    /// To tell whether they could be loaded.
+    /// To check that they could be loaded.
     Verify,
-    /// To be written in the other form, whole.
+    /// To write them in another format, which requires all of their content.
     Carry,
 }
 
@@ -93,25 +95,26 @@ pub struct Survey<D: Disk> {
     purpose: Purpose,
     manifest: Arc<Manifest>,
     names: Vec<String>,
-    /// What was read, and which version of it.
+    /// The files that were read, each with the version that was read.
     seen: Vec<(String, Option<Stamp>)>,
     next: usize,
     bytes: u64,
     local_identity: Option<Vec<u8>>,
     pub damaged: Vec<Damage>,
-    /// Files of which elements that held nothing were left out, and how many.
+    /// Files from which list elements that held nothing were left out, with the number of elements.
     pub dropped: Vec<(String, u64)>,
-    /// The form of the sender keys, where their files tell: Buffers if there is one.
+    /// The form of the sender keys, if their files show it. A single Buffer decides.
     pub sender_keys: Option<json::SenderKeyForm>,
-    /// How many JSON files are in which dialect, of those that tell.
+    /// The number of JSON files in each dialect, of those that show their dialect.
     pub dialects: BTreeMap<json::Dialect, u64>,
-    /// How the directory grows; noted for [`Purpose::Verify`] alone.
+    /// How the directory grows; recorded for [`Purpose::Verify`] only.
     pub growth: Growth,
-    /// Files under an old name whose key is there under its current one as well: not read.
+    /// Files under an old name whose key also exists under its current name. They are not read.
     pub superseded: Vec<String>,
-    /// Files with a key's extension and no family that is known: somebody else's, not read.
+    /// Files with the extension of a key but no known family. They belong to somebody else and are
+    /// not read.
     pub unknown: Vec<String>,
-    /// Files that are no keys: hidden, temporary, copies, of another extension.
+    /// Files that are no keys: hidden, temporary, copies, or with another extension.
     pub ignored: Vec<String>,
 }
 
@@ -124,7 +127,7 @@ impl<D: Disk> Survey<D> {
         Self::list(store, purpose)
     }
 
-    /// Has files of unknown families read as well.
+    /// Includes files of unknown families.
     pub fn include_unknown(&mut self) {
         self.names.append(&mut self.unknown);
     }
@@ -138,8 +141,8 @@ impl<D: Disk> Survey<D> {
         Self::list(store, Purpose::Verify)
     }
 
-    /// Lists a directory that is to be repaired, with what is wrong with its journal and its manifest. It
-    /// keeps the directory's lock, where there is one.
+    /// Lists a directory that is to be repaired, and reports what is wrong with its journal and its
+    /// manifest. Keeps the directory's lock, if it has one.
     pub fn salvage(
         disk: D,
         path: PathBuf,
@@ -207,7 +210,7 @@ impl<D: Disk> Survey<D> {
         self.names.len()
     }
 
-    /// Bytes read so far.
+    /// The bytes read so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -217,13 +220,13 @@ impl<D: Disk> Survey<D> {
         self.local_identity.as_deref()
     }
 
-    /// Whether the directory has a file for credentials.
+    /// Whether the directory has a credentials file.
     pub fn has_creds(&self) -> bool {
         let creds = layout::creds_name(self.store.format());
         self.names.contains(&creds) || self.seen.iter().any(|(name, _)| *name == creds)
     }
 
-    /// Files that are not as they were when they were read: written since, gone or added.
+    /// Files that have changed since they were read: written, removed or added.
     pub fn changed(&self) -> Result<Vec<String>> {
         let now = names_of(&self.store, &self.manifest)?;
         let seen: HashSet<&str> = self.seen.iter().map(|(name, _)| name.as_str()).collect();
@@ -242,7 +245,7 @@ impl<D: Disk> Survey<D> {
         Ok(changed)
     }
 
-    /// Reads up to `files` more files and gives each to `sink`. Damage is collected, not returned.
+    /// Reads up to `files` more files and passes each to `sink`. Damage is collected, not returned.
     pub fn step(&mut self, files: usize, sink: &mut Sink<'_>) -> Result<()> {
         let end = self.names.len().min(self.next.saturating_add(files));
         while self.next < end {
@@ -254,10 +257,11 @@ impl<D: Disk> Survey<D> {
                     self.note_growth(&name, version.as_ref(), Some(&value));
                     self.give(&name, &value, &bytes, sink)?;
                 }
-                // Listed, and deleted since: the caller broke the lock, nothing is lost by us.
+                // The file was deleted after it was listed, or holds `null`: there is no key.
                 Ok(None) => (),
                 Err(damage) => {
-                    // What could not even be read is as it was if it still is what it is now.
+                    // For a file that could not be read at all, its current version is recorded. If
+                    // that stays, the file has not changed.
                     version = version.or(self.store.stamp(&name)?);
                     self.note_growth(&name, version.as_ref(), None);
                     self.damaged.push(damage);
@@ -268,7 +272,8 @@ impl<D: Disk> Survey<D> {
         Ok(())
     }
 
-    /// Says which version of the file was read, also where it cannot be understood.
+    /// Reads one file. `version` is set as soon as the bytes were read, even if they cannot be
+    /// decoded.
     fn read(
         &mut self,
         name: &str,
@@ -370,7 +375,7 @@ impl<D: Disk> Survey<D> {
         }
     }
 
-    /// Whether bytes are what a file of the family holds.
+    /// Whether the bytes are a valid file of the family.
     pub fn is_whole(&self, family: &str, bytes: &[u8]) -> bool {
         match self.store.format() {
             Format::Json => {
@@ -431,7 +436,8 @@ impl<D: Disk> Survey<D> {
     }
 }
 
-/// Erlang's form holds any term; of a known family it holds what its schema says, and maybe more.
+/// Decodes a term of the native format. It may be any term, but in a known family it must have the
+/// members of the schema, and may have more.
 pub fn decode_native(family: &str, bytes: &[u8], purpose: Purpose) -> Result<Value, Problem> {
     let value = match purpose {
         Purpose::Verify => etf::outline(bytes)?,
@@ -446,7 +452,7 @@ pub fn decode_native(family: &str, bytes: &[u8], purpose: Purpose) -> Result<Val
     Ok(value)
 }
 
-/// The account's public identity key, of its credentials.
+/// The account's public identity key, from its credentials.
 pub fn identity_of(creds: &Value) -> Option<Vec<u8>> {
     match creds.get("signed_identity_key")?.get("public")? {
         Value::Binary(public) if public.len() == 32 => Some([&[5], public.as_slice()].concat()),
@@ -455,7 +461,7 @@ pub fn identity_of(creds: &Value) -> Option<Vec<u8>> {
     }
 }
 
-/// As a state: baileys_ex takes a map of its fields for one.
+/// Makes a state of a plain map of its fields, which baileys_ex accepts in its place.
 fn as_state(creds: Value) -> Value {
     match creds {
         Value::Map(mut pairs)

@@ -1,14 +1,14 @@
-//! The neutral form of a run-time term: what the codec and the NIF share.
+//! A run-time term in the neutral form that the codec and the NIF share.
 
 use std::borrow::Cow;
 
 /// How deep a [`Value`] may nest.
 ///
-/// Every recursion over values, JSON or ETF is bounded by this, so that no input overflows a stack.
-/// Real auth state nests less than ten deep; only free-form members come near.
+/// This bounds every recursion over values, JSON or ETF, so that no input overflows a stack. Real
+/// auth state nests less than ten levels deep; only free-form members come near the limit.
 pub const MAX_DEPTH: usize = 96;
 
-/// One run-time term, as plain data.
+/// One run-time term as plain data.
 ///
 /// Structs are maps with the atom key `__struct__`, as on the BEAM.
 #[derive(Clone, PartialEq)]
@@ -17,12 +17,12 @@ pub enum Value {
     Bool(bool),
     Int(i128),
     Float(f64),
-    /// An atom other than `nil`, `true` and `false`; those of a schema cost no copy.
+    /// An atom other than `nil`, `true` and `false`. Atoms of a schema cost no copy.
     Atom(Cow<'static, str>),
     Binary(Vec<u8>),
     List(Vec<Value>),
     Tuple(Vec<Value>),
-    /// Pairs in no particular order; keys are unique.
+    /// Pairs in no particular order, with unique keys.
     Map(Vec<(Value, Value)>),
 }
 
@@ -50,7 +50,7 @@ impl Value {
             .map(|(_, value)| value)
     }
 
-    /// What kind of term this is, for messages: a kind never shows a value.
+    /// The kind of this term, for messages. A kind never shows a value.
     pub fn kind(&self) -> &'static str {
         match self {
             Value::Nil => "nil",
@@ -66,7 +66,7 @@ impl Value {
     }
 }
 
-/// Shows the shape only: values may be key material.
+/// Shows only the shape, since values may be key material.
 impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

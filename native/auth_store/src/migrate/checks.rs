@@ -1,4 +1,4 @@
-//! Which directories may be source and target.
+//! Checks which directories may be source and target.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(super) fn check_target<D: Disk>(
         path: target.to_owned(),
         source,
     };
-    // By way of a link, too; one that leads nowhere is no place to make anything in.
+    // The target may be a link to a directory. Nothing can be created at a link that leads nowhere.
     match disk.metadata(&target.join(".")) {
         Ok(_) => (),
         Err(error) if error.kind() == ErrorKind::NotFound && disk.metadata(target).is_err() => {
@@ -53,8 +53,8 @@ pub(super) fn check_target<D: Disk>(
     }
 }
 
-/// Replacing a target that holds the source would delete it, and a target inside the source would
-/// change it.
+/// Refuses directories that contain each other: replacing a target that contains the source would
+/// delete the source, and a target inside the source would change it.
 pub(super) fn check_overlap<D: Disk>(disk: &D, source: &Path, target: &Path) -> Result<()> {
     let error = |error| MigrationError::Source(Error::io(source, error));
     let above_source = physical_ancestors(disk, source).map_err(error)?;
@@ -72,14 +72,14 @@ pub(super) fn check_overlap<D: Disk>(disk: &D, source: &Path, target: &Path) -> 
     Ok(())
 }
 
-/// A directory and those that hold it, by identity: paths may lead through links.
+/// A directory and all directories above it, by identity, since paths may lead through links.
 fn physical_ancestors<D: Disk>(disk: &D, path: &Path) -> std::io::Result<Vec<(u64, u64)>> {
     let mut path = path.join(".");
     let mut found: Vec<(u64, u64)> = Vec::new();
     loop {
         let metadata = disk.metadata(&path)?;
         let identity = (metadata.device, metadata.inode);
-        // The root is its own parent.
+        // The root directory is its own parent.
         if found.last() == Some(&identity) {
             return Ok(found);
         }

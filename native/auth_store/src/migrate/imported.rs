@@ -1,4 +1,5 @@
-//! One value between Baileys' JSON, as a store that is no directory keeps it, and the external term format.
+//! Converts one value between the JSON of Baileys, as stores other than directories keep it, and
+//! the external term format.
 
 use crate::codec::json::{DecodeContext, EncodeContext, SenderKeyForm};
 use crate::codec::{Problem, etf, json};
@@ -7,17 +8,17 @@ use crate::survey::{Purpose, decode_native};
 
 /// A value that was read.
 pub struct Imported {
-    /// In external term format.
+    /// The value in external term format.
     pub bytes: Vec<u8>,
-    /// How many elements held nothing and were left out.
+    /// The number of list elements that were left out because they held nothing.
     pub dropped: u64,
-    /// The form of a sender key, where it tells.
+    /// The form of a sender key, if its JSON shows it.
     pub sender_keys: Option<SenderKeyForm>,
-    /// The id that a current client asks for, if that is another one.
+    /// The id that a current client looks for, if it is another one.
     pub current_id: Option<String>,
 }
 
-/// `None` for `null`, which is what some stores leave of a key that was deleted.
+/// Reads a value; `None` for `null`, which some stores leave of a deleted key.
 pub fn imported(
     family: &str,
     id: Option<&str>,
@@ -42,7 +43,7 @@ pub fn imported(
     }))
 }
 
-/// A row in external term format as JSON.
+/// Converts a row in external term format to JSON.
 pub fn exported(family: &str, bytes: &[u8], context: &EncodeContext) -> Result<Vec<u8>, Problem> {
     let value = decode_native(family, bytes, Purpose::Carry)?;
     json::encode(family, &value, context)

@@ -1,4 +1,4 @@
-//! From a store that is no directory to a directory: keys in external term format, in steps.
+//! Moves keys in external term format from another store to a directory, in steps.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -40,8 +40,8 @@ pub struct RowDamage {
 }
 
 impl<D: Disk + Clone> Incoming<D> {
-    /// Makes the staging directory. The caller holds the target's lock until this is published or
-    /// dropped. `carried` is the form of sender keys that the store's own came from.
+    /// Creates the staging directory, and holds the target's lock until this is published or
+    /// dropped. `carried` is the form of sender keys in the JSON that the store's keys came from.
     pub fn begin(
         disk: D,
         target: &Path,
@@ -62,7 +62,7 @@ impl<D: Disk + Clone> Incoming<D> {
         })
     }
 
-    /// The credentials come first: sessions need the identity in them.
+    /// Writes a row. The credentials must come first, because sessions need the identity in them.
     pub fn put(&mut self, row: &Row<'_>) -> std::result::Result<(), Error> {
         self.bytes_read += row.bytes.len() as u64;
         if let Err(problem) = self.write(row)? {
@@ -119,7 +119,8 @@ impl<D: Disk + Clone> Incoming<D> {
         }))
     }
 
-    /// Makes everything durable and puts it in the target's place, all at once. Also what was left out.
+    /// Makes everything durable and publishes it as the target in one step. Returns the rows that
+    /// were left out, too.
     pub fn publish(self) -> Result<(Summary, Vec<RowDamage>)> {
         let may_skip = self.skip_corrupt && self.damaged.iter().all(|row| row.id.is_some());
         if !self.damaged.is_empty() && !may_skip {
@@ -133,7 +134,8 @@ impl<D: Disk + Clone> Incoming<D> {
     }
 }
 
-/// What tells files apart; an id that has no file name is refused when it is written.
+/// The file name, which no two rows may share. An id that cannot have one is refused when it is
+/// written.
 fn file_name(row: &Row<'_>, to: Format) -> String {
     let id = row.id.unwrap_or_default();
     match row.family {
@@ -142,7 +144,7 @@ fn file_name(row: &Row<'_>, to: Format) -> String {
     }
 }
 
-/// Under which a summary names the key.
+/// The name of the key in a summary.
 fn label(row: &Row<'_>) -> String {
     match (row.family, row.id) {
         ("", Some(id)) => format!("{id}{}", Format::Etf.extension()),

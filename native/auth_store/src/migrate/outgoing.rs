@@ -1,4 +1,4 @@
-//! From a directory to a store that is none: keys in external term format, in steps.
+//! Moves keys in external term format from a directory to another store, in steps.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ pub struct Outgoing<D: Disk> {
     options: Options,
 }
 
-/// One key in external term format. The credentials are `creds` without an id; a file of a family
-/// that nobody knows has none either, and its name without the extension for an id.
+/// One key in external term format. The credentials have the family `creds` and no id. A file of an
+/// unknown family has an empty family, and its name without the extension as its id.
 pub struct OutgoingRow {
     pub family: String,
     pub id: Option<String>,
@@ -27,12 +27,12 @@ pub struct OutgoingRow {
 }
 
 impl<D: Disk + Clone> Outgoing<D> {
-    /// The caller holds the directory's lock until this is finished or dropped.
+    /// Lists the source, and holds its lock until this is finished or dropped.
     pub fn begin(disk: D, source: PathBuf, from: Format, options: Options) -> Result<Self> {
         checks::check_source(&disk, &source)?;
         let purpose = match from {
             Format::Json => Purpose::Carry,
-            // The bytes stay as they are.
+            // The bytes are passed on unchanged.
             Format::Etf => Purpose::Verify,
         };
         let survey = open_source(disk, source, from, purpose, options)?;
@@ -65,7 +65,7 @@ impl<D: Disk + Clone> Outgoing<D> {
         self.survey.total()
     }
 
-    /// The form of the sender keys in the JSON that they come from; `None` where nothing tells.
+    /// The form of the sender keys in the JSON that they come from; `None` if nothing shows it.
     pub fn sender_keys(&self) -> Result<Option<SenderKeyForm>> {
         match self.writer.from {
             Format::Etf => Ok(self.survey.manifest().sender_keys),
@@ -76,7 +76,7 @@ impl<D: Disk + Clone> Outgoing<D> {
         }
     }
 
-    /// Up to `files` more files, the credentials first.
+    /// Returns up to `files` more keys, the credentials first.
     pub fn step(&mut self, files: usize) -> Result<Vec<OutgoingRow>> {
         let Outgoing {
             survey,
@@ -107,7 +107,8 @@ impl<D: Disk + Clone> Outgoing<D> {
         Ok(rows)
     }
 
-    /// What was carried, unless something of it could not be read or has changed meanwhile.
+    /// Ends the migration with a summary. Fails if a file could not be read or has changed
+    /// meanwhile, unless the options allow it.
     pub fn finish(mut self) -> Result<Summary> {
         let left = left_out(&mut self.survey, self.damaged, self.options)?;
         let found = self.survey.sender_keys;

@@ -1,4 +1,4 @@
-//! A directory in the making: what is put into it, and its publication.
+//! The target of a migration while it is being written, and its publication.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(super) struct Target<D: Disk> {
 }
 
 impl<D: Disk + Clone> Target<D> {
-    /// `carried` is the form of sender keys that the source came from.
+    /// `carried` is the form of sender keys in the JSON that the source came from.
     pub fn begin(
         disk: D,
         path: &Path,
@@ -50,7 +50,8 @@ impl<D: Disk + Clone> Target<D> {
         })
     }
 
-    /// The inner error is damage of the source, the outer one is the target's.
+    /// Writes a finding. The inner error is damage of the source, the outer one concerns the
+    /// target.
     pub fn put(
         &mut self,
         finding: &Finding<'_>,
@@ -69,7 +70,7 @@ impl<D: Disk + Clone> Target<D> {
         }
     }
 
-    /// Makes everything durable and puts it in the target's place, all at once. `found` is the form of
+    /// Makes everything durable and publishes it as the target in one step. `found` is the form of
     /// the sender keys in the source's files.
     pub fn publish(mut self, found: Option<SenderKeyForm>) -> Result<Summary> {
         let format = self.writer.to;

@@ -1,4 +1,4 @@
-//! What a key of the source becomes in the target.
+//! Converts a key of the source to a key of the target.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -22,11 +22,11 @@ pub(super) struct Writer {
     pub now_ms: i64,
     pub sender_keys: SenderKeyForm,
     pub old_device_names: bool,
-    /// Old names of the source whose current name is there as well.
+    /// Files under an old device name whose current name is in the source as well.
     pub superseded: HashSet<String>,
 }
 
-/// A key in the form of the target, and its file there.
+/// A key in the format of the target, with its file name there.
 pub(super) struct Written {
     pub family: String,
     /// `None` for the credentials.
@@ -35,7 +35,7 @@ pub(super) struct Written {
     pub bytes: Vec<u8>,
 }
 
-/// Damage that is found when writing: the term has no form in the target.
+/// Damage that only writing reveals: the target's format cannot hold the term.
 pub(super) struct Unwritable {
     pub name: String,
     pub member: String,
@@ -56,7 +56,8 @@ impl Unwritable {
 }
 
 impl Writer {
-    /// `raw` is what was read: from Erlang's form to itself the bytes stay.
+    /// Converts a finding. `raw` holds the bytes that were read, which are kept if both formats are
+    /// ETF.
     pub fn file(
         &mut self,
         finding: &Finding<'_>,
@@ -114,7 +115,7 @@ impl Writer {
         }
     }
 
-    /// A device's id as the clients of the target ask for it.
+    /// The id of a device as the clients of the target look for it, if that differs.
     fn renamed(&self, family: &str, id: &str) -> Option<String> {
         match (self.from, self.to) {
             (Format::Json, Format::Etf) => device_names::current(family, id),
@@ -159,7 +160,8 @@ impl Writer {
     }
 }
 
-/// Old names of devices of which a current client has written the current one since.
+/// Files under an old device name for which a current client has written a file under the current
+/// name since.
 pub(super) fn superseded(names: &[String]) -> HashSet<String> {
     let all: HashSet<&str> = names.iter().map(String::as_str).collect();
     let has_twin = |name: &&String| {

@@ -1,4 +1,5 @@
-//! Which of the two backends a directory belongs to: no key is looked for in one of the other.
+//! Decides which of the two backends a directory belongs to, since no backend may use a directory
+//! of the other one.
 
 use std::sync::atomic::Ordering;
 
@@ -9,8 +10,8 @@ use crate::format::Format;
 use crate::layout::{self, Entry};
 
 impl<D: Disk> Store<D> {
-    /// Refuses a directory of the other backend before anything in it is settled: its journal is not
-    /// this one's to complete.
+    /// Refuses a directory of the other backend before anything in it is settled: only its own
+    /// backend may complete its journal.
     pub(super) fn check_owner(&self) -> Result<()> {
         if !self.is_ours.load(Ordering::Acquire) {
             self.finish_publication()?;
@@ -21,8 +22,8 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Whether the directory has credentials or a manifest of the other backend, and none of this.
-    /// Only looks at names, and needs no open directory.
+    /// Whether the directory has credentials or a manifest of the other backend, and none of this
+    /// one. Only looks at names, and works before the directory is open.
     pub fn belongs_to_other(&self) -> Result<bool> {
         Ok(!self.is_marked_as(self.format)? && self.is_marked_as(self.format.other())?)
     }
@@ -37,8 +38,8 @@ impl<D: Disk> Store<D> {
         Error::UnexpectedBackend(self.format.other().backend().to_owned())
     }
 
-    /// Refuses a path where nothing is, and a directory of the other backend: to answer that there are
-    /// no keys would be taken for an account that has none.
+    /// Refuses a missing directory, and a directory of the other backend. An empty list of keys
+    /// would look like an account that has none.
     pub fn check_there(&self) -> Result<()> {
         self.directory.check_exists()?;
         let (mut of_this, mut of_other) = (false, false);
@@ -58,7 +59,7 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Credentials that are missing here may be there in the other format, or be about to: to take
+    /// Refuses missing credentials if the other format has credentials or a manifest here: taking
     /// the account for a new one would log it out.
     pub(super) fn refuse_other_backend(&self) -> Result<()> {
         if self.is_marked_as(self.format.other())? {

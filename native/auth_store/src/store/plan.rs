@@ -1,4 +1,4 @@
-//! Which files a commit changes.
+//! Decides which files a commit changes.
 
 use std::collections::HashMap;
 
@@ -8,18 +8,18 @@ use crate::error::{Error, Result};
 use crate::layout::{self, Entry};
 use crate::manifest::Manifest;
 
-/// The changes that one commit is to make, and the files that has come to.
+/// The changes of one commit, and the manifest that they require.
 pub(super) struct Plan<'a, D: Disk> {
     store: &'a Store<D>,
     wanted: Vec<Wanted<'a>>,
-    /// The manifest to write with them: none where the one on disk will do.
+    /// The manifest to write with the changes; `None` if the one on disk will do.
     manifest: Option<Vec<u8>>,
 }
 
 struct Wanted<'a> {
-    /// The name that its file has if no other key has it.
+    /// The name of the key's file, unless another key has that name.
     name: String,
-    /// The one that it had before Baileys rewrote colons, if there is such a file: it goes.
+    /// The name that the file had before Baileys rewrote colons. A file of that name is removed.
     old: Option<String>,
     change: &'a KeyChange<'a>,
 }
@@ -77,7 +77,7 @@ impl<D: Disk> Planned for Plan<'_, D> {
     }
 }
 
-/// Which file each key gets, as the directory stands.
+/// The files of all keys in the commit, given the current state of the directory.
 struct Files<'a, D: Disk> {
     store: &'a Store<D>,
     files: Vec<(&'a str, Option<&'a [u8]>)>,
@@ -117,7 +117,7 @@ impl<'a, D: Disk> Files<'a, D> {
         Ok(())
     }
 
-    /// Whether the name is this key's to write; `false` where deleting it means nothing.
+    /// Whether the key may write this name; `false` if there is nothing to delete under it.
     fn take_name(
         &mut self,
         name: &str,
@@ -137,7 +137,8 @@ impl<'a, D: Disk> Files<'a, D> {
             }
             Some(false) if deletes => return Ok(false),
             Some(false) if self.is_taken(name)? => return Err(collision(family, id)),
-            // baileys_ex deletes the file first: a crash leaves a claim without one.
+            // baileys_ex deletes the file first, so a crash may leave a manifest entry without a
+            // file.
             Some(false) => self.release(name)?,
             None => {}
         }
@@ -151,9 +152,9 @@ impl<'a, D: Disk> Files<'a, D> {
                 }
                 true
             }
-            // Somebody's copy of another key may have it.
+            // Somebody's copy of another key's file may have this name.
             Entry::Copy => layout::FAMILIES.contains(&family),
-            // Where the name of an unknown family ends is its user's to say.
+            // Only the user of an unknown family can say where its name ends.
             _ => false,
         };
         if deletes {
@@ -173,7 +174,7 @@ impl<'a, D: Disk> Files<'a, D> {
         Ok(())
     }
 
-    /// Whether a file of this name is there, or will be after this commit.
+    /// Whether a file of this name exists, or will exist after this commit.
     fn is_taken(&self, name: &str) -> Result<bool> {
         match self.by_name.get(name) {
             Some((index, _)) => Ok(self.files[*index].1.is_some()),
@@ -188,7 +189,7 @@ impl<'a, D: Disk> Files<'a, D> {
         {
             return match change.bytes {
                 Some(_) => Err(one_file(family, id, &other)),
-                // Not there under this name.
+                // There is no file with exactly this name.
                 None => Ok(()),
             };
         }
@@ -212,7 +213,7 @@ impl<'a, D: Disk> Files<'a, D> {
         Ok(())
     }
 
-    /// Of a file that is there, or will be after this commit.
+    /// The other spelling of a file that exists, or will exist after this commit.
     fn other_spelling(&self, name: &str) -> Result<Option<String>> {
         let directory = &self.store.directory;
         if !directory.ignores_case(name)? {
@@ -232,7 +233,7 @@ impl<'a, D: Disk> Files<'a, D> {
         if self.manifest.is_none() {
             self.manifest = Some(Manifest::clone(&*self.store.look_at_manifest()?));
         }
-        // Just filled; `get_or_insert_with` cannot carry the error above.
+        // The manifest was set above; `get_or_insert_with` could not have returned the error.
         Ok(self.manifest.get_or_insert_with(Manifest::absent))
     }
 
@@ -258,7 +259,7 @@ impl<'a, D: Disk> Files<'a, D> {
     }
 }
 
-/// Whether another id can have the same name on a disk that ignores case.
+/// Whether another id may have the same file on a disk that ignores case.
 fn may_differ_in_case(family: &str, id: &str) -> bool {
     id.chars().any(char::is_alphabetic) || !layout::FAMILIES.contains(&family)
 }

@@ -1,4 +1,5 @@
-//! In which form a JSON directory keeps its sender keys: whoever else reads it can read no other.
+//! Decides in which form a JSON directory keeps its sender keys: other programs that use the
+//! directory can read no other form.
 
 use std::sync::PoisonError;
 
@@ -10,7 +11,7 @@ use crate::layout;
 
 const FAMILY: &str = "sender-key";
 
-/// A file that told the form of its directory.
+/// A file that showed the form of its directory.
 #[derive(Clone)]
 pub(super) struct Witness {
     name: String,
@@ -18,7 +19,7 @@ pub(super) struct Witness {
 }
 
 impl<D: Disk> Store<D> {
-    /// The form to write a sender key in: that of its file, else that of the directory.
+    /// The form in which to write a sender key: that of its file, or else that of the directory.
     pub fn sender_key_form(&self, id: &str) -> Result<SenderKeyForm> {
         let family = FAMILY;
         if let Some(bytes) = self.bytes_of(Key::Of { family, id })?
@@ -27,14 +28,15 @@ impl<D: Disk> Store<D> {
             return Ok(form);
         }
         Ok(match self.form_of_directory()? {
-            // Plain text is the cached store's; Buffers are read by every version that has lists.
+            // Only cached stores write plain text, and every version that reads lists also reads
+            // Buffers.
             Some(form) if form.is_list() => SenderKeyForm::List,
             Some(form) => form,
             None => SenderKeyForm::default(),
         })
     }
 
-    /// `None` where nothing tells.
+    /// The form of the directory's sender keys; `None` if nothing shows it.
     pub fn form_of_directory(&self) -> Result<Option<SenderKeyForm>> {
         let known = self.sender_keys().clone();
         if let Some(Witness { name, form }) = known
@@ -51,7 +53,8 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    /// A version that writes Buffers has been there where one is found, whatever is left of lists.
+    /// Looks for a file that shows the form. A single Buffer decides: a version that writes Buffers
+    /// has used the directory, whatever lists are left.
     fn ask_files(&self) -> Result<Option<Witness>> {
         let mut names = Vec::new();
         self.directory.list(&mut |name| {

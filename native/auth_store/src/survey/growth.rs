@@ -1,22 +1,23 @@
-//! What tells how a directory grows: when its keys were written, and when its sessions were last used.
+//! Data that show how a directory grows: when its keys were written, and when its sessions were
+//! last used.
 
 use std::collections::BTreeMap;
 
 use crate::value::Value;
 
-/// Times are in seconds since 1970, those that sessions tell in milliseconds.
+/// Times of files are in seconds since 1970, times in sessions in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Growth {
-    /// When each key was written, by family; `None` for what is in the journal and in no file yet.
+    /// When each key was written, by family; `None` for a key that only the journal holds yet.
     pub written: BTreeMap<String, Vec<Option<i64>>>,
-    /// The same of pre-keys, with their ids: these tell how many there were.
+    /// When each pre-key was written, with its id: the ids show how many there were.
     pub pre_keys: Vec<(String, Option<i64>)>,
-    /// The last use of each session that tells one.
+    /// The last use of each session that records it.
     pub sessions: Vec<i64>,
 }
 
 impl Growth {
-    /// Takes a key; one that could not be read has no value.
+    /// Records a key. A key that could not be read has no value.
     pub fn note(&mut self, family: &str, id: &str, written: Option<i64>, value: Option<&Value>) {
         match self.written.get_mut(family) {
             Some(times) => times.push(written),
@@ -32,8 +33,8 @@ impl Growth {
     }
 }
 
-/// When a session of the record was last made, read with or closed, as far as the record says. libsignal
-/// takes no note of what is sent.
+/// When a session of the record was last created, used to receive, or closed, as far as the record
+/// says. libsignal does not record the time of sending.
 pub fn last_use(record: &Value) -> Option<i64> {
     let Some(Value::Map(sessions)) = record.get("sessions") else {
         return None;

@@ -1,4 +1,4 @@
-//! Which files of a directory are keys, and what the others are.
+//! Sorts the files of a directory into keys and others.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ pub(super) struct Names {
     pub ignored: Vec<String>,
 }
 
-/// In order, with the credentials first: sessions need the identity that they hold.
+/// The names in order, with the credentials first: sessions need the identity in them.
 pub(super) fn names_of<D: Disk>(store: &Store<D>, manifest: &Manifest) -> Result<Names> {
     let format = store.format();
     let mut names = Names::default();

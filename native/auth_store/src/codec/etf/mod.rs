@@ -1,7 +1,7 @@
 //! Erlang's external term format, as far as plain data needs it.
 //!
-//! On the BEAM, the BEAM reads and writes terms itself, once [`scan`] has found that this is safe.
-//! [`decode`] and [`encode`] are for bulk work without it.
+//! The BEAM reads and writes terms itself, once [`scan`] has found that this is safe. [`decode`] and
+//! [`encode`] are for bulk work that does without it.
 //!
 //! Format: <https://www.erlang.org/doc/apps/erts/erl_ext_dist.html>.
 
