@@ -14,12 +14,12 @@ defmodule BaileysEx.Test.PostgresDriver do
   alias BaileysEx.Auth.Postgres.Schema
   alias BaileysEx.Test.PostgresServer
 
-  def start_link(directory, user \\ "test"),
-    do: GenServer.start_link(__MODULE__, {directory, user})
+  def start_link(directory, user \\ "test", database \\ "postgres"),
+    do: GenServer.start_link(__MODULE__, {directory, user, database})
 
   @doc "A connection of its own under the test's supervisor, as a context takes it."
-  def connect!(directory, user \\ "test") do
-    spec = %{id: make_ref(), start: {__MODULE__, :start_link, [directory, user]}}
+  def connect!(directory, user \\ "test", database \\ "postgres") do
+    spec = %{id: make_ref(), start: {__MODULE__, :start_link, [directory, user, database]}}
     {__MODULE__, ExUnit.Callbacks.start_supervised!(spec)}
   end
 
@@ -37,12 +37,13 @@ defmodule BaileysEx.Test.PostgresDriver do
   def count(driver), do: GenServer.call(driver, :count)
 
   @impl true
-  def init({directory, user}) do
+  def init({directory, user, database}) do
     Process.flag(:trap_exit, true)
     # The library prints when a socket is closed.
     {:ok, silent} = StringIO.open("")
     Process.group_leader(self(), silent)
-    {:ok, %{directory: directory, user: user, db: nil, prepared: %{}, count: 0}}
+    place = %{directory: directory, user: user, database: database}
+    {:ok, Map.merge(place, %{db: nil, prepared: %{}, count: 0})}
   end
 
   @impl true
@@ -66,11 +67,12 @@ defmodule BaileysEx.Test.PostgresDriver do
 
   defp run(%{db: nil} = state, sql, params) do
     port = PostgresServer.port(state.directory)
-    place = [host: ~c"127.0.0.1", port: port, database: "postgres"]
+    place = [host: ~c"127.0.0.1", port: port, database: state.database]
     opts = [user: state.user, as_binary: true] ++ place
 
     case driver().connect(opts) do
       {:ok, db} -> run(%{state | db: db, prepared: %{}}, sql, params)
+      {:error, {:error_response, error}} -> {{:error, code(error)}, state}
       {:error, _reason} -> {:broken, state}
     end
   catch

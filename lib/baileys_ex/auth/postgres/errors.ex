@@ -14,7 +14,10 @@ defmodule BaileysEx.Auth.DatabaseError do
 
   @typedoc """
     * `:unavailable`: not reached, shut down, failing over, or the pool is not running or has no
-      connection free
+      connection free. A pool of Ecto or Postgrex also says this where the server refuses its login or has no
+      database of that name; it logs which
+    * `:missing_database`: the server has no database of that name
+    * `:login_refused`: the server refuses the user or the password
     * `:timeout`: a statement or lock timeout, or a cancelled statement
     * `:conflict`: a serialization failure or deadlock
     * `:full`: no disk space, memory or connections left on the server
@@ -29,6 +32,8 @@ defmodule BaileysEx.Auth.DatabaseError do
   """
   @type kind() ::
           :unavailable
+          | :missing_database
+          | :login_refused
           | :timeout
           | :conflict
           | :full
@@ -48,7 +53,10 @@ defmodule BaileysEx.Auth.DatabaseError do
 
   @advice %{
     unavailable:
-      "the server cannot be reached, or the pool is not running or has no connection free; try again",
+      "there is no connection: the server cannot be reached or refuses the login or the database (the " <>
+        "driver logs which), or the pool is not running or has none free; try again",
+    missing_database: "the server has no database of that name; create it, or correct its name",
+    login_refused: "the server refuses the login; correct user and password",
     timeout: "the statement was cancelled or took too long; try again",
     conflict: "another transaction was in the way; try again",
     full: "the server has run out of disk, memory or connections",
@@ -93,6 +101,8 @@ defmodule BaileysEx.Auth.DatabaseError do
     kind in [:unavailable, :timeout, :conflict, :full, :read_only]
   end
 
+  defp kind("3D000"), do: :missing_database
+  defp kind("28" <> _), do: :login_refused
   defp kind("25006"), do: :read_only
   defp kind("25P02"), do: :aborted
   defp kind(code) when code in ["42P01", "3F000"], do: :missing_table

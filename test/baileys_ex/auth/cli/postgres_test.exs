@@ -32,6 +32,13 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     def config, do: raise(ArgumentError, "the password is hunter2")
   end
 
+  defmodule Unnamed do
+    @moduledoc false
+    # As a repository of Ecto's.
+    def __adapter__, do: Ecto.Adapters.Postgres
+    def config, do: :persistent_term.get(__MODULE__, [])
+  end
+
   setup_all do
     directory = PostgresServer.start!()
     Repository.connect(directory)
@@ -248,5 +255,35 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     end
 
     refute_received {:EXIT, _pid, _reason}
+  end
+
+  test "a repository that names no database is told so", %{argument: argument} do
+    on_exit(fn -> :persistent_term.erase(Unnamed) end)
+
+    for config <- [[], [database: nil], [database: ""]] do
+      :persistent_term.put(Unnamed, config)
+      assert {1, "", error} = Cli.run(["verify", argument, "--repo", inspect(Unnamed)])
+      assert error =~ "#{inspect(Unnamed)} names no database"
+      assert error =~ "Set :database, or :url"
+    end
+  end
+
+  test "an application that a repository needs and has not is named", %{argument: argument} do
+    on_exit(fn -> :persistent_term.erase(Unnamed) end)
+    :persistent_term.put(Unnamed, database: "auth")
+    verify = fn repo -> Cli.run(["verify", argument, "--repo", inspect(repo)]) end
+
+    # Ecto is not to be had here.
+    assert {1, "", error} = verify.(Unnamed)
+    assert error =~ "#{inspect(Unnamed)} needs the application :ecto_sql"
+    assert error =~ "dependencies of your application"
+
+    of_ecto = [applications: [:kernel, :stdlib, :a_driver_that_is_missing]]
+    :ok = :application.load({:application, :ecto_sql, of_ecto})
+    on_exit(fn -> :application.unload(:ecto_sql) end)
+    assert {1, "", error} = verify.(Unnamed)
+    assert error =~ "needs the application :a_driver_that_is_missing"
+    assert {1, "", error} = verify.(Repository)
+    assert error =~ "needs the application :a_driver_that_is_missing"
   end
 end

@@ -114,6 +114,24 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
     assert {:ok, @secret} = PostgresPersistence.load_keys(path, :"lid-mapping", "1")
   end
 
+  test "a database that is not there, and a login that is refused, are told apart", context do
+    %{path: path, directory: directory} = context
+
+    for {user, database, advice, expected} <- [
+          {"test", "nowhere", "no database of that name", {:missing_database, "3D000", false}},
+          {"nobody", "postgres", "user and password", {:login_refused, "28000", false}}
+        ] do
+      there = Keyword.put(path, :connection, PostgresDriver.connect!(directory, user, database))
+      assert refused(save(there), path, advice) == expected
+
+      assert {:error, %KeyStore.OperationError{reason: %DatabaseError{}}} =
+               KeyStore.start_link(
+                 persistence_module: PostgresPersistence,
+                 persistence_context: there
+               )
+    end
+  end
+
   test "an older schema is one to bring up, before a store writes anything", context do
     %{path: path, mine: mine} = context
     older = Keyword.put(path, :prefix, "older")

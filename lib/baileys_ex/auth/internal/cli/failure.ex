@@ -204,6 +204,22 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
+  defp of({:repository_without_database, repo}, _command) do
+    failure(
+      :repository_without_database,
+      "the configuration of #{inspect(repo)} names no database",
+      "Set :database, or :url, for the Mix environment of this command."
+    )
+  end
+
+  defp of({:repository_needs, repo, application}, _command) do
+    failure(
+      :repository_needs,
+      "#{inspect(repo)} needs the application #{inspect(application)}, which could not be started",
+      "Add it to the dependencies of your application, or check its configuration."
+    )
+  end
+
   defp of({:repository_not_started, repo, exception}, _command) do
     failure(
       :repository_not_started,

@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.CLI.Place do
   # What an argument of a command names: an auth directory by its path, or `postgres:ACCOUNT`, an account
   # in the database of the Ecto repository that `--repo` names.
 
-  alias BaileysEx.Auth.CLI.Backends
+  alias BaileysEx.Auth.CLI.{Backends, Repository}
   alias BaileysEx.Auth.PostgresPersistence
 
   @type t() :: %{backend: module(), context: Path.t() | keyword(), name: String.t()}
@@ -59,7 +59,7 @@ defmodule BaileysEx.Auth.CLI.Place do
 
   defp account(account, options) do
     with {:ok, repo} <- repo(options[:repo]),
-         :ok <- started(repo) do
+         :ok <- Repository.start(repo) do
       context = [repo: repo, account: account] ++ schema(options[:schema])
 
       {:ok,
@@ -84,40 +84,4 @@ defmodule BaileysEx.Auth.CLI.Place do
       do: {:ok, Module.concat([name])},
       else: {:usage, "--repo is the name of a module, such as MyApp.Repo"}
   end
-
-  # Without the rest of the application, whose accounts would run twice.
-  defp started(repo) do
-    if Code.ensure_loaded?(repo) and function_exported?(repo, :__adapter__, 0),
-      do: start(repo),
-      else: {:error, {:no_repository, repo}}
-  end
-
-  defp start(repo) do
-    # Where it is missing, the repository does not start.
-    _started = Application.ensure_all_started(:ecto_sql)
-
-    with {:ok, _apps} <- repo.__adapter__().ensure_all_started(repo.config(), :temporary),
-         {:ok, _pid} <- start_supervised(repo) do
-      :ok
-    else
-      {:error, {:already_started, _pid}} -> :ok
-      {:error, reason} -> not_started(repo, reason)
-    end
-  rescue
-    error -> not_started(repo, error)
-  end
-
-  # One that fails to start would take a process that is linked to it along.
-  defp start_supervised(repo) do
-    spec = %{id: repo, start: {repo, :start_link, [[pool_size: 2]]}, restart: :temporary}
-    {:ok, supervisor} = DynamicSupervisor.start_link(strategy: :one_for_one)
-    DynamicSupervisor.start_child(supervisor, spec)
-  end
-
-  # A reason can hold the password of the database: what kind of exception it is must do.
-  defp not_started(repo, {exception, stacktrace}) when is_list(stacktrace),
-    do: not_started(repo, exception)
-
-  defp not_started(repo, %kind{}), do: {:error, {:repository_not_started, repo, kind}}
-  defp not_started(repo, _reason), do: {:error, {:repository_not_started, repo, nil}}
 end
