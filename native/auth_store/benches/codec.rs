@@ -1,4 +1,4 @@
-//! The codec, per family: `cargo bench --bench codec`.
+//! The codec, by family: `cargo bench --bench codec`.
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! The engine on a real disk: `cargo bench --bench engine`. Files are written under `TMPDIR`.
 //!
-//! A flush takes most of a commit; the calls that are made are counted by `tests/disk_calls`.
+//! A flush takes most of the time of a commit. `tests/disk_calls` counts the calls.
 
 #![allow(clippy::expect_used)]
 
@@ -9,7 +9,7 @@ use std::hint::black_box;
 use auth_store::engine::{Change, Directory, Policy, RealDisk};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
-/// About what a session has.
+/// About the size of a session.
 const BYTES: &[u8] = &[7; 1_500];
 
 fn engine(criterion: &mut Criterion) {

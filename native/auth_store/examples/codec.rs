@@ -1,5 +1,5 @@
-//! Runs one operation of the codec on one family so many times: for `bin/instructions`, which
-//! counts what it takes. Without arguments: lists the operations and families.
+//! Runs one operation of the codec on one family a given number of times, for `bin/instructions`,
+//! which counts the instructions. Without arguments it lists the operations and families.
 
 #[path = "../benches/support/mod.rs"]
 mod support;

@@ -1,5 +1,5 @@
-//! What durable writes cost with nothing around them: the floor that the benchmarks hold the
-//! library against. `bench/support/peer.exs` starts it and sends one command per line:
+//! The bare cost of durable writes: the floor against which the benchmarks measure the library.
+//! `bench/support/peer.exs` starts it and sends one command per line:
 //!
 //! ```text
 //! append DIRECTORY PAYLOAD COUNT    append the bytes of PAYLOAD to one file, fdatasync each
@@ -7,7 +7,7 @@
 //! many DIRECTORY PAYLOAD COUNT      append to 64 files in turn from ten threads, fdatasync each
 //! ```
 //!
-//! The answer is the nanoseconds of all COUNT together, or `error TEXT`.
+//! The answer is the time of all COUNT operations in nanoseconds, or `error TEXT`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Write};
@@ -15,7 +15,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-/// As many as there are accounts on the other side, and as the VM has threads for files.
+/// As many files as there are accounts on the other side, and as many threads as the VM has for
+/// files.
 const FILES: usize = 64;
 const THREADS: usize = 10;
 

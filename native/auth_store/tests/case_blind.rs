@@ -1,5 +1,5 @@
-//! A disk that does not tell capital letters from small ones, as macOS's does not as it comes: ids that
-//! differ in nothing else must never share a file unseen.
+//! A disk that ignores case, as macOS formats it by default: ids that differ only in case must
+//! never share a file unnoticed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,8 +14,8 @@ use auth_store::migrate::{Migration, MigrationError, Options};
 use auth_store::store::{Key, KeyChange, Store};
 use tempfile::TempDir;
 
-/// The disk of this machine, with names found whatever their case. They keep the case that they were made
-/// with. A directory `source` is on another disk, which tells them apart.
+/// The disk of this machine, except that it finds names whatever their case. Names keep the case in
+/// which they were created. A directory `source` is on another disk, which respects case.
 #[derive(Clone, Copy)]
 struct CaseBlind;
 
@@ -176,7 +176,7 @@ fn a_second_id_that_differs_in_case_alone_is_refused_and_never_served_the_first_
             store.commit(&[delete("AAAb")]).unwrap();
             assert_eq!(store.load(key("AAAB")).unwrap(), b"first");
         }
-        // Its own file is saved again, by whoever opens it.
+        // The file of the first spelling can still be saved, by any process.
         open().commit(&[put("AAAB", b"again")]).unwrap();
         assert_eq!(open().load(key("AAAB")).unwrap(), b"again");
         store.checkpoint().unwrap();
@@ -185,7 +185,7 @@ fn a_second_id_that_differs_in_case_alone_is_refused_and_never_served_the_first_
         ));
         assert!(matches!(open().load(key("AAAb")), Err(Error::NotFound)));
 
-        // The name is free once the other one is gone.
+        // The name is free once the other spelling is deleted.
         let store = open();
         store.commit(&[delete("AAAB")]).unwrap();
         store.commit(&[put("AAAb", b"second")]).unwrap();
@@ -250,7 +250,7 @@ fn two_in_one_commit_are_refused_and_nothing_of_it_is_written() {
             assert!(names_both(&error), "{format:?}: {error}");
             assert!(matches!(store.load(key("AAAB")), Err(Error::NotFound)));
         }
-        // One goes and the other comes.
+        // In one commit, one spelling is deleted and another one added.
         store.commit(&[put("AAAB", b"1")]).unwrap();
         store
             .commit(&[put("1", b"other"), put("2", b"other")])
@@ -259,7 +259,7 @@ fn two_in_one_commit_are_refused_and_nothing_of_it_is_written() {
     }
 }
 
-/// On a disk that tells them apart both are fine.
+/// A source on a disk that respects case, where both spellings are fine.
 fn source(format: Format, root: &Path, content: &[u8]) -> PathBuf {
     let path = root.join("source");
     let store = Store::new(RealDisk, path.clone(), format);
@@ -285,7 +285,7 @@ fn a_migration_onto_it_names_both_files_whether_the_target_exists_or_not() {
             without_credentials: true,
             ..Options::default()
         };
-        // It reads the source by its exact names: that is on a disk that tells them apart.
+        // A native source is read by exact names, so it must be on a disk that respects case.
         let mut migration =
             Migration::begin(CaseBlind, source, &target, Format::Json, options, 0).unwrap();
         let Err(MigrationError::Target(error)) = migration.step(10) else {

@@ -1,6 +1,7 @@
-//! Whatever is on disk: every decoder returns, in linear time, and accepts nothing half-way.
+//! Any bytes may be on the disk: every decoder must return, in linear time, and must accept nothing
+//! in part.
 //!
-//! The targets are those that `bin/fuzz` runs for as long as one likes.
+//! The targets are those that `bin/fuzz` runs for any length of time.
 
 use std::fs;
 use std::hint::black_box;
@@ -35,7 +36,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     inputs
 }
 
-/// A target panics on what it should not: say with which input.
+/// Runs a target, and names the input if it panics.
 fn run(name: &str, target: fn(&[u8]), input: &[u8]) {
     let outcome = std::panic::catch_unwind(|| target(input));
     assert!(
@@ -53,7 +54,7 @@ fn every_input_of_the_corpus_is_survived() {
         for (path, bytes) in inputs {
             println!("{}", path.display());
             run(name, target, &bytes);
-            // And cut off anywhere.
+            // Also cut off at any length.
             for length in 0..bytes.len().min(200) {
                 run(name, target, &bytes[..length]);
             }
@@ -84,7 +85,7 @@ fn a_recovery_stays_inside_of_its_directory() {
             .and_then(|()| auth.checkpoint())
             .map(|()| disk.files())
     };
-    // Else the next assertions would hold of a journal that nobody reads.
+    // Otherwise the next assertions would hold for a journal that nobody reads.
     let files = replayed("pre-key-1.etf").unwrap();
     assert_eq!(files[&PathBuf::from("/auth/pre-key-1.etf")], b"x");
     for name in [
@@ -101,7 +102,7 @@ fn a_recovery_stays_inside_of_its_directory() {
     }
 }
 
-/// One thing that happens to bytes.
+/// One kind of damage to bytes.
 #[derive(Debug, Clone)]
 enum Damage {
     Set(Index, u8),
@@ -152,7 +153,7 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-/// Files of the fixtures, behind the byte that chooses how to read them.
+/// The corpus and files of the fixtures, each after the byte that decides how to read it.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = corpus(target).into_iter().map(|(_, bytes)| bytes).collect();
     let fixtures = format!("{}/../../test/fixtures", env!("CARGO_MANIFEST_DIR"));
@@ -227,8 +228,8 @@ fn journals_that_were_damaged_are_refused_untouched_or_replayed() {
     damaged("journal", targets::journal, 20_000);
 }
 
-/// An input of about so many items, in one of the ways that tempt a decoder to look at each item
-/// once for every other.
+/// An input with about this many items, in a form that tempts a decoder to look at each item once
+/// for every other one.
 type Long = (&'static str, fn(&[u8]), fn(usize) -> Vec<u8>);
 
 fn items(count: usize, item: impl Fn(usize) -> String) -> String {
@@ -407,7 +408,7 @@ const LONG: [Long; 21] = [
     }),
 ];
 
-/// Processor time of this thread, which other work on the machine does not change much.
+/// The processor time of this thread, which other work on the machine hardly affects.
 fn cost(target: fn(&[u8]), input: &[u8]) -> f64 {
     let now = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -422,7 +423,7 @@ fn cost(target: fn(&[u8]), input: &[u8]) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-/// Eight times the input: eight times the work if linear, sixty-four times if quadratic.
+/// Eight times the input takes eight times the work if linear, and sixty-four times if quadratic.
 #[test]
 fn no_input_takes_longer_than_linear_time() {
     for (what, target, make) in LONG {

@@ -1,5 +1,5 @@
-//! Imports go one way, here and in the NIF: no module of a crate needs one that needs it. What a module declares
-//! below itself is a part of it.
+//! Imports go one way, here and in the NIF: no module of a crate imports a module that imports it.
+//! A module's own submodules count as part of it.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -54,7 +54,7 @@ fn a_circle_is_found() {
     );
 }
 
-/// A way from a module back to itself.
+/// A path of imports from a module back to itself.
 fn circle(imports: &Imports, module: &Name) -> Option<Vec<String>> {
     let mut ways: Vec<Vec<&Name>> = vec![vec![module]];
     let mut seen = BTreeSet::new();
@@ -121,7 +121,7 @@ fn module_of(root: &Path, file: &Path) -> Name {
     name
 }
 
-/// What `use` brings in, each on its own, and what is named by its path where it is used.
+/// The paths that `use` brings in, one by one, and those that are written out where they are used.
 fn paths(text: &str) -> Vec<String> {
     let code: String = text
         .lines()
@@ -149,7 +149,7 @@ fn paths(text: &str) -> Vec<String> {
     found
 }
 
-/// What comes before the `use` of a statement, and what it brings in.
+/// The text before the `use` of a statement, and what it brings in.
 fn used(statement: &str) -> Option<(&str, &str)> {
     let (before, tree) = statement.split_once("use ")?;
     let line = before.rsplit('\n').next().unwrap_or_default().trim();
@@ -183,7 +183,7 @@ fn expand(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// The module that a path leads into, if it is one of ours.
+/// The module that a path leads into, if it belongs to the crate.
 fn resolve(module: &Name, path: &str, names: &BTreeSet<Name>) -> Option<Name> {
     let mut parts = path.split("::").map(str::trim).peekable();
     let mut base = match parts.peek()? {

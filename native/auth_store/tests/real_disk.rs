@@ -1,4 +1,4 @@
-//! The calls of the disk of this machine, one by one.
+//! The calls of this machine's disk, one by one.
 
 #![allow(clippy::unwrap_used)]
 
@@ -67,7 +67,7 @@ fn files_are_made_for_their_owner_once_and_pass_to_no_program_that_is_started() 
     }
     let again = RealDisk.create(&root.path().join("made")).unwrap_err();
     assert_eq!(again.kind(), ErrorKind::AlreadyExists);
-    // What is there is opened as it is, to be read and written.
+    // An existing file is opened as it is, for reading and writing.
     RealDisk.write_at(&made, b"12", 0).unwrap();
     let file = RealDisk.open_or_create(&root.path().join("made")).unwrap();
     RealDisk.write_at(&file, b"3", 1).unwrap();
@@ -108,7 +108,7 @@ fn each_kind_of_entry_is_told_and_links_are_not_followed() {
         assert_eq!(RealDisk.metadata(&at(name)).unwrap().kind, kind);
     }
     RealDisk.open_read(&at("link")).unwrap_err();
-    // Does not wait for who writes into it.
+    // Does not wait for a writer.
     RealDisk.open_read(&at("fifo")).unwrap();
     assert_eq!(
         RealDisk.resolve(&at("link")).unwrap(),
@@ -137,7 +137,7 @@ fn metadata_is_that_of_the_file_to_the_nanosecond() {
     assert_eq!(RealDisk.file_metadata(&file).unwrap(), found);
 }
 
-/// What the documentation of Linux calls these file systems.
+/// The names that Linux gives to these file systems.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_whole_file_system_is_synced_where_that_is_known_to_report_errors() {
@@ -178,7 +178,7 @@ fn what_is_random_does_not_repeat() {
     assert_ne!(first, RealDisk.random().unwrap());
 }
 
-/// Of whoever is not root, all files are his own.
+/// A user other than root owns all files that it creates.
 #[test]
 fn what_root_makes_belongs_to_whom_the_place_belongs_to() {
     if !rustix::process::geteuid().is_root() {
@@ -201,7 +201,7 @@ fn what_root_makes_belongs_to_whom_the_place_belongs_to() {
     for name in ["file", "lock", "directory"] {
         assert_eq!(of(&at(name)), SOMEBODY, "{name}");
     }
-    // A place of root's whose group is not.
+    // A directory of root's with another group.
     std::os::unix::fs::chown(root.path(), Some(0), Some(SOMEBODY.1)).unwrap();
     RealDisk.create(&at("of-group")).unwrap();
     assert_eq!(of(&at("of-group")), (0, SOMEBODY.1));

@@ -1,4 +1,4 @@
-//! A disk that is a map: files and nothing else, always durable.
+//! A disk in memory: a map of files without directories, always durable.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ type Content = Arc<Mutex<Vec<u8>>>;
 #[derive(Clone, Default)]
 pub struct MemoryDisk {
     names: Arc<Mutex<BTreeMap<PathBuf, (u64, Content)>>>,
-    /// The last inode, and the last random number.
+    /// Serves as the last inode and the last random number.
     counter: Arc<AtomicU64>,
 }
 
@@ -77,7 +77,7 @@ impl Disk for MemoryDisk {
         }
     }
 
-    /// One process alone.
+    /// There is only one process.
     fn try_lock(&self, _file: &MemoryFile) -> io::Result<bool> {
         Ok(true)
     }
@@ -169,7 +169,7 @@ impl Disk for MemoryDisk {
         removed.map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
 
-    /// Directories are there when they hold a file.
+    /// A directory exists if it holds a file.
     fn create_directory(&self, _path: &Path) -> io::Result<()> {
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One function for each decoder of bytes that come from a disk.
 //!
-//! Each must return whatever it is given, and checks what must hold of anything that was accepted.
-//! The first byte of an input chooses among the ways to read the rest.
+//! Each must return for any input, and checks the properties of whatever was accepted. The first
+//! byte of an input decides how the rest is read.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use auth_store::manifest::Manifest;
 
 use super::memory_disk::MemoryDisk;
 
-/// What is run on an input.
+/// A function that is run on an input.
 pub type Target = fn(&[u8]);
 
 pub const TARGETS: [(&str, Target); 5] = [
@@ -25,7 +25,7 @@ pub const TARGETS: [(&str, Target); 5] = [
     ("journal", journal),
 ];
 
-/// The families with a schema, the credentials, and one that is free-form.
+/// The families with a schema, the credentials, and a free-form family.
 pub const JSON_FAMILIES: usize = FAMILIES.len() + 2;
 
 pub fn json_family(choice: u8) -> &'static str {
@@ -36,8 +36,8 @@ pub fn json_family(choice: u8) -> &'static str {
         .unwrap_or(layout::CREDS)
 }
 
-/// Every family and dialect. What is read is written, and what is written reads back and is
-/// written the same.
+/// Reads every family and dialect. What was read and can be written must read back, and be written
+/// the same way again.
 pub fn json(data: &[u8]) {
     let Some((choice, text)) = data.split_first() else {
         return;
@@ -67,7 +67,7 @@ pub fn json(data: &[u8]) {
     assert!(written == rewritten, "{family}: written differently");
 }
 
-/// What the scan lets through, the decoder can judge, and what it gives is written back alike.
+/// Whatever the decoder accepts must pass the scan, and must read back after it is written.
 pub fn etf(data: &[u8]) {
     let scanned = etf::scan(data, &mut |name| name.chars().count() <= 255);
     let Ok(value) = etf::decode(data) else {
@@ -84,8 +84,8 @@ pub fn etf(data: &[u8]) {
     );
 }
 
-/// Family and id to a file name and back, and any name to what it is. No key ever has a file
-/// outside of its directory, a hidden one, or one that is taken for a leftover.
+/// Turns family and id into a file name and back, and parses any name. No key may get a file
+/// outside its directory, a hidden file, or one that looks like a leftover.
 pub fn names(data: &[u8]) {
     let Some((choice, text)) = data.split_first() else {
         return;
@@ -116,7 +116,7 @@ pub fn names(data: &[u8]) {
     }
 }
 
-/// A manifest that is read says the same when it is written.
+/// A manifest that was read must say the same after it is written.
 pub fn manifest(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first() else {
         return;
@@ -134,8 +134,9 @@ pub fn manifest(data: &[u8]) {
     assert!(manifest == again, "what was written reads differently");
 }
 
-/// A journal as it is, or records with checksums that hold: recovery refuses it and touches
-/// nothing, or completes the directory and stays inside of it.
+/// Opens a directory with the input as its journal, or with a journal of correct checksums made
+/// from it. Recovery must refuse it and touch nothing, or complete the directory without leaving
+/// it.
 pub fn journal(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first() else {
         return;
@@ -176,7 +177,7 @@ fn is_in(file: &Path, directory: &Path) -> bool {
     file.parent() == Some(directory) && file.file_name().is_some()
 }
 
-/// The lock is made by whoever looks first.
+/// All files except the lock and the owner, since even a look creates the lock.
 fn all_files(disk: &MemoryDisk) -> Vec<(PathBuf, Vec<u8>)> {
     let files = disk.files().into_iter();
     files
@@ -194,8 +195,8 @@ fn key_files(disk: &MemoryDisk) -> Vec<(PathBuf, Vec<u8>)> {
         .collect()
 }
 
-/// A journal whose checksums all hold, and whose records' bodies are the parts of `bytes`: a length,
-/// a count, and so many bytes. The layout is drawn in the engine's README.
+/// A journal with correct checksums, whose records have parts of `bytes` as bodies: a length, a
+/// count, and that many bytes. The engine's README shows the layout.
 pub fn sealed_journal(bytes: &[u8]) -> Vec<u8> {
     let (salt, counter) = (7u64, 1u64);
     let mut journal = Vec::new();

@@ -1,4 +1,4 @@
-//! One file of each family of the account in `test/fixtures`, and what can be done with it.
+//! One file of each family of the account in `test/fixtures`, and the operations on it.
 
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -8,7 +8,7 @@ use auth_store::Value;
 use auth_store::codec::etf;
 use auth_store::codec::json::{self, DecodeContext, EncodeContext};
 
-/// Each operation runs on these: a family, or the session of a long acquaintance.
+/// The samples that each operation runs on: a family, or the session of a long acquaintance.
 pub const SAMPLES: [(&str, &str); 12] = [
     ("creds", "creds"),
     ("session", "session-15559990002.0"),
@@ -33,7 +33,7 @@ pub const SAMPLES: [(&str, &str); 12] = [
     ("identity-key", "identity-key-15559990002.0"),
 ];
 
-/// About 40 kB in Baileys' form: nearly all of it closed entries.
+/// About 40 kB in the format of Baileys, nearly all of it closed entries.
 const LONG_SESSION: &str = "session-of-40-kB";
 const CLOSED_ENTRIES: u8 = 27;
 
@@ -85,7 +85,7 @@ impl Sample {
         }
     }
 
-    /// Runs one operation, and gives a size so that it cannot be left out.
+    /// Runs one operation, and returns a size so that the compiler cannot leave the work out.
     pub fn run(&self, operation: &str) -> usize {
         let family = self.family;
         match operation {
@@ -116,7 +116,7 @@ impl Sample {
     }
 }
 
-/// More entries like the first, under other base keys.
+/// Adds entries like the first one under other base keys.
 fn add_closed_entries(record: &mut Value) {
     let sessions = member(record, "sessions");
     let (key, entry) = sessions.first().expect("an entry").clone();

@@ -41,7 +41,7 @@ fn every_spelling_reads_as_the_same_bytes() {
     }
 }
 
-/// A `Uint8Array` has its members in the order of the indices, whatever the text's.
+/// The bytes of a `Uint8Array` are in the order of their indices, whatever the order in the text.
 #[test]
 fn indexed_bytes_are_in_the_order_of_their_indices() {
     let reversed: Vec<String> = (0..32).rev().map(|i| format!("\"{i}\":{i}")).collect();

@@ -1,4 +1,4 @@
-//! Credentials: defaults, what is required, what survives, what is refused.
+//! Credentials: defaults, required members, what survives, and what is refused.
 
 use serde_json::{Value as Json, json};
 
@@ -78,7 +78,7 @@ fn null_is_as_good_as_absent_but_for_required_members() {
     );
 }
 
-/// What Baileys' `initAuthCreds` makes must be there for it.
+/// The members that Baileys' `initAuthCreds` creates must be there.
 #[test]
 fn written_creds_have_what_baileys_counts_on_and_no_nulls() {
     let json = written("creds", &read("creds", &least()));
@@ -144,7 +144,7 @@ fn creds_that_are_not_whole_are_refused_wherever_they_end() {
         assert!(problem.problem.starts_with("expected an object"));
     }
     assert_eq!(refused("creds", &json!({})), "creds.noise_key: is missing");
-    // What a power cut leaves of a file whose size was on disk and whose data was not.
+    // A power cut may leave this if the size of a file was on disk and its data was not.
     let problem = decode("creds", &[0; 4096]).expect_err("zeros");
     assert_eq!(
         problem.problem,
@@ -289,7 +289,7 @@ fn a_byte_order_mark_in_front_is_passed_over() {
 #[test]
 fn unknown_members_survive_wherever_they_are() {
     let mut json = baileys("creds");
-    // Bytes that would be text: an unknown member is kept as JSON has it.
+    // These bytes would be text, but an unknown member is kept as JSON has it.
     let news = json!({"x": [1, 2.5, null, "t"], "b": buffer("aGVsbG8="), "u": {"0": 1}});
     json["news"] = news.clone();
     json["me"]["verifiedName"] = news.clone();
@@ -372,7 +372,7 @@ fn a_state_without_unknown_fields_can_be_written() {
     assert!(json["account"] == original["account"]);
 }
 
-/// An event of baileys_ex brings it with atoms; Baileys knows its own names only.
+/// An event of baileys_ex brings the mode with atoms. Baileys knows only its own names.
 #[test]
 fn the_disappearing_mode_is_written_for_baileys_whatever_its_members_are_called() {
     let mode = ["account_settings", "default_disappearing_mode"];
@@ -458,7 +458,7 @@ fn leaf<'j>(json: &'j mut Json, n: &mut usize) -> Option<&'j mut Json> {
     }
 }
 
-/// 7.0.0-rc.1 to rc.5 wrote them so; every other version as base64.
+/// Baileys 7.0.0-rc.1 to rc.5 wrote Buffers; every other version writes base64.
 #[test]
 fn the_bytes_of_the_account_may_be_buffers() {
     let original = baileys("creds");

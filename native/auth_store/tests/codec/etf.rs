@@ -1,4 +1,5 @@
-//! The external term format: the same bytes as the BEAM's, and nothing else let in.
+//! The external term format: the same bytes as those of the BEAM, and nothing but plain data
+//! accepted.
 
 use auth_store::Value;
 use auth_store::codec::etf;
@@ -21,7 +22,7 @@ fn unhex(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// From `:erlang.term_to_binary(term, minor_version: 2)`, what OTP 26 and later give by default.
+/// From `:erlang.term_to_binary(term, minor_version: 2)`, the default of OTP 26 and later.
 fn edge_terms() -> Vec<(Value, &'static str)> {
     vec![
         (Value::List(vec![]), "836a"),
@@ -114,7 +115,7 @@ fn edge_terms_are_written_as_the_beam_writes_them() {
     );
 }
 
-/// Up to OTP 25 atoms are Latin-1 by default.
+/// Up to OTP 25, atoms are Latin-1 by default.
 #[test]
 fn atoms_of_older_releases_are_read() {
     for (bytes, name) in [
@@ -136,7 +137,7 @@ fn atoms_of_older_releases_are_read() {
     }
 }
 
-/// The order of a map's members is nobody's; all else is.
+/// Only the order of a map's members may differ.
 #[test]
 fn fixtures_are_written_with_the_bytes_of_the_beam_but_for_the_order_of_maps() {
     for (_, name, bytes) in files("baileys_ex-native") {
@@ -189,7 +190,7 @@ fn every_atom_is_asked_for_and_one_refusal_is_enough() {
     }
 }
 
-/// To ask the BEAM about an atom costs more than all else of a scan.
+/// Asking the BEAM about an atom costs more than the rest of a scan.
 #[test]
 fn the_atoms_of_a_record_are_asked_for_once_however_often_they_come() {
     for (_, name, bytes) in files("baileys_ex-native") {
@@ -240,7 +241,7 @@ fn a_term_that_is_cut_off_or_goes_on_is_refused() {
 #[test]
 fn only_plain_data_is_let_in() {
     let refused = [
-        // A fun, an external fun, pids, ports and references in all their versions.
+        // A fun, an external fun, and pids, ports and references in all their versions.
         ("70", "new fun"),
         ("75", "fun"),
         ("71770165770166610", "export"),
@@ -296,7 +297,7 @@ fn only_plain_data_is_let_in() {
     assert!(long_atom(100, "a", 256).is_err());
 }
 
-/// The BEAM could read these; a value cannot hold them.
+/// The BEAM could read these, but a value cannot hold them.
 #[test]
 fn the_limits_of_a_value_are_refused_with_their_reason() {
     let big = |sign: u8, magnitude: &[u8]| {
@@ -305,7 +306,7 @@ fn the_limits_of_a_value_are_refused_with_their_reason() {
     };
     let mut above = [0; 17];
     above[16] = 1;
-    // One below the least of 128 bits.
+    // One less than the smallest integer of 128 bits.
     let mut below = [0; 16];
     (below[0], below[15]) = (1, 128);
     for (bytes, problem) in [
@@ -324,11 +325,11 @@ fn the_limits_of_a_value_are_refused_with_their_reason() {
         assert_eq!(etf::scan(&bytes, &mut |_| true), Ok(()), "{problem}");
         assert_eq!(etf::decode(&bytes).expect_err(problem).problem, problem);
     }
-    // The same atom in two spellings is the same key.
+    // The same atom in two encodings is the same key.
     let twice = unhex("8374000000026400016161017701616102");
     assert_eq!(etf::scan(&twice, &mut |_| true), Ok(()));
     assert!(etf::decode(&twice).is_err());
-    // Leading zeros do not make an integer large; a list may go on in its tail.
+    // Leading zeros do not make an integer large, and a list may continue in its tail.
     let mut padded = [0; 40];
     padded[0] = 5;
     assert!(etf::decode(&big(1, &padded)).expect("five") == Value::Int(-5));
@@ -355,7 +356,7 @@ fn depth_is_bounded_alike_in_all_directions() {
         assert!(etf::decode(&deepest).is_ok());
         assert!(etf::encode(&nest(MAX_DEPTH + 1, wrap)).is_err());
     }
-    // A list of bytes is a list, though its bytes are no terms of their own.
+    // A list of bytes counts as a level, although its bytes are no terms of their own.
     let nest_bytes = |depth| {
         let mut bytes = vec![131];
         bytes.extend([104, 1].repeat(depth));
@@ -364,7 +365,7 @@ fn depth_is_bounded_alike_in_all_directions() {
     };
     assert!(etf::decode(&nest_bytes(MAX_DEPTH - 1)).is_ok());
     assert!(etf::scan(&nest_bytes(MAX_DEPTH), &mut |_| true).is_err());
-    // One level more, put around the bytes.
+    // One more level around the bytes.
     let deepest = etf::encode(&nest(MAX_DEPTH, &tuple)).expect("deep enough");
     let mut deeper = vec![131, 104, 1];
     deeper.extend_from_slice(&deepest[1..]);

@@ -1,5 +1,5 @@
-//! One account in four forms on disk: all load to the terms that baileys_ex has at run time, and
-//! Baileys' own files are written as they were.
+//! One account in four forms on disk. All of them load to the terms that baileys_ex has at run
+//! time, and Baileys' own files are written back unchanged.
 
 use crate::support::*;
 use auth_store::Value;
@@ -20,7 +20,7 @@ fn truth(family: &str, name: &str) -> Value {
     value
 }
 
-/// Takes away what only Baileys' files hold, and sees that it was there.
+/// Removes what only Baileys' files hold, after checking that it is there.
 fn without_daggers(family: &str, name: &str, value: &mut Value) {
     match family {
         "creds" => {
@@ -146,11 +146,11 @@ fn a_native_session_is_written_with_the_time_of_writing() {
     );
 }
 
-/// Where the written JSON may differ from Baileys' own, and how.
+/// How the written JSON may differ from that of Baileys.
 fn rewrite(family: &str, original: &mut Json) {
     if family == "creds" {
         let messages = &mut original["processedHistoryMessages"];
-        // An empty participant is none.
+        // An empty participant counts as none.
         let key = messages[0]["key"].as_object_mut().expect("a key");
         assert_eq!(key.remove("participant"), Some(Json::from("")));
         // A Long becomes a number.
@@ -213,8 +213,8 @@ fn files_of_baileys_are_written_as_they_were_member_by_member() {
     }
 }
 
-/// `JSON.stringify` keeps the order in which Baileys makes the members, and so do we: files differ
-/// from Baileys' only where values do.
+/// `JSON.stringify` keeps the order in which Baileys creates the members, and so do we. So files
+/// differ from those of Baileys only where values do.
 #[test]
 fn files_are_written_in_the_order_of_baileys() {
     let same_bytes = [

@@ -210,13 +210,13 @@ fn what_could_not_be_read_again_for_its_depth_is_refused() {
     assert!(
         not_written(FAMILY, &nest(91, Value::Nil)).ends_with("is nested deeper than 90 levels")
     );
-    // Bytes are an object in JSON.
+    // Bytes are an object in JSON, which adds a level.
     let bytes = Value::Binary(vec![0]);
     assert!(encode(FAMILY, &nest(89, bytes.clone())).is_ok());
     assert!(not_written(FAMILY, &nest(90, bytes)).ends_with("is nested deeper than 90 levels"));
 }
 
-/// Equal terms are equal files, whatever order a map happens to be in.
+/// Equal terms give equal files, whatever the order of their maps.
 #[test]
 fn the_order_of_maps_is_not_written() {
     let mut pairs: Vec<(Value, Value)> = ["b", "a", "c", "B"]

@@ -1,5 +1,5 @@
-//! Input made to hurt: nothing aborts, overflows the stack, allocates what it is told to, or takes
-//! longer than its length.
+//! Input that is meant to do harm: nothing aborts, overflows the stack, allocates what a length
+//! claims, or takes more than linear time.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ fn claimed_lengths_are_not_believed() {
             assert_eq!(refused(&bytes), "is cut off: the term ends too early");
         }
     }
-    // Half as many elements as there are bytes, which pairs of a map do not fit into.
+    // Half as many elements as there are bytes: the pairs of a map do not fit.
     let mut bytes = vec![131, 116];
     bytes.extend_from_slice(&6u32.to_be_bytes());
     bytes.extend_from_slice(&[106; 11]);
@@ -45,7 +45,7 @@ fn a_million_nested_terms_are_refused_without_recursion() {
         bytes.extend(head.iter().copied().cycle().take(head.len() * MILLION));
         assert!(refused(&bytes).starts_with("is nested deeper than"));
     }
-    // In the tail of a list, and in the key of a map.
+    // Nested in the tail of a list, and in the key of a map.
     let mut bytes = vec![131];
     for _ in 0..MILLION {
         bytes.extend_from_slice(&[108, 0, 0, 0, 1, 106]);
@@ -55,7 +55,7 @@ fn a_million_nested_terms_are_refused_without_recursion() {
 
 #[test]
 fn a_compressed_term_is_not_opened() {
-    // 1 GiB of zeros, as its header says.
+    // The header claims 1 GiB of zeros.
     let mut bytes = vec![131, 80, 0x40, 0, 0, 0, 0x78, 0x9c];
     bytes.resize(4096, 0);
     assert_eq!(refused(&bytes), "is a compressed term");
@@ -99,7 +99,7 @@ fn deep_json_is_refused_without_recursion() {
                 assert_eq!(problem, "is nested deeper than 90 levels");
             }
             assert!(auth_store::codec::json::local_identity(deep.as_bytes()).is_err());
-            // As a member of what is otherwise whole.
+            // As a member of otherwise whole credentials.
             let mut creds = format!("{{\"deep\":{deep},").into_bytes();
             creds.extend_from_slice(&whole[1..]);
             assert!(decode("creds", &creds).is_err());
@@ -120,8 +120,8 @@ fn deep_json_inside_the_bytes_of_a_sender_key_is_refused() {
     assert!(decode("sender-key", json.as_bytes()).is_err());
 }
 
-/// Time grows with the length, not with its square: eight times the input in far less than the 64
-/// times that a square would take.
+/// Time grows with the length and not with its square: eight times the input takes far less than
+/// the 64 times that a square would take.
 #[test]
 fn long_input_takes_linear_time() {
     let wide = |pairs: usize| -> Vec<(&'static str, Vec<u8>)> {
@@ -172,7 +172,7 @@ fn long_input_takes_linear_time() {
         let _ = decode(family, bytes);
         start.elapsed().as_secs_f64()
     };
-    // Of a machine that others use too, the best of a few tries counts.
+    // Others use the machine too, so the best of a few tries counts.
     for ((family, short), (_, long)) in wide(40_000).into_iter().zip(wide(320_000)) {
         let is_linear = (0..8).any(|_| seconds(family, &long) < 32.0 * seconds(family, &short));
         let kind = String::from_utf8_lossy(&short[..20]).into_owned();

@@ -27,7 +27,7 @@ fn atoms_and_modules_outside_the_schema_are_refused() {
         "names an atom that is not of the schema"
     );
 
-    // Known to another family is not known here.
+    // An atom that another family knows is not known here.
     let mut creds = legacy("creds");
     creds["value"]["__atom_keys__"]
         .as_array_mut()
@@ -86,7 +86,7 @@ fn free_form_terms_keep_their_types_but_make_no_atoms() {
     ]);
     let found = value.get("additional_data").expect("additional data");
     assert_same(found, &expected, "additional data");
-    // JSON cannot hold it any more; ETF can.
+    // JSON cannot hold it any more, but ETF can.
     assert!(encode("creds", &value).is_err());
 
     for (data, problem) in [
@@ -123,7 +123,7 @@ fn free_form_terms_keep_their_types_but_make_no_atoms() {
     }
 }
 
-/// This dialect writes a printable binary as a string, keys and tokens too.
+/// This dialect writes a printable binary as a string, even for keys and tokens.
 #[test]
 fn a_string_is_its_own_bytes() {
     let printable = "0123456789abcdef0123456789abcdef";
@@ -148,7 +148,7 @@ fn text_that_is_not_printable_is_tagged() {
     let mut value = read("creds", &creds);
     assert!(*member(&mut value, &["me", "name"]) == text("a\u{1}b"));
     creds["value"]["me"]["name"] = json!({"type": "Buffer", "data": [97, 255]});
-    // No text, and carried as the bytes that it is.
+    // These bytes are no text, so they are carried as bytes.
     let mut value = read("creds", &creds);
     assert!(*member(&mut value, &["me", "name"]) == Value::Binary(vec![97, 255]));
 }

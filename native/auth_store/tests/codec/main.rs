@@ -1,4 +1,4 @@
-//! The codec, from outside: one binary, since linking takes longer than testing.
+//! The codec from outside, in one binary, since linking takes longer than testing.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 

@@ -43,7 +43,7 @@ fn an_app_state_sync_key_may_be_bare_bytes() {
     ] {
         let value = read("app-state-sync-key", &json);
         assert!(value == Value::Binary(vec![1, 2, 3]), "{json}");
-        // Baileys looks for `keyData`, and cannot use a key without.
+        // Baileys looks for `keyData`, and cannot use a key without it.
         assert_eq!(
             written("app-state-sync-key", &value),
             json!({"keyData": "AQID"})

@@ -1,4 +1,4 @@
-//! What is written reads back as it was, and nothing that is read can hurt.
+//! What is written reads back as it was, and no input does harm.
 
 use crate::support::generate;
 use crate::support::*;
@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// So many cases, or as many as `PROPTEST_CASES` says.
+/// This many cases, or as many as `PROPTEST_CASES` says.
 fn cases(cases: u32) -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
@@ -30,7 +30,7 @@ proptest! {
                 let again = decode(family, &json).expect("what was written");
                 prop_assert_eq!(difference(&value, &again), None);
             }
-            // Free-form only: the generator does not know what looks like bytes.
+            // Only free-form values: the generator does not know what looks like bytes.
             Err(problem) => prop_assert!(
                 problem.problem.contains("cannot tell from bytes"),
                 "{}", problem
@@ -49,7 +49,8 @@ proptest! {
         *nth(&mut value, &mut place.index(places)).expect("a place") = strange.clone();
         if let Ok(json) = encode(family, &value) {
             let again = decode(family, &json).expect("what was written");
-            // These have one form at run time; `json` says which.
+            // These values have several spellings but one form at run time; the documentation of
+            // `json` lists them.
             let is_bare_key = family == "app-state-sync-key" && matches!(value, Value::Binary(_));
             let has_one_form = is_bare_key
                 || matches!(&strange, Value::Nil)
@@ -88,7 +89,7 @@ fn count(value: &Value) -> usize {
     }
 }
 
-/// Takes from maps what only the second has, if it is what an optional member reads as.
+/// Removes from maps what only the second one has, if an absent optional member reads as that.
 fn without_defaults(value: &Value, again: &Value) -> Value {
     match (value, again) {
         (Value::Map(before), Value::Map(after)) => {
@@ -123,7 +124,7 @@ fn nth<'v>(value: &'v mut Value, n: &mut usize) -> Option<&'v mut Value> {
     }
 }
 
-/// One thing that happens to a file.
+/// One kind of damage to a file.
 #[derive(Debug, Clone)]
 enum Damage {
     Flip(Index, u8),
@@ -177,7 +178,7 @@ fn apply(bytes: &mut Vec<u8>, damage: &Damage) {
             let again = bytes[from.min(to)..from.max(to)].to_vec();
             bytes.splice(from..from, again);
         }
-        // A value for another: keeps the text JSON more often than not.
+        // Replaces a value by another one, which usually keeps the text JSON.
         Damage::Swap(at, new) => {
             let start = at.index(length);
             let Some(colon) = bytes[start..].iter().position(|b| *b == b':') else {
@@ -194,7 +195,7 @@ fn apply(bytes: &mut Vec<u8>, damage: &Damage) {
 }
 
 fn any_fixture(directories: &'static [&'static str]) -> impl Strategy<Value = (String, Vec<u8>)> {
-    // Of each family the largest: the others say no more.
+    // The largest file of each family: the others show nothing more.
     let mut chosen: Vec<(String, Vec<u8>)> = Vec::new();
     for directory in directories {
         let mut files = files(directory);
@@ -283,7 +284,7 @@ proptest! {
     }
 }
 
-/// What a value cannot hold though the BEAM can.
+/// What the BEAM can hold and a value cannot.
 const LIMITS: [&str; 4] = [
     "holds an improper list",
     "holds an integer of more than 128 bits",

@@ -27,7 +27,7 @@ fn context() -> DecodeContext<'static> {
     DecodeContext::default()
 }
 
-/// Bytes as plain base64, as 6.7.7 has them.
+/// Turns bytes into plain base64, as 6.7.7 writes them.
 fn plain(json: &mut Json) {
     use base64::Engine;
     if json.get("type").is_some() {
@@ -71,7 +71,7 @@ fn keys_that_an_old_baileys_lost_are_dropped_and_the_others_kept() {
     assert!(*keys == Value::List(vec![]));
 }
 
-/// What Baileys goes over, element by element.
+/// Baileys handles these elements one by one.
 #[test]
 fn a_useless_element_costs_itself_and_is_counted() {
     let expected = native(GROUP);
@@ -111,7 +111,7 @@ fn a_useless_element_costs_itself_and_is_counted() {
     assert_same(&read("sender-key", &wrapped(&states)), &expected, "inside");
 }
 
-/// A key of which a part is there is damage, and no useless element.
+/// A key of which only a part is missing is damaged, and not merely a useless element.
 #[test]
 fn a_damaged_element_is_refused_with_its_place() {
     let mut states = inside();
@@ -126,7 +126,7 @@ fn a_damaged_element_is_refused_with_its_place() {
     assert!(refused("sender-key", &states).ends_with("expected bytes, found a number"));
 }
 
-/// protobuf.js leaves empty lists out.
+/// protobuf.js leaves out empty lists.
 #[test]
 fn without_a_list_of_skipped_keys_there_are_none() {
     let mut states = inside();
@@ -226,7 +226,7 @@ fn no_private_key_is_nil_however_it_is_spelled() {
     );
 }
 
-/// `JSON.stringify` of an empty Uint8Array, and what Baileys takes for no list.
+/// `JSON.stringify` makes `{}` of an empty Uint8Array, and Baileys treats it as an empty list.
 #[test]
 fn empty_objects_are_no_private_key_and_no_skipped_keys() {
     let mut json = inside();
@@ -257,7 +257,7 @@ fn a_record_of_no_states_is_whole() {
         json!([]),
         buffer("W10="),
         json!({"sender_key_states": []}),
-        // Left by 4.4 and 5.0 where a first save was cut.
+        // Baileys 4.4 and 5.0 leave this if a first save was interrupted.
         json!({"MAX_STATES": 5, "senderKeyStates": []}),
         json!(null),
         json!({}),

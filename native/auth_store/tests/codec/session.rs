@@ -34,7 +34,7 @@ fn an_old_record_lends_its_registration_id() {
     json.as_object_mut().expect("an object").remove("version");
     json["registrationId"] = json!(4711);
     let mut value = read("session", &json);
-    // The entry's own comes first.
+    // The id of the entry itself takes precedence.
     assert!(*member(only_session(&mut value), &["registration_id"]) == Value::Int(79));
     json["_sessions"][BASE]
         .as_object_mut()
@@ -42,7 +42,7 @@ fn an_old_record_lends_its_registration_id() {
         .remove("registrationId");
     let mut value = read("session", &json);
     assert!(*member(only_session(&mut value), &["registration_id"]) == Value::Int(4711));
-    // Written as the record of today that it is now.
+    // It is now written as a record of the current version.
     let json = written("session", &value);
     assert_eq!(json["version"], "v1");
     assert_eq!(json.get("registrationId"), None);
@@ -88,7 +88,7 @@ fn closed_is_nil_only_for_an_open_session() {
         not_written("session", &value),
         "session.sessions[].index_info.closed: an open session is nil, not -1"
     );
-    // libsignal takes anything but -1 for closed: null says nothing.
+    // libsignal takes anything but -1 for closed, so null has no meaning.
     for wrong in [json!(null), json!("never")] {
         json["_sessions"][BASE]["indexInfo"]["closed"] = wrong;
         assert!(
@@ -163,7 +163,7 @@ fn the_local_identity_is_the_file_s_own_else_the_account_s_else_unknown() {
         let bytes = json::encode("session", value, &ctx).expect("a session");
         serde_json::from_slice(&bytes).expect("JSON")
     };
-    // The account's own is left out; another's is not lost.
+    // The account's own identity is left out, and another one is not lost.
     assert!(encode_with(&value, Some(&other)) == json);
     use base64::Engine;
     let base64 = base64::engine::general_purpose::STANDARD.encode(&other);

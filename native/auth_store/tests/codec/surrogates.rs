@@ -5,7 +5,8 @@ use auth_store::codec::json;
 
 use crate::support::*;
 
-/// `"Support 🦊".slice(0, 9)` in JavaScript; `JSON.stringify` writes the half that is left.
+/// In JavaScript, `"Support 🦊".slice(0, 9)` cuts a pair, and `JSON.stringify` writes the remaining
+/// half.
 #[test]
 fn half_a_character_does_not_hide_the_credentials() {
     let whole = String::from_utf8(file("baileys-7.0.0-rc14", "creds.json")).expect("text");

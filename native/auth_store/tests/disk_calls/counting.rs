@@ -19,7 +19,7 @@ impl Counting {
         RealDisk
     }
 
-    /// What `run` calls.
+    /// The calls that `run` makes, and its result.
     pub fn calls_of<T>(&self, run: impl FnOnce() -> T) -> (T, Counts) {
         self.0.lock().unwrap().clear();
         let result = run();
@@ -74,7 +74,7 @@ impl Disk for Counting {
         self.count("sync").sync_file(file, at)
     }
 
-    /// Opens the directory, too.
+    /// This opens the directory, too.
     fn sync_directory(&self, path: &Path, at: SyncPoint) -> io::Result<()> {
         self.count("sync directory").sync_directory(path, at)
     }

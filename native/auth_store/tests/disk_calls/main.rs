@@ -14,7 +14,7 @@ struct Account {
     _directory: tempfile::TempDir,
 }
 
-/// An open directory in which keys 0 to `keys` were saved.
+/// An open directory in which the keys 0 to `keys` have been saved.
 fn account(format: Format, keys: usize) -> Account {
     let directory = tempfile::tempdir().unwrap();
     let disk = Counting::default();
@@ -26,7 +26,7 @@ fn account(format: Format, keys: usize) -> Account {
         _directory: directory,
     };
     account.save(0..keys);
-    // The first commit wrote the manifest, and the second reads it for the last time.
+    // The first commit wrote the manifest, and this one reads it for the last time.
     account.save(0..1);
     account
 }
@@ -68,8 +68,8 @@ fn counts<const N: usize>(counts: [(&'static str, usize); N]) -> Counts {
     counts.into_iter().filter(|(_, n)| *n > 0).collect()
 }
 
-/// With what the lock costs each operation that writes: it is opened and taken, is it the directory's
-/// still, and the turn is read, begun and ended.
+/// Adds the calls that the lock costs each operation that writes: it is opened, taken and checked
+/// to be the directory's still, and the turn is read, begun and ended.
 fn locked<const N: usize>(calls: [(&'static str, usize); N]) -> Counts {
     let mut calls = counts(calls);
     for (call, n) in [
@@ -96,7 +96,7 @@ fn a_native_commit_is_one_record_and_one_flush() {
         let replaced = account.save(0..keys);
         println!("native commit of {keys} existing keys: {replaced:?}");
         let expected = locked([
-            // The journal: is it still the one that this process knows of?
+            // Is the journal still the one that this process knows?
             ("open", 1),
             ("stat", 1),
             ("read", 1),
@@ -154,7 +154,7 @@ fn a_checkpoint_writes_each_file_that_changed_once() {
         let (result, calls) = account.disk.calls_of(|| account.store.checkpoint());
         result.unwrap();
         println!("checkpoint of {keys} keys: {calls:?}");
-        // Each file, and the journal that comes after them; the names of both are synced.
+        // Each file, and the new journal after them. The names of both are synced.
         for (call, n) in [
             ("create", 1 + keys),
             ("sync", 1 + keys),
@@ -193,7 +193,7 @@ fn a_json_save_is_two_flushes() {
     let saved = account.save(0..1);
     println!("JSON save of 1 key: {saved:?}");
     let expected = locked([
-        // The journal of a commit that was cut short, the directory, the key.
+        // The journal of an interrupted commit, the directory, and the key.
         ("stat", 3),
         ("random", 1),
         ("create", 1),
@@ -212,7 +212,7 @@ fn a_json_commit_of_several_goes_through_a_journal() {
         let saved = account.save(0..keys);
         println!("JSON commit of {keys} keys: {saved:?}");
         let expected = locked([
-            // The journal, the directory, the journal that was made, and the keys.
+            // The journal, the directory, the new journal, and the keys.
             ("stat", 3 + keys),
             // A salt, and names.
             ("random", 2 + keys),
@@ -220,7 +220,8 @@ fn a_json_commit_of_several_goes_through_a_journal() {
             ("write", 1 + keys),
             ("sync", 1 + keys),
             ("rename", 1 + keys),
-            // The journal's name, the keys' names, the journal's end.
+            // After the journal got its name, after the keys got theirs, and after the journal was
+            // removed.
             ("sync directory", 3),
             ("remove", 1),
         ]);
@@ -360,12 +361,12 @@ fn the_identity_for_sessions_is_looked_at_each_time_and_read_when_the_credential
         let (identity, calls) = account.disk.calls_of(|| account.store.local_identity());
         (identity.unwrap().unwrap(), calls)
     };
-    // Another process replaces the file at any time, and with one of the same size.
+    // Another process may replace the file at any time, even with one of the same size.
     for public in [1, 2] {
         save(public);
         assert_eq!(identity().0[..], [&[5][..], &[public; 32]].concat());
     }
-    // File times are too coarse to tell versions apart that are only just written.
+    // File times are too coarse to distinguish versions that were just written.
     std::thread::sleep(std::time::Duration::from_millis(200));
     identity();
     assert_eq!(identity().1, counts([("stat", 1)]));

@@ -1,4 +1,5 @@
-//! The claim of a directory is as durable and as whole as a commit, and commits beside it lose nothing.
+//! The claim of a directory is as durable and as whole as a commit, and commits beside it lose
+//! nothing.
 
 use auth_store::engine::{Owner, Policy, SyncPoint};
 
@@ -22,7 +23,8 @@ fn owner(id: &str) -> Owner {
     }
 }
 
-/// What a crash may leave: the owners that may be read, in the order they were claimed.
+/// Crashes at every moment of a claim and a release, and checks that one of the owners who are
+/// allowed at that moment is found. Returns the number of images.
 fn crash_everywhere(setup: Setup, profile: Profile) -> Result<usize, String> {
     let mut process = Process::new(setup, fresh_world(), State::new());
     let fail = |error: auth_store::Error| error.to_string();
@@ -83,7 +85,7 @@ fn check(
     if &read_all(&auth).map_err(|error| error.to_string())? != state {
         return Err("the keys are others".to_owned());
     }
-    // Whoever claims next has a higher counter, and it works.
+    // The next claim gets a higher counter, and it works.
     auth.claim(owner("3")).map_err(|error| error.to_string())
 }
 
@@ -98,7 +100,7 @@ fn a_crash_leaves_the_old_claim_or_the_new_one() {
     }
 }
 
-/// The test of the test.
+/// Shows that the exploration notices a missing sync.
 #[test]
 fn without_a_sync_of_the_claim_a_crash_does_harm() {
     for without in [

@@ -1,4 +1,4 @@
-//! Every call of every operation fails once, and once for good.
+//! Lets every call of every operation fail once, and then fail for good.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::sim::{Fault, FaultPlan};
 
 type Check = Result<(), String>;
 
-/// Counts of one run over all scripts and calls.
+/// Counts over all scripts and calls.
 #[derive(Default)]
 struct Tally {
     failures: usize,
@@ -75,7 +75,7 @@ fn without_a_sync_that_follows_an_error_a_crash_does_harm() {
     }
 }
 
-/// Every kind of error at every call of every script.
+/// Injects every kind of error at every call of every script.
 fn inject_everywhere(setup: Setup, tally: &mut Tally) -> Check {
     let mut explorer = Explorer::new(setup, Profile::Weak, 0);
     for script in all() {
@@ -111,7 +111,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Whether the script was long enough for the fault to come.
+    /// Runs the script, and returns whether it was long enough for the fault to occur.
     fn go(&self, explorer: &mut Explorer, tally: &mut Tally) -> Result<bool, String> {
         let mut process = Process::new(self.setup, fresh_world(), State::new());
         process.disk.sim().plan = Some(self.plan);
@@ -137,7 +137,7 @@ impl Run<'_> {
         process.disk.sim().plan = None;
         self.check_end(&process)?;
         if failed {
-            // What was acknowledged after the error survives a crash.
+            // What was acknowledged after the error must survive a crash.
             let moments = process.moments();
             let after = moments.len().saturating_sub(2);
             explorer.crash(&Expect::of(&process), &moments[after..], 2, false)?;
@@ -171,8 +171,8 @@ impl Run<'_> {
             return Err(format!("a failed sync ({at:?}) does not latch"));
         }
         tally.latched += usize::from(latched);
-        // The process recovers, or ends and another one goes on. Of a plain commit only the process that
-        // made it knows what it wrote.
+        // Either the process recovers, or it ends and another one goes on. After a failed plain
+        // commit only the process that made it knows what it wrote, so that one recovers itself.
         let ends = self.setup.policy == Policy::Journaled && self.plan.at % 2 == 1;
         if latched && ends {
             process.auth = self.setup.directory(&process.disk, AUTH);
@@ -181,7 +181,7 @@ impl Run<'_> {
                 .open()
                 .map_err(|error| format!("another process: {error}"))?;
         } else if latched || asks {
-            // Also what was decided and not carried out.
+            // Also if a publication was decided on and not carried out.
             process
                 .auth
                 .recover()
@@ -207,11 +207,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Nothing unfinished stays, unless the failed call was to remove it.
+    /// Nothing unfinished stays, unless the failed call was meant to remove it.
     fn check_leftovers(&self, process: &Process, call: &str, at: Option<SyncPoint>) -> Check {
         let undone = matches!(self.plan.fault, Fault::AfterEffect(_));
         let removal = matches!(call, "unlink" | "rmdir" | "readdir" | "open");
-        // Where a publication can be neither finished nor undone, nothing may be removed.
+        // If a publication can be neither finished nor undone, nothing may be removed.
         let unknown = match at {
             Some(SyncPoint::Unpublished) => true,
             Some(SyncPoint::Published) => self.plan.for_good,
@@ -233,8 +233,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What the snapshot's target may be from here on: a failed publication is old or new until
-    /// the next one.
+    /// What the snapshot's target may hold from here on: after a failed publication, the old or the
+    /// new content until the next one.
     fn check_copy(&self, process: &Process) -> Result<Vec<Option<State>>, String> {
         sweep_staging(&process.disk, Path::new(COPY)).map_err(|error| format!("sweep: {error}"))?;
         let copy = self.setup.directory(&process.disk, COPY);
@@ -252,7 +252,7 @@ impl Run<'_> {
         }
     }
 
-    /// What was set aside is whole.
+    /// The copy that was set aside is whole.
     fn check_aside(&self, process: &Process) -> Check {
         if process.disk.world().lookup(ASIDE).is_none() {
             return Ok(());
@@ -271,7 +271,7 @@ impl Run<'_> {
         if &served != process.last() {
             return Err("the last state is not served".to_owned());
         }
-        // A leftover that could not be removed goes with the next open.
+        // The next open removes a leftover that could not be removed.
         sweep_staging(&process.disk, Path::new(AUTH)).map_err(|error| error.to_string())?;
         let auth = self.setup.directory(&process.disk, AUTH);
         auth.open()
@@ -287,7 +287,7 @@ impl Run<'_> {
     }
 }
 
-/// Whether one of the directories has a publication that was not carried out.
+/// Whether a publication in one of the directories was decided on and not carried out.
 fn is_decided(process: &Process) -> bool {
     let world = process.disk.world();
     [AUTH, COPY]
@@ -302,7 +302,7 @@ fn no_descriptors(process: &Process) -> Check {
     }
 }
 
-/// A latched directory answers nothing but that it needs recovery.
+/// Whether the directory is latched. If so, every call must answer that recovery is required.
 fn is_latched(process: &Process) -> Result<bool, String> {
     let auth = &process.auth;
     if auth.is_open() {
@@ -310,7 +310,7 @@ fn is_latched(process: &Process) -> Result<bool, String> {
     }
     let asks = |result: Result<(), Error>| matches!(result, Err(Error::RecoveryRequired { .. }));
     if !asks(auth.open()) {
-        // It was never opened, and a new attempt is made.
+        // The directory was never opened, and this call has tried again.
         return Ok(false);
     }
     let change = Change {
@@ -333,8 +333,8 @@ fn is_latched(process: &Process) -> Result<bool, String> {
     }
 }
 
-/// Syncs of a directory that is in use; those of a staging directory only fail the publication, and
-/// those of a checkpoint leave the journal as it was.
+/// Whether a failed sync must latch the directory. A failed sync of a staging directory only fails
+/// the publication, and one of a checkpoint leaves the journal as it was.
 fn must_latch(at: SyncPoint, policy: Policy) -> bool {
     let of_checkpoint = matches!(at, SyncPoint::AppliedFiles | SyncPoint::AppliedNames);
     if of_checkpoint && policy == Policy::Journaled {

@@ -1,4 +1,4 @@
-//! Visits every state that a crash can leave, and crashes again while it is recovered.
+//! Visits every state that a crash can leave, and crashes again during the recovery.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::sim::{Mark, Moment};
 use crate::sim_disk::SimDisk;
 use crate::world::World;
 
-/// How hard is looked at a crash of the script, of a recovery, of a recovery's recovery.
+/// The effort for crashes of the script, of a recovery, and of a recovery's recovery.
 const EFFORTS: [Effort; 3] = [
     Effort {
         all_subsets: 8,
@@ -31,7 +31,7 @@ const EFFORTS: [Effort; 3] = [
     },
 ];
 
-/// What may be found: the states from the last acknowledged to the last started commit.
+/// The states that may be found: from the last acknowledged to the last started commit.
 #[derive(Clone)]
 pub struct Expect {
     states: Arc<Vec<State>>,
@@ -52,7 +52,8 @@ impl Expect {
         }
     }
 
-    /// What was found, and nothing else. What is set aside may be visible and not durable.
+    /// Allows only what was found before. A copy that was set aside may be visible without being
+    /// durable.
     fn only(recovered: &Recovered, aside_is_durable: bool) -> Self {
         let aside = recovered.aside.as_deref().map(|state| Aside {
             state: state.clone(),
@@ -98,7 +99,8 @@ impl Expect {
         self.check_aside(recovered)
     }
 
-    /// What is set aside is whole wherever it is, and is there wherever the directory has its new content.
+    /// A copy that was set aside is whole if it exists, and it exists if the directory has its new
+    /// content.
     fn check_aside(&self, recovered: &Recovered) -> Check {
         match (&self.aside, recovered.aside.as_deref()) {
             (None, None) => Ok(()),
@@ -123,18 +125,19 @@ impl Expect {
 pub struct Explorer {
     setup: Setup,
     profile: Profile,
-    /// How often a recovery is interrupted by a crash and begun again.
+    /// How many times a recovery is interrupted by a crash and started again.
     depth: usize,
-    /// Every image that was recovered, with what came out.
+    /// Every image that was recovered, with the result.
     visited: HashMap<u64, Recovered>,
     /// Opened directories from which the next commit was interrupted.
     probed: HashSet<(u64, bool, usize)>,
     pub recoveries: usize,
-    /// All kinds of syncs that were called for.
+    /// All kinds of syncs that were called.
     pub syncs: BTreeSet<(&'static str, SyncPoint)>,
 }
 
-/// What an image holds: the same however often its recovery is interrupted.
+/// The result of recovering an image, which is the same however many times the recovery is
+/// interrupted.
 #[derive(Clone)]
 struct Recovered {
     state: Arc<State>,
@@ -158,7 +161,7 @@ impl Explorer {
         }
     }
 
-    /// How many distinct images were recovered.
+    /// The number of distinct images that were recovered.
     pub fn states(&self) -> usize {
         self.visited.len()
     }
@@ -183,7 +186,8 @@ impl Explorer {
             .map_err(|problem| format!("{:?}, script {script:?}:\n{problem}", self.setup))
     }
 
-    /// Crashes at every given moment: the power fails, or the process dies and another goes on.
+    /// Crashes at every given moment: either the power fails, or the process dies and another one
+    /// goes on.
     pub fn crash(
         &mut self,
         expect: &Expect,
@@ -226,14 +230,14 @@ impl Explorer {
             .map_err(|problem| format!("{problem}\nimage: {told}"))
     }
 
-    /// What must hold before anything is recovered.
+    /// Checks what must hold before anything is recovered.
     fn check_raw(&self, image: &World, expect: &Expect, depth: usize) -> Check {
         let mut files = image.files(AUTH).unwrap_or_default();
         let journal = files.remove(JOURNAL);
         let publishing = files.remove(PUBLICATION).is_some();
         let journaled = journal.is_some() || publishing;
         files.retain(|name, _| !name.contains(".tmp-"));
-        // Without a record to replay, the files are all there is.
+        // Without a record to replay, the files alone are the state.
         let unrecorded = journal.is_none_or(|bytes| bytes.iter().skip(36).all(|byte| *byte == 0));
         if unrecorded
             && !publishing
@@ -245,7 +249,7 @@ impl Explorer {
         // While a recovery runs, only its outcome is expected.
         if self.setup.policy == Policy::Plain && depth == 0 {
             if journaled && expect.mark.acknowledged == expect.mark.started {
-                // Node may go on in this directory, and a replay would undo what it writes.
+                // Node may use this directory now, and a replay would undo what it writes.
                 return Err("a plain directory holds a journal while no commit runs".to_owned());
             }
             for (name, bytes) in &files {
@@ -263,9 +267,9 @@ impl Explorer {
         Ok(())
     }
 
-    /// A new process opens what there is, and goes on. After a power cut that has one outcome,
-    /// however often it is interrupted by others; after a kill, what is visible but not durable
-    /// may still be lost, as `killed` expects, until the open returns.
+    /// Lets a new process open the image and go on. After a power cut there is one outcome, however
+    /// many times the recovery is interrupted. After a kill, `killed` says what to expect: what is
+    /// visible but not durable may still be lost until the open returns.
     fn recover(
         &mut self,
         mut world: World,
@@ -273,7 +277,7 @@ impl Explorer {
         depth: usize,
     ) -> Result<Recovered, String> {
         self.recoveries += 1;
-        // The same random numbers whatever came before, but never one that was used.
+        // The same random numbers whatever came before, but never one that was already used.
         world.random = (depth as u64 + 1) << 32;
         let mut process = Process::new(self.setup, world, State::new());
         let (disk, deeper) = (process.disk.clone(), depth < self.depth);
@@ -312,8 +316,8 @@ impl Explorer {
                 .map_err(|problem| format!("while opening: {problem}"))?;
         }
 
-        // What was served stays, and commits work again. Directories that only differ in the
-        // journal they once had go on alike.
+        // What was served stays, and commits work again. Directories that differ only in the
+        // journal that they once had behave alike.
         let opened = disk.world();
         let known = (without_journal(&opened), opening.is_empty(), depth);
         let deeper = deeper && (killed.is_some() || self.probed.insert(known));
@@ -346,7 +350,7 @@ impl Explorer {
         Ok(recovered)
     }
 
-    /// What a directory beside holds, if there is one.
+    /// The state of another directory, if it exists.
     fn open_other(&self, disk: &SimDisk, path: &str) -> Result<Option<State>, String> {
         let problem = |error| format!("{path}: {error}");
         sweep_staging(disk, Path::new(path)).map_err(problem)?;
@@ -359,8 +363,8 @@ impl Explorer {
     }
 }
 
-/// Nothing but the keys and a journal, which say no more than what is served, and nothing beside the
-/// directory.
+/// Checks that there is nothing but the keys and a journal, that these say no more than what is
+/// served, and that nothing is left beside the directory.
 fn check_clean(setup: Setup, world: &World, state: &State) -> Check {
     let mut files = world.files(AUTH).unwrap_or_default();
     let journal = files.remove(JOURNAL);

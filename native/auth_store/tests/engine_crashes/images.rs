@@ -1,4 +1,4 @@
-//! What a crash can leave of a [`World`].
+//! The states that a crash can leave of a [`World`].
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -6,37 +6,38 @@ use std::sync::Arc;
 use crate::sim::mix;
 use crate::world::{DirNode, FileNode, Inode, Node, ROOT, World, apply};
 
-/// How many subsets of what is pending are tried.
+/// How many subsets of the pending effects are tried.
 #[derive(Clone, Copy)]
 pub struct Effort {
-    /// Up to this many pending effects, every subset; above, the telling ones.
+    /// Up to this many pending effects, every subset is tried; beyond that, only the telling ones.
     pub all_subsets: usize,
-    /// Of those: all pairs, too.
+    /// Whether all pairs count as telling.
     pub pairs: bool,
-    /// And this many at random.
+    /// The number of random subsets among them.
     pub samples: u64,
 }
 
-/// In which order unsynced operations may reach the medium.
+/// The order in which unsynced operations may reach the medium.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Profile {
-    /// Any subset.
+    /// Any subset of them.
     Weak,
-    /// Names and sizes in the order they were changed, data in any.
+    /// Names and sizes in the order in which they changed, data in any order.
     Ordered,
 }
 
-/// Something that is visible and may or may not be durable.
+/// A change that is visible and may or may not be durable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Names(Inode, usize),
     Sector(Inode, usize),
     Size(Inode),
-    /// Everything but the cut that came last.
+    /// The content before the last cut of the file, which has arrived while the cut has not.
     Uncut(Inode),
 }
 
-/// What stands where a write did not arrive: what was there, zeros, or blocks of an old journal.
+/// What is on the medium where a write did not arrive: the old bytes, zeros, or blocks of an old
+/// journal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fill {
     Old,
@@ -44,7 +45,7 @@ enum Fill {
     Stale,
 }
 
-/// The images that are tried of `world`, each once. Those that could be had `before`, at a moment
+/// The images of `world` to try, each once. Images that were already possible at `before`, a moment
 /// with the same expectations, are left out.
 pub fn images(
     world: &World,
@@ -56,7 +57,7 @@ pub fn images(
     let before = before.filter(|before| effects(before).len() <= effort.all_subsets);
     let fresh = before.map(|before| fresh(world, &pending, before));
     if fresh.as_ref().is_some_and(Vec::is_empty) {
-        // A sync: it only takes possibilities away.
+        // This moment is after a sync, which only makes images impossible.
         return Vec::new();
     }
     let effects = pending;
@@ -146,7 +147,7 @@ fn time(world: &World, effect: Effect) -> u64 {
     }
 }
 
-/// All that is pending and could be seen after a crash, in the order it was done.
+/// All pending effects that a crash could reveal, in the order in which they happened.
 fn effects(world: &World) -> Vec<Effect> {
     let mut timed = Vec::new();
     let mut pending = vec![ROOT];
@@ -187,12 +188,12 @@ fn in_order(effects: &[Effect], arrived: &[bool]) -> bool {
         .zip(arrived)
         .filter(|(effect, _)| !matches!(effect, Effect::Sector(..)))
         .map(|(_, arrived)| *arrived);
-    // Once one is missing, all later ones are.
+    // Once one is missing, all later ones are missing.
     metadata.by_ref().find(|arrived| !arrived);
     metadata.all(|arrived| !arrived)
 }
 
-/// The world after the crash: what arrived, all of it durable.
+/// The world after the crash: what has arrived is all durable.
 fn image(world: &World, effects: &[Effect], arrived: &[bool], fill: Fill) -> World {
     let arrived = |effect: Effect| {
         effects
@@ -246,14 +247,14 @@ fn image(world: &World, effects: &[Effect], arrived: &[bool], fill: Fill) -> Wor
     }
 }
 
-/// Files that are never synced come back as they were at some time, or torn, which is not to be told
-/// from empty: each image has one of these, by chance that can be repeated.
+/// Gives files that are never synced the content of some earlier time, or makes them empty, which
+/// stands for torn. Each image gets one of these by a repeatable choice.
 fn forget_unsynced(image: &mut World) {
     let chance = hash(image);
     for (inode, kept) in Arc::clone(&image.unsynced).iter() {
         let choice = mix(chance ^ inode) as usize % (kept.len() + 2);
         let content = match choice.checked_sub(1) {
-            // As it was last.
+            // The latest content.
             None => continue,
             Some(at) => kept.get(at).cloned().unwrap_or_default(),
         };
@@ -297,7 +298,7 @@ fn content(
     let mut content = file.durable.clone();
     content.resize(content.len().max(file.visible.len()).max(size), 0);
     for (sector, (range, _)) in &file.dirty {
-        // Only what the write covers can tear: its neighbours in the sector stay what they were.
+        // Only the bytes of the write can tear. Others in the same sector stay as they were.
         if arrived(Effect::Sector(inode, *sector)) {
             content[range.clone()].copy_from_slice(&file.visible[range.clone()]);
         } else {
@@ -314,7 +315,7 @@ fn content(
     content
 }
 
-/// The same for images that differ only in the random part of names.
+/// A hash that is the same for images that differ only in the random parts of names.
 pub fn hash(image: &World) -> u64 {
     fn of(world: &World, inode: Inode) -> u64 {
         match world.nodes.get(&inode).map(Arc::as_ref) {
@@ -325,7 +326,7 @@ pub fn hash(image: &World) -> u64 {
                     .iter()
                     .find_map(|mark| Some(name.find(mark)? + mark.len()));
                 let name = hash_bytes(&name.as_bytes()[..end.unwrap_or(name.len())]);
-                // A sum, since the order of random names means nothing.
+                // A sum, since the order of random names has no meaning.
                 sum.wrapping_add(mix(name ^ mix(of(world, *inode))))
             }),
         }

@@ -1,5 +1,5 @@
-//! Engines of several processes on one disk, interleaved at every call of the file system: every run is one
-//! of the orders in which processes can meet, and can be repeated.
+//! Several processes with engines on one disk, interleaved at every call of the file system. Every
+//! run is one of the orders in which processes can meet, and can be repeated.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::script::{AUTH, Setup, fresh_world};
 use crate::sim_disk::SimDisk;
 use crate::turns::{Killed, Shared, Turns};
 
-/// What was answered, in the order in which it was: only who has the baton writes.
+/// The events in order. Only the process with the baton adds one.
 type Told = Arc<Mutex<Vec<Event>>>;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -30,11 +30,12 @@ enum Event {
 /// What the processes do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Work {
-    /// Each commits its own values, several files at a time.
+    /// Each process commits its own values, several files at a time.
     Commits,
-    /// Each counts on from what it reads: two files, which are the same whenever somebody counts.
+    /// Each process increments what it reads: two files, which must be equal whenever somebody
+    /// reads them.
     Increments,
-    /// Each saves ids that only the manifest knows.
+    /// Each process saves ids that only the manifest knows.
     Irregular,
 }
 
@@ -44,11 +45,11 @@ struct Run {
     work: Work,
     processes: usize,
     commits: usize,
-    /// How many of the processes are killed at some call.
+    /// The number of processes that are killed at some call.
     deaths: usize,
-    /// Claim before the commits, and check it.
+    /// Whether processes claim the directory before their commits, and check the claim.
     claims: bool,
-    /// The first process does not heed that it has lost its claim, or that others count too.
+    /// Whether the first process ignores that it has lost its claim, or that others increment too.
     unchecked: bool,
     locks: bool,
 }
@@ -147,7 +148,7 @@ fn irregular(run: Run, shared: Shared, told: &Told) {
     }
 }
 
-/// Its file name stands for another id of the JSON layout.
+/// An id whose file name reads as another id of the JSON layout.
 fn irregular_id(me: usize, n: usize) -> String {
     format!("{me}/{n}:x")
 }
@@ -173,7 +174,7 @@ fn put<'a>(name: &'a str, value: &'a str) -> Change<'a> {
     }
 }
 
-/// Tries again while another process has the lock, and where one was faster, as callers do.
+/// Tries again while another process has the lock, or if another one was faster, as callers do.
 fn patiently(run: impl Fn() -> auth_store::Result<()>) -> auth_store::Result<()> {
     for _ in 0..PATIENCE {
         match run() {
@@ -192,7 +193,7 @@ fn owner(me: usize) -> Owner {
     }
 }
 
-/// What went wrong, if anything did.
+/// Runs one order; an error says what went wrong.
 fn explore(run: Run, seed: u64) -> Result<(), String> {
     let setup = Setup::new(run.policy);
     let disk = setup.disk(fresh_world());
@@ -239,7 +240,7 @@ fn check(run: Run, setup: &Setup, disk: &SimDisk, told: &[Event]) -> Result<(), 
             return Err(error.clone());
         }
     }
-    // The world without a crash: what a process that comes now is served.
+    // There was no crash. This is what a process that comes now is served.
     disk.sim().without_locks = false;
     match run.work {
         Work::Irregular => return check_irregular(run, disk, told),
@@ -274,7 +275,8 @@ fn check_owners(run: Run, told: &[Event]) -> Result<(), String> {
             Event::Acknowledged(me, n) if run.claims && owner.is_some_and(|owner| owner != *me) => {
                 return Err(format!("{me} wrote {n} after {owner:?} had claimed"));
             }
-            // Who was killed while it claimed may have taken it over, and was not told.
+            // A process that was killed while claiming may have taken the directory over without an
+            // answer.
             Event::Fenced(me, n) if owner == Some(*me) && claiming.is_empty() => {
                 return Err(format!("{me} was refused {n}, and owns the directory"));
             }
@@ -284,7 +286,7 @@ fn check_owners(run: Run, told: &[Event]) -> Result<(), String> {
     Ok(())
 }
 
-/// What was acknowledged, in order.
+/// The acknowledged commits, in order.
 fn acknowledged(told: &[Event]) -> impl Iterator<Item = (usize, usize)> {
     told.iter().filter_map(|event| match event {
         Event::Acknowledged(me, n) => Some((*me, *n)),
@@ -300,7 +302,7 @@ fn check_own(
     let last: BTreeMap<_, _> = acknowledged(told).collect();
     for (me, n) in &last {
         let found = read(&format!("own-{me}"))?;
-        // Who was killed may have written one more.
+        // A process that was killed may have written one more.
         let most = if *me < run.deaths { n + 1 } else { *n };
         if !(*n..=most).any(|n| found == Some(format!("{me}:{n}"))) {
             return Err(format!("{me} was told of {n}, and finds {found:?}"));
@@ -354,7 +356,7 @@ fn runs(policy: Policy, work: Work) -> Run {
 
 const BOTH: [Policy; 2] = [Policy::Plain, Policy::Journaled];
 
-/// The default number of orders, or as many times more as `INTERLEAVINGS` says.
+/// The default number of orders, multiplied by `INTERLEAVINGS` if that is set.
 fn seeds(number: u64) -> std::ops::RangeInclusive<u64> {
     let factor = std::env::var("INTERLEAVINGS").map_or(1, |factor| factor.parse().unwrap());
     1..=number * factor
@@ -369,7 +371,7 @@ fn explore_all(run: Run, number: u64) {
     }
 }
 
-/// The test of a test.
+/// Shows that a test notices what is missing.
 fn find_harm(run: Run, missing: &str) {
     let harm = (1..=400).find(|seed| explore(run, *seed).is_err());
     let policy = run.policy;
@@ -407,7 +409,7 @@ fn no_interleaving_overwrites_unseen_what_another_process_changed() {
     }
 }
 
-/// Without having to write: a reader is not served the half of a commit for as long as it only reads.
+/// Even a reader that never writes must not be served half of a commit.
 #[test]
 fn who_looks_after_a_writer_was_killed_reads_whole_commits() {
     for policy in BOTH {

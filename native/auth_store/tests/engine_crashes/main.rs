@@ -1,4 +1,4 @@
-//! The proof of the engine: every state that a crash can leave is visited and recovered.
+//! The proof of the engine: visits and recovers every state that a crash can leave.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -23,8 +23,8 @@ use explorer::Explorer;
 use images::Profile;
 use script::{Setup, Step, all, chosen, random, restores};
 
-/// What is explored by default, and by
-/// `EXPLORER_SCRIPTS=1000 cargo test -p auth_store --test engine_crashes no_crash -- --nocapture`.
+/// As many random scripts as by default, or as by `EXPLORER_SCRIPTS=1000 cargo test -p auth_store
+/// --test engine_crashes no_crash -- --nocapture`.
 fn random_scripts(default: u64) -> Vec<Vec<Step>> {
     let asked = std::env::var("EXPLORER_SCRIPTS").ok();
     let scripts = asked.map_or(default, |asked| asked.parse().expect("a number of scripts"));
@@ -88,8 +88,8 @@ fn no_crash_loses_or_tears_a_plain_commit() {
     assert!(states >= 30_000, "{states}");
 }
 
-/// Contained in the weak profile; a violation that is found here too does not depend on the order
-/// of names.
+/// The weak profile contains this one. A violation that is found here too does not depend on the
+/// order of names.
 #[test]
 fn no_crash_loses_or_tears_a_commit_where_names_keep_their_order() {
     for policy in [Policy::Plain, Policy::Journaled] {
@@ -97,11 +97,11 @@ fn no_crash_loses_or_tears_a_commit_where_names_keep_their_order() {
     }
 }
 
-/// The test of the test: each sync is needed, and the explorer sees it missing.
+/// Shows that each sync is needed, and that the explorer notices a missing one.
 #[test]
 fn without_any_one_sync_a_crash_does_harm() {
     let syncs = all_syncs();
-    // Every purpose there is, so that none escapes this test.
+    // Every purpose must occur, so that none escapes this test.
     let purposes: BTreeSet<_> = syncs.iter().map(|(_, at)| *at as usize).collect();
     assert_eq!(purposes, (0..=SyncPoint::Published as usize).collect());
     for without in syncs {

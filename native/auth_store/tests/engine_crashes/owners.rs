@@ -1,4 +1,4 @@
-//! Two processes own one directory in turn, under a lock that frees itself when one dies.
+//! Two processes own one directory in turn, under a lock that is released when its holder dies.
 
 use auth_store::engine::{Directory, Policy};
 
@@ -8,8 +8,8 @@ use crate::script::{AUTH, Process, Setup, State, Step, all, fresh_world, read_al
 use crate::sim::{Fault, FaultPlan};
 use crate::sim_disk::SimDisk;
 
-/// The survivor opened the directory and committed before the other one did, so it remembers a
-/// journal that is no longer the whole truth.
+/// The survivor has opened the directory and committed before the other process did, so the journal
+/// that it remembers is out of date.
 #[test]
 fn a_process_goes_on_where_another_was_killed_in_the_middle_of_a_commit() {
     for policy in [Policy::Plain, Policy::Journaled] {
@@ -62,7 +62,7 @@ fn go_on(
     survivor: Directory<SimDisk>,
     explorer: &mut Explorer,
 ) -> Result<(), String> {
-    // The same key as the commit that was cut short, so that an old journal would undo it.
+    // The same key as in the interrupted commit, so that an old journal would undo it.
     let mark = process.disk.sim().mark;
     let allowed = process.states[mark.acknowledged..=mark.started].to_vec();
     process.auth = survivor;

@@ -1,4 +1,4 @@
-//! What a process does to a directory, and the states it goes through.
+//! What a process does to a directory, and the states that the directory goes through.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,18 +26,19 @@ pub enum Step {
     /// Another process takes over.
     Restart,
     Snapshot,
-    /// The snapshot in the place of the directory, whose content is kept aside; once in a script.
+    /// The snapshot replaces the content of the directory, which is kept aside. At most once in a
+    /// script.
     Restore,
-    /// A whole new directory in the place of the old one, as a migration does.
+    /// New content replaces that of the directory, as in a migration.
     Replace(Vec<(&'static str, usize)>),
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     pub policy: Policy,
-    /// A sync that does nothing: its call and what it is for.
+    /// A sync that does nothing: its call and its purpose.
     pub without: Option<(&'static str, SyncPoint)>,
-    /// What the file system can: sync as a whole, link.
+    /// Whether the file system can be synced as a whole and has hard links.
     pub capable: bool,
 }
 
@@ -50,14 +51,14 @@ impl Setup {
         }
     }
 
-    /// So small that three commits fill a journal and three files are many.
+    /// So small that three commits fill a journal, and that three files count as many.
     pub fn limits() -> Limits {
         Limits {
             checkpoint: 150,
             chunk: 128,
             together: 3,
             held: u64::MAX,
-            // In one order, so that every state is met again.
+            // One thread, so that every run meets the same states in the same order.
             threads: 1,
         }
     }
@@ -91,22 +92,22 @@ pub fn fresh_world() -> World {
     disk.world()
 }
 
-/// A process at work, and what it may be held to.
+/// A process at work, and the states that it may be held to.
 pub struct Process {
     setup: Setup,
     pub disk: SimDisk,
     pub auth: Directory<SimDisk>,
-    /// What the directory holds after each commit.
+    /// The content of the directory after each commit.
     pub states: Vec<State>,
-    /// What the snapshot's target holds.
+    /// The possible contents of the snapshot's target.
     pub targets: Vec<Option<State>>,
     pub aside: Option<Aside>,
-    /// Whether the last failure was the snapshot's that was to be restored.
+    /// Whether the last failure concerned the snapshot that was to be restored.
     pub failed_in_copy: bool,
     step: usize,
 }
 
-/// What was set aside, and from which state of the directory on it must be there.
+/// The copy that was set aside, and the state of the directory from which on it must exist.
 #[derive(Clone)]
 pub struct Aside {
     pub state: State,
@@ -245,11 +246,11 @@ impl Process {
         sim.record();
     }
 
-    /// From here on, moments count from this state, and from what the copy may be.
+    /// Starts counting from this state, with these possible contents of the copy.
     pub fn begin(&mut self, state: &State, targets: Vec<Option<State>>, recording: bool) {
         self.states = vec![state.clone()];
         self.targets = targets;
-        // Whole where it is; its name may not be durable.
+        // The copy is whole if it exists, but its name may not be durable.
         let is_there = self.disk.world().lookup(ASIDE).is_some();
         self.aside = self.aside.take().filter(|_| is_there).map(|aside| Aside {
             needed_from: usize::MAX,
@@ -271,7 +272,8 @@ impl Process {
     }
 }
 
-/// An error is typed by the directory that its path is of. The parent of two of them may be either's.
+/// Checks that the type of an error fits the directory of its path. The parent of two directories
+/// may belong to either.
 fn check_side(error: &CopyError) {
     let of_side = match error {
         CopyError::Source(Error::Io { path, .. }) => {
@@ -286,7 +288,7 @@ fn check_side(error: &CopyError) {
     assert!(of_side, "{error}");
 }
 
-/// Tells the name and the step, so that nothing torn or old can pass for it.
+/// A value that shows the name and the step, so that nothing torn or old can pass for it.
 pub fn value(name: &str, step: usize, size: usize) -> Vec<u8> {
     format!("<{name}:{step}>")
         .bytes()
@@ -295,7 +297,7 @@ pub fn value(name: &str, step: usize, size: usize) -> Vec<u8> {
         .collect()
 }
 
-/// What a directory serves.
+/// Everything that a directory serves.
 pub fn read_all(auth: &Directory<SimDisk>) -> Result<State> {
     let mut names = Vec::new();
     auth.list(&mut |name| names.push(name.to_owned()))?;
@@ -308,7 +310,7 @@ pub fn read_all(auth: &Directory<SimDisk>) -> Result<State> {
     Ok(state)
 }
 
-/// Scripts that take every way through the engine at least once.
+/// Scripts that take every path through the engine at least once.
 pub fn chosen() -> Vec<Vec<Step>> {
     use Step::{Checkpoint, Commit, Replace, Restart, Snapshot};
     let put = |name, size| Commit(vec![(name, Some(size))]);
@@ -350,7 +352,7 @@ pub fn chosen() -> Vec<Vec<Step>> {
             put("b", 40),
             Restart,
         ],
-        // A record that came back would remove what was saved since.
+        // If the record of the publication came back, it would remove what was saved since.
         vec![
             Commit(vec![("a", Some(20)), ("b", Some(40))]),
             Replace(vec![("a", 30)]),
@@ -360,7 +362,7 @@ pub fn chosen() -> Vec<Vec<Step>> {
     ]
 }
 
-/// Likewise of a restore, which takes so many calls that its recovery is interrupted once only.
+/// Scripts with a restore, which takes so many calls that its recovery is interrupted only once.
 pub fn restores() -> Vec<Vec<Step>> {
     use Step::{Commit, Restart, Restore, Snapshot};
     let put = |name, size| Commit(vec![(name, Some(size))]);
@@ -376,7 +378,7 @@ pub fn restores() -> Vec<Vec<Step>> {
     ]
 }
 
-/// Both.
+/// Scripts of both kinds.
 pub fn all() -> Vec<Vec<Step>> {
     [chosen(), restores()].concat()
 }

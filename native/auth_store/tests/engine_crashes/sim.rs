@@ -1,5 +1,5 @@
-//! What a simulated disk keeps of a run: every moment at which a crash could come, the calls that were
-//! made, and which of them fail.
+//! What a simulated disk records of a run: every moment at which a crash could come, and the calls
+//! that were made. It also decides which calls fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::world::{Inode, World};
 
-/// What the caller may expect to find after a crash at one moment: acknowledged..=started.
+/// What may be found after a crash at one moment: from the acknowledged to the started commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Mark {
     pub acknowledged: usize,
@@ -20,17 +20,17 @@ pub struct Mark {
 pub struct Moment {
     pub world: World,
     pub mark: Mark,
-    /// Of the snapshot's target.
+    /// The mark of the snapshot's target.
     pub target: Mark,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The call does nothing and fails; a write first writes a half.
+    /// The call does nothing and fails, except that a write first writes half.
     Error(Errno),
-    /// The call succeeds but says otherwise.
+    /// The call takes effect but reports an error.
     AfterEffect(Errno),
-    /// A write or read of a half, as the system may do at any time.
+    /// A read or write of half the bytes, as the system may do at any time.
     Short,
     /// The process is dead: this call and all later ones do nothing.
     Dead,
@@ -41,7 +41,7 @@ pub struct FaultPlan {
     /// The call that fails, counted from the start.
     pub at: usize,
     pub fault: Fault,
-    /// All later calls that need space fail too.
+    /// Whether all later calls that need space fail too.
     pub for_good: bool,
 }
 
@@ -53,7 +53,7 @@ pub struct Sim {
     pub mark: Mark,
     pub target: Mark,
     pub without: Option<(&'static str, SyncPoint)>,
-    /// All kinds of syncs that were called for.
+    /// All kinds of syncs that were called.
     pub syncs: BTreeSet<(&'static str, SyncPoint)>,
     pub no_syncfs: bool,
     pub no_links: bool,
@@ -62,11 +62,11 @@ pub struct Sim {
     pub counts: BTreeMap<&'static str, usize>,
     pub failed: Option<(&'static str, Option<SyncPoint>)>,
     pub descriptors: usize,
-    /// Inodes that an open file has locked.
+    /// The inodes that an open file has locked.
     pub locked: BTreeSet<Inode>,
-    /// Everybody gets every lock.
+    /// Every attempt at a lock succeeds.
     pub without_locks: bool,
-    /// Files that are never synced, and whose content counts for nothing after a crash.
+    /// Files that are never synced. A crash may change their content at will.
     pub unsynced: BTreeSet<Inode>,
 }
 
@@ -75,7 +75,7 @@ impl Sim {
         self.world.as_mut().unwrap()
     }
 
-    /// One moment at which the power may fail or the process die.
+    /// Records a moment at which the power may fail or the process die.
     pub fn record(&mut self) {
         if self.recording {
             let (mark, target) = (self.mark, self.target);
@@ -88,7 +88,7 @@ impl Sim {
         }
     }
 
-    /// Counts a call. Fails as planned; or gives the error to return after the effect.
+    /// Counts a call. Fails as planned, or returns the error to report after the effect.
     pub fn call(
         &mut self,
         name: &'static str,
@@ -115,7 +115,7 @@ impl Sim {
                 self.failed.get_or_insert((name, at));
                 Err(errno.into())
             }
-            // A sync that says it failed is a failed sync.
+            // A sync that reports an error has failed.
             Fault::AfterEffect(errno) if at.is_some() => {
                 self.failed.get_or_insert((name, at));
                 Err(errno.into())

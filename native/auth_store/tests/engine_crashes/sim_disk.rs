@@ -1,4 +1,4 @@
-//! A [`Disk`] over a [`World`].
+//! A [`Disk`] on top of a [`World`].
 
 use std::ffi::OsStr;
 use std::io;
@@ -128,7 +128,8 @@ impl Disk for SimDisk {
         let mut sim = self.sim();
         let after = sim.call("create", None)?;
         let inode = make(sim.world(), path, Node::File(FileNode::default()))?;
-        // Only the lock is made so: no promise depends on what a crash makes of it.
+        // Only the lock file is created this way, and no promise depends on what a crash makes of
+        // it.
         let dir = sim.world().lookup(text(path.parent().unwrap())).unwrap();
         sim.world().keep_last_name(dir);
         after.map_or(Ok(()), Err)?;
@@ -416,7 +417,7 @@ fn make(world: &mut World, path: &Path, node: Node) -> Result<Inode, Errno> {
     Ok(inode)
 }
 
-/// The blocks of a journal that loses its name may turn up in the next file.
+/// Keeps the blocks of a journal that loses its name: they may turn up in the next file.
 fn keep_stale(world: &mut World, name: &str, inode: Inode) {
     if name == auth_store::engine::JOURNAL
         && let Some(file) = world.file(inode)

@@ -1,5 +1,5 @@
-//! Processes that share one disk: each runs in a thread of its own and makes a call only when it has the
-//! baton, and a seed decides who gets it next.
+//! Processes that share one disk. Each runs in a thread of its own and makes a call only while it
+//! has the baton. A seed decides who gets the baton next.
 
 use std::ffi::OsStr;
 use std::io;
@@ -15,11 +15,11 @@ struct Baton {
     holder: usize,
     live: Vec<bool>,
     seed: u64,
-    /// At how many calls from now each process is killed.
+    /// The number of calls after which each process is killed.
     killed_in: Vec<Option<usize>>,
 }
 
-/// What a killed process ends with.
+/// The panic payload of a killed process.
 pub struct Killed;
 
 /// Hands the baton from one thread to the next.
@@ -65,7 +65,7 @@ impl Turns {
         self.wait(me);
     }
 
-    /// Whether this call is one too many. A dead process makes no call that does anything.
+    /// Whether the process dies at this call. The calls of a dead process have no effect.
     fn kills(&self, me: usize) -> Option<Death> {
         let mut baton = self.0.0.lock().unwrap();
         let left = baton.killed_in[me].as_mut()?;
@@ -101,7 +101,7 @@ impl Shared {
         match self.turns.kills(self.me) {
             None => self.turns.step(self.me),
             Some(Death::Now) => std::panic::resume_unwind(Box::new(Killed)),
-            // What is dropped on the way out does nothing any more.
+            // What the process drops on its way out has no effect any more.
             Some(Death::Past) => return Err(io::ErrorKind::Other.into()),
         }
         Ok(&self.disk)
@@ -145,7 +145,7 @@ impl Disk for Shared {
         self.turn()?.sync_file(file, at)
     }
     fn sync_directory(&self, path: &Path, at: SyncPoint) -> io::Result<()> {
-        // Whoever does not heed the lock may have removed it.
+        // A process that ignores the lock may have removed the directory.
         let disk = self.turn()?;
         disk.metadata(path)?;
         disk.sync_directory(path, at)

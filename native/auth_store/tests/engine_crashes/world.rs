@@ -1,9 +1,8 @@
 //! A file system that knows what is durable.
 //!
-//! Inodes are apart from names. A file has durable bytes and dirty ranges, cut at small sectors,
-//! and its size is settled apart from its data. A directory has durable names and pending
-//! operations, each atomic. Syncing a file settles that inode only, syncing a directory that
-//! directory only.
+//! Inodes are separate from names. A file has durable bytes and dirty ranges, which are split at
+//! small sectors, and its size is synced independently of its data. A directory has durable names
+//! and pending operations, each of them atomic. A sync affects only the given file or directory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,19 +18,19 @@ pub const ROOT: Inode = 1;
 #[derive(Clone, Default)]
 pub struct FileNode {
     pub visible: Vec<u8>,
-    /// What the medium holds, whatever the size says.
+    /// What is on the medium, regardless of the size.
     pub durable: Vec<u8>,
     pub durable_size: usize,
-    /// By sector: the bytes written since the last sync, and when.
+    /// By sector, the bytes that were written since the last sync, and the time.
     pub dirty: BTreeMap<usize, (Range<usize>, u64)>,
-    /// When the size changed since the last sync.
+    /// The time at which the size changed since the last sync.
     pub size_dirty: Option<u64>,
-    /// What was visible before a cut that was not synced, and when that was: all of it may have
-    /// arrived, and the cut not.
+    /// What was visible before a truncation that was not synced, and the time. All of it may be on
+    /// the medium without the truncation.
     pub uncut: Option<(Vec<u8>, u64)>,
 }
 
-/// Names set (to an inode) or removed, all at once.
+/// Names that are set (to an inode) or removed in one atomic step.
 #[derive(Clone)]
 pub struct NameOp {
     pub time: u64,
@@ -58,9 +57,10 @@ pub struct World {
     pub next_inode: Inode,
     pub time: u64,
     pub random: u64,
-    /// What a freed journal held: blocks that a new file may show before its data is written.
+    /// The content of a freed journal: blocks that a new file may show before its data is written.
     pub stale: Arc<Vec<u8>>,
-    /// What a file that is never synced held before its last writes: any of it may be on the medium.
+    /// What files that are never synced held before their last writes. Any of it may be on the
+    /// medium.
     pub unsynced: Arc<BTreeMap<Inode, Vec<Vec<u8>>>>,
 }
 
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// Keeps what a file that is never synced holds, before it is written to.
+    /// Keeps the content of a file that is never synced, before it is written to.
     pub fn remember(&mut self, inode: Inode) {
         let held = self.file(inode).map(|file| file.visible.clone());
         let kept = Arc::make_mut(&mut self.unsynced).entry(inode).or_default();
@@ -203,15 +203,15 @@ impl World {
         }
     }
 
-    /// After a failed sync the new data is visible but clean: no later sync settles it.
+    /// After a failed sync the new data is visible but clean: no later sync makes it durable.
     pub fn lose_file(&mut self, inode: Inode) {
         let file = self.file_mut(inode);
         file.dirty.clear();
         file.size_dirty = None;
     }
 
-    /// Likewise for names of files. Removals and names of directories are settled by the next sync
-    /// that succeeds (see the README on what is assumed of directories).
+    /// The same for names of files. Removals and names of directories become durable with the next
+    /// sync that succeeds (see the README on assumptions about directories).
     pub fn lose_dir(&mut self, inode: Inode) {
         let files: Vec<_> = self
             .nodes
@@ -240,8 +240,8 @@ impl World {
         }
     }
 
-    /// The content of a directory's files by name, without its lock and its owner; `None` if there is no
-    /// such directory.
+    /// The content of a directory's files by name, except for its lock and its owner; `None` if
+    /// there is no such directory.
     pub fn files(&self, path: &str) -> Option<BTreeMap<String, Vec<u8>>> {
         let dir = self.dir(self.lookup(path)?)?;
         let files = dir

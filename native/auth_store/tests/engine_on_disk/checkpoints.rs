@@ -1,4 +1,4 @@
-//! What is done twice: in one commit, and by a checkpoint.
+//! What happens twice, in one commit or by a checkpoint.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn what_is_empty_is_neither_checkpointed_again_nor_recovered() {
     assert!(!path.exists());
     auth.commit(&[put("a", b"1")]).unwrap();
     auth.commit(&[put("a", b"2")]).unwrap();
-    // Only what has something to bring to the files.
+    // Only a directory whose files lag is tidied.
     auth.tidy().unwrap();
     let tidied = auth.journal_state().unwrap();
     auth.tidy().unwrap();
@@ -22,7 +22,7 @@ fn what_is_empty_is_neither_checkpointed_again_nor_recovered() {
     assert_eq!(auth.journal_state().unwrap(), checkpointed);
     assert_eq!(auth.take_happened().checkpoints, 2);
 
-    // As after a crash, which nothing of the lock's file need survive.
+    // As after a crash, which the content of the lock file need not survive.
     fs::remove_file(path.join(".baileys_ex.lock")).unwrap();
     let next = directory(&path, Policy::Journaled);
     next.open().unwrap();
@@ -71,7 +71,7 @@ fn the_files_of_a_journaled_directory_follow_with_a_checkpoint() {
     let version = || fs::read(path.join(".baileys_ex.journal")).unwrap()[8];
     auth.commit(&[put("a", b"1"), put("b", b"1")]).unwrap();
     auth.checkpoint().unwrap();
-    // What every version of this library reads.
+    // Every version of this library can read this one.
     assert_eq!(version(), 1);
     auth.commit(&[put("a", b"2"), delete("b"), put("c", b"2")])
         .unwrap();

@@ -1,4 +1,4 @@
-//! What somebody did not live to finish, and what cannot be written to.
+//! Work that somebody did not live to finish, and directories that cannot be written to.
 
 use auth_store::engine::{Staging, SyncPoint};
 
@@ -9,7 +9,7 @@ const LOCK: &str = ".baileys_ex.lock";
 const PUBLICATION: &str = ".baileys_ex.publication";
 const LEFTOVER: &str = ".baileys_ex.tmp-0123456789abcdef";
 
-/// A directory of which the journal says 2 and the file 1, about to hold 3 alone.
+/// A directory with 2 in the journal and 1 in the files, which is about to hold nothing but 3.
 fn published_until(path: &Path, fails: SyncPoint) -> Directory<RealDisk> {
     let auth = directory(path, Policy::Journaled);
     for value in [b"1", b"2"] {

@@ -1,4 +1,4 @@
-//! The disk of this machine with one thing wrong with it.
+//! The disk of this machine with one fault.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,31 +10,32 @@ use auth_store::engine::{Disk, Kind, Metadata, RealDisk, SyncPoint};
 #[derive(Clone, Copy)]
 pub enum Fault {
     None,
-    /// No file can be opened to be written, or made.
+    /// No file can be created or opened for writing.
     ReadOnly,
     /// The sync of a directory fails, for one purpose.
     Sync(SyncPoint),
-    /// The same, as where a directory may not be listed.
+    /// The same, with the error of a directory that may not be listed.
     Denied(SyncPoint),
     /// Every rename fails.
     Rename,
     /// No file can be removed.
     Removal,
-    /// What is renamed or removed is reported as failed, as by a network file system that asks twice.
+    /// Renames and removals succeed but report an error, as on a network file system that sends a
+    /// request twice.
     Reported,
-    /// Files have one name only.
+    /// There are no hard links.
     Links,
-    /// Somebody else makes each directory at the same moment.
+    /// Somebody else creates each directory at the same moment.
     Raced,
-    /// So many reads give nothing but zeros.
+    /// This many reads return nothing but zeros.
     Zeros(&'static AtomicUsize),
-    /// So many writes are interrupted, and the others are of one byte.
+    /// This many writes are interrupted, and the others write one byte.
     Interrupted(&'static AtomicUsize),
-    /// So many names for unfinished files are taken.
+    /// This many names for unfinished files are taken.
     Taken(&'static AtomicUsize),
 }
 
-/// Whether it is one of so many.
+/// Whether this is still one of that many.
 fn is_one_of(left: &AtomicUsize) -> bool {
     let less = |left: usize| left.checked_sub(1);
     left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)

@@ -1,9 +1,9 @@
-//! How a journal grows: what a flush costs depends on it.
+//! How a journal grows, which determines the cost of a flush.
 
 use super::*;
 
 const CHUNK: u64 = 1_024;
-/// What a record takes besides the content, for a name of one byte.
+/// The size of a record without its content, for a name of one byte.
 const RECORD: u64 = 48 + 7 + 1;
 
 fn sizes(checkpoint: u64, commits: &[u64]) -> Vec<(u64, u64)> {
@@ -14,7 +14,7 @@ fn sizes(checkpoint: u64, commits: &[u64]) -> Vec<(u64, u64)> {
         ..Limits::default()
     };
     let auth = Directory::with_limits(RealDisk, path.clone(), Policy::Journaled, limits);
-    // Brought to the files at once: a journal without a record is left.
+    // This commit is followed by a checkpoint, which leaves a journal without records.
     auth.commit(&[put("a", b"")]).unwrap();
     commits
         .iter()
@@ -45,7 +45,7 @@ fn a_journal_grows_by_about_what_it_holds_and_not_while_there_is_room() {
             (2 * CHUNK + 5 * RECORD + 2, 4 * CHUNK),
         ]
     );
-    // A record that fills it to the last byte.
+    // A record that fills the journal to the last byte.
     assert_eq!(
         sizes(1 << 30, &[100 + RECORD, CHUNK - header - 100 - RECORD]),
         [(header + 100 + RECORD, CHUNK), (CHUNK, CHUNK)]
@@ -70,8 +70,8 @@ fn a_journal_has_no_room_behind_the_limit_where_no_record_begins() {
     let record = 3 * CHUNK;
     let grown = sizes(5 * CHUNK, &[record, record, record]);
     assert_eq!(grown[0], (36 + record, 4 * CHUNK));
-    // Room for more would be never used.
+    // Room for more would never be used.
     assert_eq!(grown[1], (36 + 2 * record, 7 * CHUNK));
-    // Past the limit, so the next one begins in a new journal.
+    // Past the limit, so the next record begins a new journal.
     assert_eq!(grown[2], (36 + record, 4 * CHUNK));
 }

@@ -1,4 +1,4 @@
-//! What can be asked of a directory, opened or not.
+//! What a directory answers, whether it is open or not.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,7 +7,7 @@ use auth_store::engine::{By, Owner, Planned};
 use super::faulty::{Fault, Faulty};
 use super::*;
 
-/// The journal says that `b` is there and `a` is not; of the files it is the other way round.
+/// In the journal, `b` exists and `a` does not. In the files it is the other way round.
 fn ahead(path: &Path) -> Directory<RealDisk> {
     let auth = directory(path, Policy::Journaled);
     auth.commit(&[put("a", b"1"), put("c", b"1")]).unwrap();
@@ -65,7 +65,7 @@ fn who_looks_at_a_damaged_journal_asks_for_what_is_there_too() {
     assert!(visitor.has("b").unwrap() && !visitor.has("a").unwrap());
 }
 
-/// Two commits that are made while it is read look like damage.
+/// Two commits that are made during the read look like damage.
 #[test]
 fn who_only_looks_looks_again_at_what_seems_damaged() {
     static ZEROS: AtomicUsize = AtomicUsize::new(3);
@@ -102,7 +102,7 @@ fn a_directory_exists_or_is_refused_and_its_reader_is_named() {
     );
 }
 
-/// As secrets and configuration are mounted.
+/// Secrets and configuration are mounted this way.
 #[test]
 fn a_link_within_the_directory_is_read_and_tells_its_versions_apart() {
     let (root, path) = place();
@@ -200,7 +200,7 @@ fn after_a_panic_a_claim_still_counts_and_what_is_remembered_does_not() {
     }));
     assert!(panicked.is_err());
     assert!(auth.changes().unwrap() > known);
-    // Nor is the lock kept.
+    // The lock is not kept either.
     directory(&path, Policy::Journaled)
         .claim(owner("two"))
         .unwrap();

@@ -40,7 +40,7 @@ fn delete(name: &str) -> Change<'_> {
     Change { name, bytes: None }
 }
 
-/// Everything of a directory but the engine's own files, by name.
+/// All files of a directory except the engine's own, by name.
 fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(path).unwrap() {
@@ -53,8 +53,8 @@ fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// What is there for who looks: in the files alone under the plain policy, and with what the journal
-/// says of them under the other one.
+/// What a reader is served: the files alone under the plain policy, and otherwise with the content
+/// of the journal.
 fn served(path: &Path, policy: Policy) -> BTreeMap<String, Vec<u8>> {
     if policy == Policy::Plain {
         return files(path);
@@ -68,7 +68,8 @@ fn served(path: &Path, policy: Policy) -> BTreeMap<String, Vec<u8>> {
     listed(&visitor).into_iter().map(read).collect()
 }
 
-/// Where a directory will be; it is gone with the first of the two.
+/// The path for a directory, and the temporary directory around it, which is removed when it is
+/// dropped.
 fn place() -> (TempDir, PathBuf) {
     let root = TempDir::new().unwrap();
     let path = root.path().join("auth");
@@ -361,7 +362,7 @@ fn stamps_change_with_every_replacement() {
     let old = auth.stamp("a").unwrap();
     assert_eq!(old, auth.stamp("a").unwrap());
     assert_eq!(old, stamps.pop());
-    // Of the file that follows, which is asked for anew.
+    // The stamp of the file that the checkpoint wrote, which differs from that of the held content.
     auth.checkpoint().unwrap();
     let of_file = auth.stamp("a").unwrap().unwrap();
     assert!(!stamps.contains(&of_file) && Some(of_file) != old);
@@ -371,7 +372,7 @@ fn stamps_change_with_every_replacement() {
 fn no_error_shows_what_a_file_holds() {
     let (_root, path) = place();
     let auth = directory(&path, Policy::Journaled);
-    // The first one is brought to the files at once.
+    // A checkpoint follows the first commit, so the others are in the journal.
     for _ in 0..3 {
         auth.commit(&[put("a", b"SECRET-MARK")]).unwrap();
     }
@@ -384,7 +385,7 @@ fn no_error_shows_what_a_file_holds() {
     assert!(!format!("{error} {error:?}").contains("MARK"));
 }
 
-/// A few bytes on the disk may claim any length, and what a journal holds is kept in memory.
+/// A sparse file can claim any length, and the content of a journal is kept in memory.
 #[test]
 fn a_journal_longer_than_any_is_refused_unread() {
     let (_root, path) = place();
@@ -394,7 +395,7 @@ fn a_journal_longer_than_any_is_refused_unread() {
     let journal = path.join(".baileys_ex.journal");
     let file = fs::File::options().write(true).open(&journal).unwrap();
     let fresh = || directory(&path, Policy::Journaled);
-    // A record of 512 MiB behind the last place where one begins.
+    // A record of 512 MiB after the last offset at which one may begin.
     let longest = 516 << 20;
     file.set_len(longest).unwrap();
     fresh().peek().unwrap();

@@ -1,4 +1,4 @@
-//! Whose turn it is and whose directory it is, on the disk of this machine.
+//! Turns and claims on the disk of this machine.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -75,12 +75,12 @@ fn the_newest_claim_wins_and_a_lost_one_stays_lost_until_it_is_forgotten() {
         let refused = old.commit(&[put("a", b"2")]);
         assert_eq!(owner_of(refused).as_deref(), Some("new"));
 
-        // Gives back nothing that is not his.
+        // A claim of somebody else is not given back.
         old.release("old").unwrap();
         assert_eq!(new.owner().unwrap().unwrap().id, "new");
         new.check_owned().unwrap();
 
-        // Nor is a claim that stands forgotten.
+        // A claim that stands is not forgotten either.
         new.forget_claim();
         old.forget_claim();
         old.commit(&[put("a", b"3")]).unwrap();
@@ -109,7 +109,7 @@ fn a_claim_that_is_given_back_leaves_short_work_for_the_next_owner() {
     auth.commit(&[put("a", b"3")]).unwrap();
 }
 
-/// Its content was replaced, by a restore or a migration.
+/// The content was replaced by a restore or a migration.
 #[test]
 fn a_claim_of_what_is_not_known_any_more_is_given_back_without_a_touch() {
     let (_root, path) = place();
@@ -233,7 +233,7 @@ fn two_spellings_of_one_directory_are_two_owners_that_know_of_each_other() {
     }
 }
 
-/// As on a node of a cluster that only reads what another one writes.
+/// As on a node of a cluster that only reads what another node writes.
 #[test]
 fn who_has_a_directory_open_reads_what_another_one_commits_at_once() {
     let (root, path) = place();
@@ -255,12 +255,12 @@ fn who_has_a_directory_open_reads_what_another_one_commits_at_once() {
         assert_eq!(reader.read(&name).unwrap(), owner.read(&name).unwrap());
         assert_eq!(listed(&reader), listed(&owner));
     }
-    // Nobody recovered what was not broken.
+    // Nobody recovered anything, since nothing was broken.
     assert_eq!(owner.take_happened().recoveries, 0);
     assert_eq!(reader.take_happened().recoveries, 0);
 }
 
-/// As the source of a migration, which sees one state from then on.
+/// As the source of a migration, which must see one state from then on.
 #[test]
 fn who_holds_the_lock_reads_what_was_committed_before() {
     let (_root, path) = place();

@@ -8,7 +8,7 @@ fn directory(path: &Path) -> Directory<RealDisk> {
     super::directory(path, Policy::Journaled)
 }
 
-/// Everything that is in a directory, with its content.
+/// Everything in a directory, with its content.
 fn image(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
     entries
@@ -19,7 +19,7 @@ fn image(path: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Two commits, and files as a power cut may leave them: torn, lost, and back from the dead.
+/// Two commits, and files as a power cut may leave them: torn, lost, and restored.
 fn crashed(path: &Path) {
     let owner = directory(path);
     owner
@@ -73,7 +73,7 @@ fn does_not_disturb_an_owner_that_goes_on() {
     owner.take_happened();
     directory(root.path()).peek().unwrap();
     owner.commit(&[put("b", b"2")]).unwrap();
-    // An owner that finds its journal changed recovers first.
+    // An owner that finds its journal changed would recover first.
     assert_eq!(owner.take_happened(), Happened::default());
 }
 
@@ -84,7 +84,7 @@ fn is_no_opening() {
     let directory = directory(root.path());
     directory.peek().unwrap();
     assert!(!directory.is_open());
-    // A commit opens, and recovers first.
+    // A commit opens the directory, and recovers it first.
     directory.commit(&[put("d", b"5")]).unwrap();
     assert!(directory.is_open());
     assert_eq!(directory.read("a").unwrap().unwrap(), b"4");
@@ -107,7 +107,7 @@ fn refuses_a_journal_that_is_damaged() {
 fn tells_recoveries_and_checkpoints_once() {
     let root = TempDir::new().unwrap();
     crashed(root.path());
-    // As after a crash: what it said of the journal is lost.
+    // As after a crash: what the lock file said about the journal is lost.
     fs::write(root.path().join(".baileys_ex.lock"), "").unwrap();
     let limits = Limits {
         checkpoint: 64,

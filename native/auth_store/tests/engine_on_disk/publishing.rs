@@ -1,4 +1,4 @@
-//! A directory that gets its content at once: snapshots, restores, and what is staged.
+//! Directories that get their whole content in one step: snapshots, restores, and staging.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -86,7 +86,7 @@ fn a_restore_that_cannot_keep_what_is_there_changes_nothing() {
         fs::remove_file(path.join("link")).unwrap();
         assert_eq!(everything(&path), held);
 
-        // Nothing to keep.
+        // There is nothing to keep.
         let fresh = root.path().join("fresh");
         assert!(!auth.restore(&fresh, &aside).unwrap());
         assert_eq!(files(&fresh), expected(&[("a", "1")]));
@@ -162,7 +162,7 @@ fn what_was_set_aside_stays_where_the_directory_was_replaced_meanwhile() {
     assert_eq!(everything(&aside), held);
 }
 
-/// What lies in a directory and those in it, but for its lock, by path.
+/// All files of a directory and its subdirectories except its lock, by path.
 fn everything(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut pending = vec![path.to_owned()];
@@ -216,7 +216,7 @@ fn staging_publishes_all_or_leaves_nothing() {
         assert!(staging.write("key-1", b"twice").is_err());
         staging.publish(true).unwrap();
         assert_eq!(files(&target).len(), 100);
-        // It stays the directory that it is, for a mount or a shell in it.
+        // It must stay the same directory, for a mount or a shell in it.
         let now = fs::metadata(&target).unwrap().ino();
         assert_eq!(*inode.get_or_insert(now), now);
         assert!(!target.join("sub").exists());

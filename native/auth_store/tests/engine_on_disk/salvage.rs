@@ -4,10 +4,11 @@ use super::*;
 
 const JOURNAL: &str = ".baileys_ex.journal";
 
-/// Four commits, of which the third is damaged in the journal; and where the first two of it end.
+/// Makes a commit that a checkpoint follows, and four that stay in the journal, of which the third
+/// is damaged. Returns the end of the two before it.
 fn damaged(path: &Path) -> u64 {
     let auth = directory(path, Policy::Journaled);
-    // The first one is brought to the files.
+    // A checkpoint follows the first commit.
     auth.commit(&[put("a", b"1"), put("b", b"1")]).unwrap();
     auth.commit(&[put("a", b"2")]).unwrap();
     auth.commit(&[put("c", b"3"), delete("b")]).unwrap();
@@ -90,7 +91,7 @@ fn files_are_set_aside_as_they_are_and_what_is_not_there_is_left_out() {
     auth.commit(&[put("a", b"1"), put("b", b"2")]).unwrap();
     auth.set_aside("aside", &["a", "missing"]).unwrap();
     assert_eq!(files(&path.join("aside")), expected(&[("a", "1")]));
-    // Never over what was set aside before.
+    // Nothing that was set aside before is overwritten.
     auth.set_aside("aside", &["b"]).unwrap_err();
     assert_eq!(auth.read_leftover("a".as_ref()).unwrap().unwrap(), b"1");
     assert_eq!(auth.read_leftover("missing".as_ref()).unwrap(), None);

@@ -1,4 +1,4 @@
-//! Where a directory is made or published, and what may be in the way there.
+//! Places where a directory is created or published, and what may be in the way there.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ fn on(fault: Fault, path: &Path, policy: Policy) -> Directory<Faulty> {
     Directory::new(Faulty(fault), path.to_owned(), policy)
 }
 
-/// The new content of a directory that exists, in which a directory is in the way of a file.
+/// Publishes new content for an existing directory, in which a directory is in the way of a file.
 fn publish(fault: Fault, path: &Path) -> Result<(), Error> {
     let mut staging = Staging::create(Faulty(fault), path).unwrap();
     staging.write("a", b"1").unwrap();
@@ -44,7 +44,7 @@ fn occupied_again_and_cut_short(path: &Path) {
     fs::remove_file(path.join("a")).unwrap();
     occupied(path);
     publish(Fault::Sync(SyncPoint::PublishedNames), path).unwrap_err();
-    // Whoever completes it finds the name taken.
+    // The process that completes the publication finds the name taken.
     fs::remove_file(path.join("a")).unwrap();
     fs::create_dir_all(path.join("a/in the way")).unwrap();
 }
@@ -145,7 +145,7 @@ fn what_is_linked_or_copied_must_be_there() {
     }
 }
 
-/// With what its unfinished directory is called besides, a long name is too long.
+/// With the additions of its unfinished directory, a long name would be too long.
 #[test]
 fn a_target_may_have_the_longest_name_there_is() {
     let root = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! Run-time terms of every family, as properties need them.
+//! Generates run-time terms of every family for property tests.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub fn of(family: &str) -> Values {
     }
 }
 
-/// What JSON can hold and tell from bytes.
+/// Values that JSON can hold and distinguish from bytes.
 pub fn free() -> Values {
     tree(
         prop_oneof![scalar(), bytes(), words()].boxed(),
@@ -65,7 +65,7 @@ pub fn free() -> Values {
     )
 }
 
-/// What JSON has as it is: no bytes but text.
+/// Values that JSON holds as they are: without bytes other than text.
 pub fn verbatim() -> Values {
     tree(
         prop_oneof![scalar(), words()].boxed(),
@@ -202,7 +202,8 @@ fn keyed<K, V>(
     Value::Map(pairs.into_iter().map(|(k, v)| (key(k), value(v))).collect())
 }
 
-/// Members under atoms, some of them only sometimes there, and sometimes one that no table knows.
+/// A record with members under atoms, with some members that may be missing, and rarely with one
+/// that no table knows.
 fn record(
     module: Option<&'static str>,
     members: Vec<(&'static str, Values)>,
@@ -322,7 +323,7 @@ fn creds() -> Values {
         ],
         vec![],
     );
-    // A State has its unknown members in one place only.
+    // A State keeps unknown members in one place only.
     state
         .prop_map(|value| match value {
             Value::Map(mut pairs) => {

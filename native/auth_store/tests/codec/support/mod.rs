@@ -8,7 +8,7 @@ use auth_store::codec::etf;
 use auth_store::codec::json::{self, DecodeContext, EncodeContext};
 use serde_json::{Value as Json, json};
 
-/// The families of Baileys, longest name first: prefixes overlap.
+/// The families of Baileys. Where one is a prefix of another, the longer one comes first.
 pub const FAMILIES: [&str; 10] = [
     "app-state-sync-version",
     "app-state-sync-key",
@@ -30,7 +30,8 @@ pub fn fixtures(directory: &str) -> PathBuf {
         .join(directory)
 }
 
-/// Every file of a fixture but the manifests: its family, its name without the ending, its bytes.
+/// Every file of a fixture except the manifests: its family, its name without the extension, and
+/// its bytes.
 pub fn files(directory: &str) -> Vec<(String, String, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(fixtures(directory)).expect("fixtures are in the repository") {
@@ -90,7 +91,8 @@ pub fn encode(family: &str, value: &Value) -> Result<Vec<u8>, auth_store::codec:
     )
 }
 
-/// Where two terms differ, maps taken as unordered; `None` if nowhere.
+/// The first difference between two terms, without regard to the order of maps; `None` if they are
+/// equal.
 pub fn difference(left: &Value, right: &Value) -> Option<String> {
     match (left, right) {
         (Value::Map(a), Value::Map(b)) => {
