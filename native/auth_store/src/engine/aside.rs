@@ -17,7 +17,7 @@ use crate::error::Error;
 
 type Result<T> = std::result::Result<T, CopyError>;
 
-// Mutants: files are copied alike by chunks of any size.
+// Mutants: the size of the chunks does not change the copy.
 const CHUNK: usize = 64 * 1024;
 
 /// Copies everything in `directory`, damaged or not, to `aside`, which must not exist. The copy is

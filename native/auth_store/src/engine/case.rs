@@ -31,7 +31,7 @@ impl Case {
 
     /// Whether the disk ignores case; `None` as long as no file has shown it.
     pub fn ignored(&self) -> Option<bool> {
-        // Mutants: who is asked again answers the same.
+        // Mutants: without an answer the disk is asked again, and answers the same.
         match self.state.load(Ordering::Relaxed) {
             TELLS => Some(false),
             IGNORES => Some(true),
@@ -99,7 +99,7 @@ impl Spellings {
         let Some(names) = &mut self.0 else {
             return Ok(());
         };
-        // Mutants: no name is added twice.
+        // Mutants: no name is added twice, so the guard never fails.
         match names.insert(name.to_lowercase(), name.to_owned()) {
             Some(other) if other != name => Err(one_file("file", name, &other)),
             _ => Ok(()),

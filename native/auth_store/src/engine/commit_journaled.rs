@@ -85,8 +85,8 @@ impl<D: Disk> Directory<D> {
     fn look_at_journal(&self, writer: &Writer) -> Result<Option<(Position, D::File)>> {
         let told = writer.turn.unwrap_or_default().journal;
         let known = self.read_memtable().position;
-        // Mutants: what ends where it is told and is not settled has a torn tail, which a record
-        // overwrites.
+        // Mutants: a journal that ends at the mark without being settled has a torn tail, which the
+        // next record overwrites.
         let Some(end) = known.filter(|end| end.settled && end.mark() == told) else {
             return Ok(None);
         };
@@ -94,7 +94,7 @@ impl<D: Disk> Directory<D> {
         Ok(file.map(|file| (end, file)))
     }
 
-    // Mutants: of two sums that are equal, either may be the limit.
+    // Mutants: it makes no difference whether memory is full at the limit or just above it.
     fn is_full(&self, end: &Position) -> bool {
         end.end >= self.limits.checkpoint || memtable::held() > self.limits.held
     }

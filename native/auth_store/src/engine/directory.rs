@@ -48,7 +48,7 @@ pub struct JournalState {
 ///
 /// [`open`](Self::open), [`commit`](Self::commit), [`checkpoint`](Self::checkpoint),
 /// [`recover`](Self::recover), [`snapshot`](Self::snapshot) and [`claim`](Self::claim) hold the
-/// [`Lock`] of the directory while they run. If another process has it, they do nothing and return
+/// [`Lock`] of the directory while they run. If somebody else has it, they do nothing and return
 /// [`Error::Busy`]. Reads take no lock. No descriptor stays open between calls, except after
 /// [`hold`](Self::hold).
 pub struct Directory<D: Disk> {

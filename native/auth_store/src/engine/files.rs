@@ -42,7 +42,7 @@ pub(super) fn read_version<D: Disk>(disk: &D, path: &Path) -> Result<Option<(Vec
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // Opening a symbolic link fails with ELOOP and a socket with ENXIO: report what is there,
-        // not how opening it failed. Mutants: the file itself is opened no better a second time.
+        // not how opening it failed. Mutants: opening the file itself again fails in the same way.
         Err(error) => match link_within(disk, path) {
             Some(real) if real != path => disk.open_read(&real).at(&real)?,
             _ => return Err(irregular(disk, path).unwrap_or_else(|| Error::io(path, error))),

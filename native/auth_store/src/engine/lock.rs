@@ -80,7 +80,7 @@ pub struct Lock<D: Disk> {
 
 impl<D: Disk> Lock<D> {
     /// Locks a directory; `None` if the directory does not exist. Returns [`Error::Busy`] while
-    /// another process holds the lock.
+    /// somebody else holds the lock, in this process or in another one.
     pub fn take(disk: &D, directory: &Path) -> Result<Option<Self>> {
         Self::take_by(disk, directory, D::open_or_create)
     }

@@ -64,7 +64,8 @@ impl<D: Disk> Directory<D> {
         if mark == Mark::default() {
             return Ok(false);
         }
-        // Mutants: from where it does not go on, it is read anew.
+        // Mutants: from a start that does not lead to the mark, the journal is read from its
+        // beginning.
         let known = (memtable.position)
             .filter(|known| known.epoch.salt == mark.salt && known.end <= mark.end);
         if known.is_none() {
@@ -122,7 +123,7 @@ impl<D: Disk> Directory<D> {
 
     /// Whether a file exists according to the journal; `None` if the journal does not mention it.
     pub(super) fn journal_says(&self, name: &str) -> Result<Option<bool>> {
-        // Mutants: the journal says the same, after a longer look.
+        // Mutants: reading the whole journal takes longer and gives the same answer.
         if self.is_open() && self.policy == Policy::Journaled || self.is_peeked() {
             return Ok(self.held(name)?.map(|held| held.bytes.is_some()));
         }

@@ -14,7 +14,7 @@ use super::disk::{Disk, Kind, Metadata, SyncPoint};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-// Mutants: no two flags share a bit, so `|` and `^` join them alike.
+// Mutants: no two flags share a bit, so `^` joins them as `|` does.
 impl RealDisk {
     fn open(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
         // NONBLOCK: opening a FIFO must not wait for its other end.
@@ -42,7 +42,7 @@ impl Disk for RealDisk {
     }
 
     fn open_or_create(&self, path: &Path) -> io::Result<File> {
-        // Mutants: whatever else is wrong with the file is found again by the second attempt.
+        // Mutants: the second attempt meets any other error again.
         match self.open_write(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => return result,
@@ -135,7 +135,7 @@ impl Disk for RealDisk {
             match entry.file_type() {
                 Ok(file_type) => each(&entry.file_name(), kind(file_type)),
                 // Removed since it was listed, on a file system that needs a stat for the type.
-                // Mutants: those that tests run on need none.
+                // Mutants: the file systems that tests run on need none.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }

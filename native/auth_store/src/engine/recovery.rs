@@ -115,8 +115,8 @@ impl<D: Disk> Directory<D> {
     /// Serves what the journal holds, and leaves a journal that can be appended to. The files are
     /// written later, as after any commit.
     fn settle_journaled(&self, writer: &mut Writer, mut found: Settling) -> Outcome<()> {
-        // Mutants: under the lock both are the same; without it a reader that was told too little
-        // reads on.
+        // Mutants: under the lock both branches give the same turn. Without it, a reader whose mark
+        // is too old reads on later.
         let told = match writer.turn {
             Some(turn) if self.is_locked() => turn,
             _ => lock::look(&self.disk, &self.path)?.unwrap_or_default(),

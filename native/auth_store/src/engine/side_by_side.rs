@@ -12,7 +12,7 @@ pub(super) fn map<T: Sync, R: Send>(
     threads: usize,
     work: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
-    // Mutants: among how many the work is divided is not seen in what comes of it.
+    // Mutants: the number of threads does not change the results.
     let threads = threads.min(items.len() / FEW);
     if threads < 2 {
         return items.iter().map(work).collect();
