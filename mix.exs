@@ -63,7 +63,12 @@ defmodule BaileysEx.Auth.MixProject do
       groups_for_extras: [Guides: guides()],
       groups_for_modules: module_groups(),
       # Names in the side bar are then short enough to be seen whole.
-      nest_modules_by_prefix: [BaileysEx.Auth, BaileysEx.Auth.KeyStore, BaileysEx.Signal]
+      nest_modules_by_prefix: [
+        BaileysEx.Auth,
+        BaileysEx.Auth.KeyStore,
+        BaileysEx.Protocol.Proto,
+        BaileysEx.Signal
+      ]
     ]
   end
 
@@ -72,7 +77,7 @@ defmodule BaileysEx.Auth.MixProject do
     order = ~w(getting-started with-baileys-ex coming-from-baileys coming-from-a-database
          choosing-a-backend comparison durability
          several-machines custom-backends testing operating
-         troubleshooting faq)
+         growth troubleshooting faq)
 
     "guides/*.md"
     |> Path.wildcard()

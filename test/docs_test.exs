@@ -84,6 +84,28 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
+  # What is longer has to be scrolled to: the box is as wide as the text.
+  test "code in the documentation fits its box" do
+    for page <- @docs[:extras], Path.extname(page) == ".md" do
+      [_text | parts] = @root |> Path.join(page) |> File.read!() |> String.split(~r/^ *```/m)
+      code = parts |> Enum.take_every(2) |> Enum.flat_map(&tl(String.split(&1, "\n")))
+      assert too_wide(code, 99) == [], page
+    end
+
+    for module <- public_modules(), text <- texts(module) do
+      assert text |> indented_code() |> too_wide(96) == [], inspect(module)
+    end
+  end
+
+  test "names of modules fit the side bar" do
+    prefixes = for prefix <- @docs[:nest_modules_by_prefix], do: inspect(prefix)
+
+    for module <- public_modules(), not mix_task?(module) do
+      shown = prefixes |> Enum.map(&String.replace_prefix(inspect(module), &1, "")) |> shortest()
+      assert String.length(shown) <= 30, inspect(module)
+    end
+  end
+
   test "every file that the page on the architecture names is there" do
     roots = [
       "",
@@ -112,6 +134,23 @@ defmodule BaileysEx.Auth.DocsTest do
   test "ExDoc is a dependency of the docs environment alone" do
     for env <- ~w(dev test prod), do: assert(deps_in(env) == "[]")
     assert deps_in("docs") =~ ":ex_doc"
+  end
+
+  defp too_wide(lines, columns), do: Enum.filter(lines, &(String.length(&1) > columns))
+
+  # Indented by four, and not the rest of an item of a list.
+  defp indented_code(text) do
+    for paragraph <- String.split(text, ~r/\n\n+/),
+        String.starts_with?(paragraph, "    ") and not (paragraph =~ ~r/\A +\* /),
+        line <- String.split(paragraph, "\n"),
+        do: String.replace_prefix(line, "    ", "")
+  end
+
+  defp shortest(names), do: Enum.min_by(names, &String.length/1)
+
+  defp texts(module) do
+    {:docs_v1, _, :elixir, _, %{"en" => text}, _, entries} = Code.fetch_docs(module)
+    [text | for({_, _, _, %{"en" => text}, _} <- entries, do: text)]
   end
 
   # Without Mix's own commands, which would ask for Hex.

@@ -169,9 +169,10 @@ defmodule BaileysEx.Auth.Accounts do
   @doc """
   The names of the accounts whose stores run, sorted.
 
-      iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
-      iex> for name <- ["bob", "ada"], do: {:ok, _account} = BaileysEx.Auth.Accounts.open(MyApp.Accounts, name)
-      iex> BaileysEx.Auth.Accounts.list(MyApp.Accounts)
+      iex> alias BaileysEx.Auth.Accounts
+      iex> {:ok, _pid} = Accounts.start_link(name: MyApp.Accounts, root: "accounts")
+      iex> for name <- ["bob", "ada"], do: {:ok, _account} = Accounts.open(MyApp.Accounts, name)
+      iex> Accounts.list(MyApp.Accounts)
       ["ada", "bob"]
   """
   @spec list(atom()) :: [String.t()]

@@ -57,8 +57,10 @@ defmodule BaileysEx.Auth.CorruptFileError do
   @doc """
   What can be done, in a sentence or two.
 
-      iex> error = %BaileysEx.Auth.CorruptFileError{path: "auth/creds.json", problem: "is a link", kind: :not_a_file}
-      iex> BaileysEx.Auth.CorruptFileError.advice(error)
+      iex> alias BaileysEx.Auth.CorruptFileError
+      iex> problem = "is a directory"
+      iex> error = %CorruptFileError{path: "auth/creds.json", problem: problem, kind: :not_a_file}
+      iex> CorruptFileError.advice(error)
       "Move away what has the name of this file: it is not a file."
   """
   @spec advice(t()) :: String.t()

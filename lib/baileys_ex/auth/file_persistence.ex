@@ -81,7 +81,8 @@ defmodule BaileysEx.Auth.FilePersistence do
   `{:error, {:no_credentials, path}}`. Use it for an account that is known to be paired: a wrong path, or a
   volume that is not mounted, then never leads to a fresh identity.
 
-      iex> {:error, {:no_credentials, path}} = BaileysEx.Auth.FilePersistence.load_credentials("aut", must_exist: true)
+      iex> alias BaileysEx.Auth.FilePersistence
+      iex> {:error, {:no_credentials, path}} = FilePersistence.load_credentials("aut", must_exist: true)
       iex> path == Path.expand("aut")
       true
   """
@@ -141,7 +142,7 @@ defmodule BaileysEx.Auth.FilePersistence do
   `load_keys/3`; what holds keys in another shape, or is no JSON, is
   `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
 
-      iex> BaileysEx.Auth.FilePersistence.save_keys("auth", :"device-list", "15550000000", ["0", "3"])
+      iex> BaileysEx.Auth.FilePersistence.save_keys("auth", :"device-list", "1555", ["0", "3"])
       :ok
 
   The other errors are listed in the module's documentation. Save several keys that belong together with one

@@ -132,7 +132,7 @@ defmodule BaileysEx.Auth.Inspection do
   files are `:damaged`, is as a reader of the directory sees it: with the commits that are only in the journal.
 
       iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
-      iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"lid-mapping", "1555", "8000")
       iex> {:ok, report} = BaileysEx.Auth.Inspection.inspect_directory("auth")
       iex> {report.dialect, report.credentials, report.paired?, report.keys}
       {:native, :present, false, %{"lid-mapping": 1}}
@@ -272,7 +272,8 @@ defmodule BaileysEx.Auth.Inspection do
   keys, or cannot be listed, and links that lead nowhere, as to a volume that is not mounted; without those whose
   name begins with a dot, and `lost+found`.
 
-      iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("accounts/ada", BaileysEx.Auth.State.new())
+      iex> alias BaileysEx.Auth.{NativeFilePersistence, State}
+      iex> NativeFilePersistence.save_credentials("accounts/ada", State.new())
       iex> BaileysEx.Auth.Inspection.directories("accounts")
       {:ok, ["ada"]}
 
@@ -314,7 +315,8 @@ defmodule BaileysEx.Auth.Inspection do
   Inspects every auth directory directly under `root`, see `directories/1`; several at the same time. The
   result is sorted by name. Where a directory cannot be inspected, its `:result` is the error.
 
-      iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("accounts/ada", BaileysEx.Auth.State.new())
+      iex> alias BaileysEx.Auth.{NativeFilePersistence, State}
+      iex> NativeFilePersistence.save_credentials("accounts/ada", State.new())
       iex> {:ok, accounts} = BaileysEx.Auth.Inspection.inspect_all("accounts")
       iex> for %{name: name, result: {:ok, report}} <- accounts, do: {name, report.paired?}
       [{"ada", false}]

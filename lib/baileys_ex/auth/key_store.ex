@@ -119,10 +119,11 @@ defmodule BaileysEx.Auth.KeyStore do
     * `:delay_between_tries_ms`, in milliseconds; 3000 by default
     * `:max_cached_entries`, unlimited by default
 
-      iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
-      iex> {:error, {:already_started, ^pid}} =
-      ...>   BaileysEx.Auth.KeyStore.start_link(persistence_context: "../" <> Path.basename(File.cwd!()) <> "/auth")
-      iex> BaileysEx.Auth.KeyStore.info(BaileysEx.Auth.KeyStore.wrap(pid)).place == Path.expand("auth")
+      iex> alias BaileysEx.Auth.KeyStore
+      iex> {:ok, pid} = KeyStore.start_link(persistence_context: "auth")
+      iex> same = "../" <> Path.basename(File.cwd!()) <> "/auth"
+      iex> {:error, {:already_started, ^pid}} = KeyStore.start_link(persistence_context: same)
+      iex> KeyStore.info(KeyStore.wrap(pid)).place == Path.expand("auth")
       true
 
   First the backend completes what an interrupted commit left behind
@@ -199,9 +200,10 @@ defmodule BaileysEx.Auth.KeyStore do
   @doc """
   The reference of a running store, from its pid or name. The other functions take it.
 
-      iex> {:ok, _pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth", name: MyApp.Keys)
-      iex> keys = BaileysEx.Auth.KeyStore.wrap(MyApp.Keys)
-      iex> BaileysEx.Auth.KeyStore.get(keys, :session, ["15550000000.0"])
+      iex> alias BaileysEx.Auth.KeyStore
+      iex> {:ok, _pid} = KeyStore.start_link(persistence_context: "auth", name: MyApp.Keys)
+      iex> keys = KeyStore.wrap(MyApp.Keys)
+      iex> KeyStore.get(keys, :session, ["15550000000.0"])
       %{}
 
   Raises `ArgumentError` for anything but the pid or name of a key store.
@@ -358,11 +360,11 @@ defmodule BaileysEx.Auth.KeyStore do
       iex> alias BaileysEx.Auth.KeyStore
       iex> {:ok, pid} = KeyStore.start_link(persistence_context: "auth")
       iex> keys = KeyStore.wrap(pid)
-      iex> KeyStore.transaction(keys, "15550000000", fn tx ->
-      ...>   KeyStore.set(tx, %{"lid-mapping": %{"15550000000" => "800000000", "800000000_reverse" => "15550000000"}})
-      ...>   KeyStore.get(tx, :"lid-mapping", ["15550000000"])
+      iex> KeyStore.transaction(keys, "1555", fn tx ->
+      ...>   KeyStore.set(tx, %{"lid-mapping": %{"1555" => "8000", "8000_reverse" => "1555"}})
+      ...>   KeyStore.get(tx, :"lid-mapping", ["1555"])
       ...> end)
-      %{"15550000000" => "800000000"}
+      %{"1555" => "8000"}
 
   Raises `BaileysEx.Auth.KeyStore.OperationError` if the changes cannot be committed, and `ArgumentError` where
   the process is in a transaction with this key already.

@@ -83,7 +83,8 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   `{:error, {:no_credentials, path}}`. Use it for an account that is known to be paired: a wrong path, or a
   volume that is not mounted, then never leads to a fresh identity.
 
-      iex> {:error, {:no_credentials, path}} = BaileysEx.Auth.NativeFilePersistence.load_credentials("aut", must_exist: true)
+      iex> alias BaileysEx.Auth.NativeFilePersistence
+      iex> {:error, {:no_credentials, path}} = NativeFilePersistence.load_credentials("aut", must_exist: true)
       iex> path == Path.expand("aut")
       true
   """
@@ -150,7 +151,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   Saves the value of one key, durably; `nil` deletes it. The value is any plain term: a function, pid or
   reference in it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
 
-      iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"device-list", "15550000000", ["0", "3"])
+      iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"device-list", "1555", ["0", "3"])
       :ok
 
   The other errors are listed in the module's documentation. Save several keys that belong together with one
@@ -179,10 +180,10 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   itself from time to time. Call it before an older version of this library, or any other program, reads or
   changes the directory. To copy the directory use `snapshot/2` instead.
 
-      iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+      iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"lid-mapping", "1555", "8000")
       iex> BaileysEx.Auth.NativeFilePersistence.checkpoint("auth")
       :ok
-      iex> File.exists?("auth/lid-mapping-15550000000.etf")
+      iex> File.exists?("auth/lid-mapping-1555.etf")
       true
 
   The errors are listed in the module's documentation.

@@ -228,7 +228,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
       iex> BaileysEx.Auth.FilePersistence.save_credentials("auth_json", BaileysEx.Auth.State.new())
       iex> alias BaileysEx.Auth.PersistenceMigration
-      iex> {:ok, summary} = PersistenceMigration.migrate_compat_json_to_native("auth_json", "auth_native")
+      iex> {:ok, summary} =
+      ...>   PersistenceMigration.migrate_compat_json_to_native("auth_json", "auth_native")
       iex> {summary.credentials?, summary.migrated_keys}
       {true, 0}
 
@@ -245,9 +246,10 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   @doc """
   Migrates a native directory to the JSON form, for Baileys to continue with.
 
-      iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("auth_native", BaileysEx.Auth.State.new())
-      iex> alias BaileysEx.Auth.PersistenceMigration
-      iex> {:ok, summary} = PersistenceMigration.migrate_native_to_compat_json("auth_native", "auth_json")
+      iex> alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration, State}
+      iex> NativeFilePersistence.save_credentials("auth_native", State.new())
+      iex> {:ok, summary} =
+      ...>   PersistenceMigration.migrate_native_to_compat_json("auth_native", "auth_json")
       iex> {summary.credentials?, File.exists?("auth_json/creds.json")}
       {true, true}
 
@@ -270,8 +272,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       ...>   {"ada:lid-mapping-800000000_reverse", ~s("15550000000")}
       ...> ]
       iex> target = {BaileysEx.Auth.NativeFilePersistence, "auth_native"}
-      iex> {:ok, summary} =
-      ...>   BaileysEx.Auth.PersistenceMigration.migrate(rows, target, prefix: "ada:", credentials: :optional)
+      iex> opts = [prefix: "ada:", credentials: :optional]
+      iex> {:ok, summary} = BaileysEx.Auth.PersistenceMigration.migrate(rows, target, opts)
       iex> summary.families
       %{"lid-mapping": 2}
 
@@ -341,7 +343,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
       iex> alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}
       iex> NativeFilePersistence.save_keys("auth_native", :"lid-mapping", "15550000000", "800000000")
-      iex> {:ok, rows} = PersistenceMigration.export({NativeFilePersistence, "auth_native"}, prefix: "ada:")
+      iex> account = {NativeFilePersistence, "auth_native"}
+      iex> {:ok, rows} = PersistenceMigration.export(account, prefix: "ada:")
       iex> Enum.to_list(rows)
       [{"ada:lid-mapping-15550000000", ~s("800000000")}]
 

@@ -102,7 +102,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   Loads the credentials of an account. Where none were saved it gives a fresh `BaileysEx.Auth.State`, and writes
   nothing.
 
-      {:ok, state} = BaileysEx.Auth.PostgresPersistence.load_credentials(repo: MyApp.Repo, account: "ada")
+      context = [repo: MyApp.Repo, account: "ada"]
+      {:ok, state} = BaileysEx.Auth.PostgresPersistence.load_credentials(context)
 
   A row that cannot be read is `{:error, %BaileysEx.Auth.CorruptRowError{}}`, never a fresh identity; a missing
   table, or a server that does not answer, is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
@@ -186,8 +187,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   Loads several keys of one type by one statement. The result has their values by id, without those that are
   not there.
 
-      BaileysEx.Auth.PostgresPersistence.load_many(context, :"device-list", ["15550000000", "15550000001"])
-      #=> {:ok, %{"15550000000" => ["0", "3"]}}
+      BaileysEx.Auth.PostgresPersistence.load_many(context, :"device-list", ["1555", "1556"])
+      #=> {:ok, %{"1555" => ["0", "3"]}}
 
   Errors are those of `load_keys/3`, but for `:not_found`.
   """
@@ -212,7 +213,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written. The other errors are listed in the
   module's documentation.
 
-      :ok = BaileysEx.Auth.PostgresPersistence.save_keys(context, :"device-list", "15550000000", ["0", "3"])
+      :ok = BaileysEx.Auth.PostgresPersistence.save_keys(context, :"device-list", "1555", ["0", "3"])
   """
   @impl true
   @spec save_keys(context(), atom(), term(), term()) :: :ok | {:error, term()}

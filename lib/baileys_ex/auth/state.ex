@@ -185,7 +185,8 @@ defmodule BaileysEx.Auth.State do
   @doc """
   The account's name, `nil` until it is known.
 
-      iex> BaileysEx.Auth.State.me_name(BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net", name: "Zoë"}))
+      iex> state = BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net", name: "Zoë"})
+      iex> BaileysEx.Auth.State.me_name(state)
       "Zoë"
   """
   @spec me_name(t() | map()) :: String.t() | nil
@@ -194,7 +195,8 @@ defmodule BaileysEx.Auth.State do
   @doc """
   The account's LID, `nil` until it is known.
 
-      iex> BaileysEx.Auth.State.me_lid(BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net", lid: "9@lid"}))
+      iex> state = BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net", lid: "9@lid"})
+      iex> BaileysEx.Auth.State.me_lid(state)
       "9@lid"
   """
   @spec me_lid(t() | map()) :: String.t() | nil
@@ -247,8 +249,9 @@ defmodule BaileysEx.Auth.State do
 
       iex> alias BaileysEx.Auth.State
       iex> state = State.new(me: %{id: "1555@s.whatsapp.net"})
-      iex> State.merge_updates(state, %{me: %{name: "Zoë"}, registered: true, no_field: 1})
-      #BaileysEx.Auth.State<me: "1555@s.whatsapp.net", name: "Zoë", registered: true, next_pre_key_id: 1>
+      iex> state = State.merge_updates(state, %{me: %{name: "Zoë"}, registered: true, no_field: 1})
+      iex> {state.me, state.registered}
+      {%{id: "1555@s.whatsapp.net", name: "Zoë"}, true}
   """
   @spec merge_updates(t() | map(), t() | map()) :: t() | map()
   def merge_updates(%__MODULE__{} = state, updates) when is_map(updates) do

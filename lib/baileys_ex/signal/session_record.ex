@@ -8,7 +8,8 @@ defmodule BaileysEx.Signal.SessionRecord do
   first. An open session is never removed.
 
       iex> alias BaileysEx.Signal.SessionRecord
-      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
+      iex> open = %{index_info: %{closed: nil}}
+      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", open)
       iex> record
       #BaileysEx.Signal.SessionRecord<sessions: 1, open: true>
       iex> record |> SessionRecord.close_open_session() |> SessionRecord.have_open_session?()
@@ -97,7 +98,8 @@ defmodule BaileysEx.Signal.SessionRecord do
   Whether a session is open, so that a message can be sent without starting a new one.
 
       iex> alias BaileysEx.Signal.SessionRecord
-      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
+      iex> open = %{index_info: %{closed: nil}}
+      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", open)
       iex> SessionRecord.have_open_session?(record)
       true
   """
@@ -108,7 +110,8 @@ defmodule BaileysEx.Signal.SessionRecord do
   The open session as `{base_key, session}`, or `nil` where none is open.
 
       iex> alias BaileysEx.Signal.SessionRecord
-      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
+      iex> open = %{index_info: %{closed: nil}}
+      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", open)
       iex> SessionRecord.get_open_session(record)
       {"base key", %{index_info: %{closed: nil}}}
   """
@@ -131,7 +134,8 @@ defmodule BaileysEx.Signal.SessionRecord do
   Adds or replaces a session. If more than 40 are closed then, those that were closed first are removed.
 
       iex> alias BaileysEx.Signal.SessionRecord
-      iex> SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: 1_764_200_000_000}})
+      iex> closed = %{index_info: %{closed: 1_764_200_000_000}}
+      iex> SessionRecord.put_session(SessionRecord.new(), "base key", closed)
       #BaileysEx.Signal.SessionRecord<sessions: 1, open: false>
 
   Raises an `ArgumentError`, without showing it, where the session has no `index_info` that says
@@ -157,7 +161,8 @@ defmodule BaileysEx.Signal.SessionRecord do
   A session that is closed already keeps its time; an unknown base key changes nothing.
 
       iex> alias BaileysEx.Signal.SessionRecord
-      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
+      iex> open = %{index_info: %{closed: nil}}
+      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", open)
       iex> closed = SessionRecord.close_session(record, "base key", closed_at: 1_764_200_000_000)
       iex> SessionRecord.get_session(closed, "base key")
       %{index_info: %{closed: 1_764_200_000_000}}
@@ -180,7 +185,8 @@ defmodule BaileysEx.Signal.SessionRecord do
   Closes the open session, if there is one, now or at `:closed_at` (milliseconds since 1970).
 
       iex> alias BaileysEx.Signal.SessionRecord
-      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", %{index_info: %{closed: nil}})
+      iex> open = %{index_info: %{closed: nil}}
+      iex> record = SessionRecord.put_session(SessionRecord.new(), "base key", open)
       iex> SessionRecord.close_open_session(record)
       #BaileysEx.Signal.SessionRecord<sessions: 1, open: false>
   """

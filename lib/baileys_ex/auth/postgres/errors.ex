@@ -91,9 +91,10 @@ defmodule BaileysEx.Auth.DatabaseError do
   @doc """
   Whether the same call could succeed later, without a change to the schema, the context or the application.
 
-      iex> BaileysEx.Auth.DatabaseError.transient?(%BaileysEx.Auth.DatabaseError{place: "ada", kind: :timeout})
+      iex> alias BaileysEx.Auth.DatabaseError
+      iex> DatabaseError.transient?(%DatabaseError{place: "ada", kind: :timeout})
       true
-      iex> BaileysEx.Auth.DatabaseError.transient?(%BaileysEx.Auth.DatabaseError{place: "ada", kind: :missing_table})
+      iex> DatabaseError.transient?(%DatabaseError{place: "ada", kind: :missing_table})
       false
   """
   @spec transient?(t()) :: boolean()

@@ -100,7 +100,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
       iex> alias BaileysEx.Signal.Group.{SenderChainKey, SenderKeyRecord, SenderKeyState}
       iex> record = SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)
       iex> state = SenderKeyRecord.current_state(record)
-      iex> next = SenderKeyState.put_sender_chain_key(state, SenderChainKey.next(state.sender_chain_key))
+      iex> chain_key = SenderChainKey.next(state.sender_chain_key)
+      iex> next = SenderKeyState.put_sender_chain_key(state, chain_key)
       iex> SenderKeyRecord.current_state(SenderKeyRecord.put_state(record, next))
       #BaileysEx.Signal.Group.SenderKeyState<sender_key_id: 42, iteration: 1, skipped: 0>
   """

@@ -37,7 +37,8 @@ defmodule BaileysEx.Auth.Directory.Backend do
       The directory that is used when none is given, as an absolute path: `#{unquote(directory)}` under the
       current directory.
 
-          iex> #{@name}.default_path() == Path.expand("#{unquote(directory)}")
+          iex> path = #{@name}.default_path()
+          iex> path == Path.expand("#{unquote(directory)}")
           true
       """
       @spec default_path() :: Path.t()
@@ -127,10 +128,10 @@ defmodule BaileysEx.Auth.Directory.Backend do
       @doc """
       Lists the ids of every key by type, as strings. Files of keys are not read.
 
-          iex> #{@name}.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+          iex> #{@name}.save_keys("auth", :"lid-mapping", "1555", "8000")
           :ok
           iex> #{@name}.list_keys("auth")
-          {:ok, %{"lid-mapping": ["15550000000"]}}
+          {:ok, %{"lid-mapping": ["1555"]}}
 
       A directory that does not exist is `{:error, :enoent}`. The other errors are listed in the module's
       documentation.
@@ -144,7 +145,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
       a crash; after an error, none of it was done. Values are as for `save_keys/4`.
 
           iex> #{@name}.commit_keys("auth", %{
-          ...>   "lid-mapping": %{"15550000000" => "800000000", "800000000_reverse" => "15550000000"},
+          ...>   "lid-mapping": %{"1555" => "8000", "8000_reverse" => "1555"},
           ...>   "pre-key": %{"7" => nil}
           ...> })
           :ok
@@ -160,7 +161,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
       was committed is written once more, whole, and synced. Call it when the cause, such as a full disk, is
       gone. Where there is nothing to recover it changes nothing.
 
-          iex> #{@name}.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+          iex> #{@name}.save_keys("auth", :"lid-mapping", "1555", "8000")
           iex> #{@name}.recover("auth")
           :ok
 
@@ -175,7 +176,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
       Deletes credentials and keys, durably, all of them or none: for an account that has been logged out, which
       cannot be paired again with its old state. There is no way back: make a copy with `snapshot/2` before.
 
-          iex> #{@name}.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+          iex> #{@name}.save_keys("auth", :"lid-mapping", "1555", "8000")
           iex> #{@name}.delete_auth_state("auth")
           :ok
           iex> #{@name}.list_keys("auth")
