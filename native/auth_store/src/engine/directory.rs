@@ -1,7 +1,5 @@
-//! One directory of key files: what this process knows of it, and how its files are read.
+//! One directory of key files: what this process knows of it, and whether it is open.
 
-use std::ffi::OsStr;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -11,15 +9,13 @@ use super::case::Case;
 use super::claim::ClaimState;
 use super::disk::{Disk, Kind};
 use super::failure::{After, At, Failure, Outcome};
-use super::files::{found, link_within, read_file, read_version};
+use super::files::{found, read_file};
 use super::journal::Journal;
 use super::limits::Limits;
 use super::lock::{Lock, Turn};
 use super::memtable::Memtable;
-use super::names;
 use super::publication::{self, Publication};
 use super::record::Change;
-use super::stamp::Stamp;
 use crate::error::{Error, Result};
 
 /// How commits reach the disk.
@@ -184,58 +180,6 @@ impl<D: Disk> Directory<D> {
         Ok(())
     }
 
-    /// The content of a file; `None` if there is no such file.
-    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.read_version(name)?.map(|(bytes, _)| bytes))
-    }
-
-    /// As [`read`](Self::read), with the stamp of the version that was read.
-    pub fn read_version(&self, name: &str) -> Result<Option<(Vec<u8>, Stamp)>> {
-        names::check(name)?;
-        self.check_served()?;
-        if let Some(held) = self.held(name)? {
-            let stamp = Stamp::of_held(held.version);
-            return Ok(held.bytes.map(|bytes| (bytes.to_vec(), stamp)));
-        }
-        let read = read_version(&self.disk, &self.path.join(name))?;
-        if read.is_some() && self.other_spelling(name)?.is_some() {
-            return Ok(None);
-        }
-        Ok(read.map(|(bytes, metadata)| (bytes, Stamp::new(metadata))))
-    }
-
-    /// Whether an entry has this name. Works before the directory is open, too.
-    pub fn has(&self, name: &str) -> Result<bool> {
-        if let Some(exists) = self.journal_says(name)? {
-            return Ok(exists);
-        }
-        let path = self.path.join(name);
-        match self.disk.metadata(&path) {
-            Ok(_) => Ok(true),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(Error::io(&path, error)),
-        }
-    }
-
-    /// Explains why this process may not read a file: who owns it, and who we are.
-    pub fn who_may_read(&self, name: &str) -> String {
-        let owner = self.disk.metadata(&self.path.join(name));
-        let owner = owner.map_or(String::new(), |file| {
-            format!("owned by {}, ", user(file.user))
-        });
-        format!(
-            "cannot be read: {owner}this is {}",
-            user(rustix::process::geteuid().as_raw())
-        )
-    }
-
     /// Refuses a path that leads to no directory.
     pub fn check_exists(&self) -> Result<()> {
         self.disk.metadata(&self.path.join(".")).at(&self.path)?;
@@ -248,64 +192,6 @@ impl<D: Disk> Directory<D> {
         let link = found(self.disk.metadata(&self.path)).at(&self.path)?;
         if link.is_some_and(|link| link.kind == Kind::Symlink) {
             self.disk.metadata(&self.path.join(".")).at(&self.path)?;
-        }
-        Ok(())
-    }
-
-    /// The stamp of a file's current version; `None` if there is no file.
-    pub fn stamp(&self, name: &str) -> Result<Option<Stamp>> {
-        names::check(name)?;
-        self.check_served()?;
-        if let Some(held) = self.held(name)? {
-            return Ok(held.bytes.map(|_| Stamp::of_held(held.version)));
-        }
-        let path = self.path.join(name);
-        let mut metadata = found(self.disk.metadata(&path)).at(&path)?;
-        if metadata.is_some_and(|found| found.kind == Kind::Symlink)
-            && let Some(real) = link_within(&self.disk, &path)
-        {
-            metadata = found(self.disk.metadata(&real)).at(&real)?;
-        }
-        if metadata.is_some() && self.other_spelling(name)?.is_some() {
-            return Ok(None);
-        }
-        Ok(metadata.map(Stamp::new))
-    }
-
-    /// Streams the names of regular files, and of links to files within the directory, in no
-    /// particular order. Leaves out the journal, unfinished files (`*.tmp-*`), and names that are
-    /// not UTF-8, which no key has; [`entries`](Self::entries) shows all. A missing directory
-    /// counts as empty.
-    pub fn list(&self, each: &mut dyn FnMut(&str)) -> Result<()> {
-        self.entries(&mut |name, kind| match name.to_str() {
-            Some(name) if names::is_key(name) && self.is_file(name, kind) => each(name),
-            _ => {}
-        })
-    }
-
-    /// Whether an entry can be read as a file.
-    pub(super) fn is_file(&self, name: &str, kind: Kind) -> bool {
-        match kind {
-            Kind::File => true,
-            Kind::Symlink => link_within(&self.disk, &self.path.join(name)).is_some(),
-            Kind::Directory | Kind::Other => false,
-        }
-    }
-
-    /// Everything in the directory, of any kind.
-    pub fn entries(&self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
-        self.check_served()?;
-        // Taken before the files are listed: what a checkpoint writes to the files meanwhile is
-        // held here.
-        let changes = self.current()?.changes();
-        found(self.disk.entries(&self.path, &mut |name, kind| {
-            if !name.to_str().is_some_and(|name| changes.contains_key(name)) {
-                each(name, kind);
-            }
-        }))
-        .at(&self.path)?;
-        for (name, _) in changes.iter().filter(|(_, held)| held.bytes.is_some()) {
-            each(name.as_ref().as_ref(), Kind::File);
         }
         Ok(())
     }
@@ -342,7 +228,7 @@ impl<D: Disk> Directory<D> {
     }
 
     /// Refuses reads before the first open, which could show what a crash left half done.
-    fn check_served(&self) -> Result<()> {
+    pub(super) fn check_served(&self) -> Result<()> {
         match self.status.load(Ordering::Acquire) {
             OPEN | PEEKED => Ok(()),
             _ => Err(self.recovery_required()),
@@ -435,13 +321,5 @@ impl<D: Disk> Directory<D> {
 
     pub(super) fn serve(&self) {
         self.status.store(OPEN, Ordering::Release);
-    }
-}
-
-/// A user, for messages.
-fn user(id: u32) -> String {
-    match id {
-        0 => "root".to_owned(),
-        id => format!("uid {id}"),
     }
 }

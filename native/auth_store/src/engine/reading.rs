@@ -1,23 +1,140 @@
-//! Reads what the journal holds: without a lock, and without missing a commit of another process.
+//! Reads the files of a directory, and what only the journal holds: without a lock, and without
+//! missing a commit of another process.
 //!
 //! The mark in the lock file says how far the journal is durable. As long as it is the mark that
 //! the memtable was read at, the memtable is up to date. Otherwise more of the journal is read
 //! first.
 
+use std::ffi::OsStr;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 use super::directory::{Directory, Policy};
-use super::disk::Disk;
+use super::disk::{Disk, Kind};
+use super::failure::At;
+use super::files::{found, link_within, read_version};
 use super::journal::{Journal, Mark};
 use super::lock;
 use super::memtable::{Held, Memtable};
+use super::names;
+use super::stamp::Stamp;
 use crate::error::{Error, Result};
 
 /// How many times the journal may be replaced while it is being read.
 const ATTEMPTS: usize = 16;
 
 impl<D: Disk> Directory<D> {
+    /// The content of a file; `None` if there is no such file.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.read_version(name)?.map(|(bytes, _)| bytes))
+    }
+
+    /// As [`read`](Self::read), with the stamp of the version that was read.
+    pub fn read_version(&self, name: &str) -> Result<Option<(Vec<u8>, Stamp)>> {
+        names::check(name)?;
+        self.check_served()?;
+        if let Some(held) = self.held(name)? {
+            let stamp = Stamp::of_held(held.version);
+            return Ok(held.bytes.map(|bytes| (bytes.to_vec(), stamp)));
+        }
+        let read = read_version(&self.disk, &self.path.join(name))?;
+        if read.is_some() && self.other_spelling(name)?.is_some() {
+            return Ok(None);
+        }
+        Ok(read.map(|(bytes, metadata)| (bytes, Stamp::new(metadata))))
+    }
+
+    /// Whether an entry has this name. Works before the directory is open, too.
+    pub fn has(&self, name: &str) -> Result<bool> {
+        if let Some(exists) = self.journal_says(name)? {
+            return Ok(exists);
+        }
+        let path = self.path.join(name);
+        match self.disk.metadata(&path) {
+            Ok(_) => Ok(true),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(Error::io(&path, error)),
+        }
+    }
+
+    /// Explains why this process may not read a file: who owns it, and who we are.
+    pub fn who_may_read(&self, name: &str) -> String {
+        let owner = self.disk.metadata(&self.path.join(name));
+        let owner = owner.map_or(String::new(), |file| {
+            format!("owned by {}, ", user(file.user))
+        });
+        format!(
+            "cannot be read: {owner}this is {}",
+            user(rustix::process::geteuid().as_raw())
+        )
+    }
+
+    /// The stamp of a file's current version; `None` if there is no file.
+    pub fn stamp(&self, name: &str) -> Result<Option<Stamp>> {
+        names::check(name)?;
+        self.check_served()?;
+        if let Some(held) = self.held(name)? {
+            return Ok(held.bytes.map(|_| Stamp::of_held(held.version)));
+        }
+        let path = self.path.join(name);
+        let mut metadata = found(self.disk.metadata(&path)).at(&path)?;
+        if metadata.is_some_and(|found| found.kind == Kind::Symlink)
+            && let Some(real) = link_within(&self.disk, &path)
+        {
+            metadata = found(self.disk.metadata(&real)).at(&real)?;
+        }
+        if metadata.is_some() && self.other_spelling(name)?.is_some() {
+            return Ok(None);
+        }
+        Ok(metadata.map(Stamp::new))
+    }
+
+    /// Streams the names of regular files, and of links to files within the directory, in no
+    /// particular order. Leaves out the journal, unfinished files (`*.tmp-*`), and names that are
+    /// not UTF-8, which no key has; [`entries`](Self::entries) shows all. A missing directory
+    /// counts as empty.
+    pub fn list(&self, each: &mut dyn FnMut(&str)) -> Result<()> {
+        self.entries(&mut |name, kind| match name.to_str() {
+            Some(name) if names::is_key(name) && self.is_file(name, kind) => each(name),
+            _ => {}
+        })
+    }
+
+    /// Whether an entry can be read as a file.
+    pub(super) fn is_file(&self, name: &str, kind: Kind) -> bool {
+        match kind {
+            Kind::File => true,
+            Kind::Symlink => link_within(&self.disk, &self.path.join(name)).is_some(),
+            Kind::Directory | Kind::Other => false,
+        }
+    }
+
+    /// Everything in the directory, of any kind.
+    pub fn entries(&self, each: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+        self.check_served()?;
+        // Taken before the files are listed: what a checkpoint writes to the files meanwhile is
+        // held here.
+        let changes = self.current()?.changes();
+        found(self.disk.entries(&self.path, &mut |name, kind| {
+            if !name.to_str().is_some_and(|name| changes.contains_key(name)) {
+                each(name, kind);
+            }
+        }))
+        .at(&self.path)?;
+        for (name, _) in changes.iter().filter(|(_, held)| held.bytes.is_some()) {
+            each(name.as_ref().as_ref(), Kind::File);
+        }
+        Ok(())
+    }
+
     /// The journal's content for a file, if it is newer than the file.
     pub(super) fn held(&self, name: &str) -> Result<Option<Held>> {
         Ok(self.current()?.get(name).cloned())
@@ -152,5 +269,13 @@ impl<D: Disk> Directory<D> {
         self.memtable
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A user, for messages.
+fn user(id: u32) -> String {
+    match id {
+        0 => "root".to_owned(),
+        id => format!("uid {id}"),
     }
 }
