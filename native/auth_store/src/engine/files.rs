@@ -7,7 +7,6 @@ use super::disk::{Disk, Kind, Metadata};
 use super::failure::At;
 use super::limits::MAX_FILE;
 use super::names;
-use super::scan::fill;
 use crate::error::{Error, Flaw, Result};
 
 /// Turns the error for a missing file into `None`.
@@ -81,8 +80,27 @@ pub(super) fn not_a_file(path: &Path, kind: Kind) -> Error {
     }
 }
 
+/// Reads bytes at an offset, as `pread` does.
+pub(crate) type ReadAt<'a> = dyn Fn(&mut [u8], u64) -> io::Result<usize> + 'a;
+
+/// Reads until the buffer is full or the source ends.
+pub(crate) fn fill(read_at: &ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -96,5 +114,32 @@ mod tests {
             assert_eq!(of(kind).unwrap_err().kind(), kind);
         }
         assert_eq!(found(Ok(1)).unwrap(), Some(1));
+    }
+
+    #[test]
+    fn a_read_that_is_interrupted_is_made_again_and_one_that_fails_is_told() {
+        let calls = Cell::new(0);
+        let mut buffer = [0; 4];
+        let interrupted = |buffer: &mut [u8], _| {
+            calls.set(calls.get() + 1);
+            match calls.get() {
+                1 | 3 => Err(io::ErrorKind::Interrupted.into()),
+                _ => {
+                    buffer[0] = 9;
+                    Ok(1)
+                }
+            }
+        };
+        assert_eq!(fill(&interrupted, &mut buffer, 0).unwrap(), 4);
+        assert_eq!((buffer, calls.get()), ([9; 4], 6));
+        let fails = |_: &mut [u8], _| {
+            calls.set(calls.get() + 1);
+            match calls.get() {
+                0..100 => Err(io::ErrorKind::TimedOut.into()),
+                _ => Ok(0),
+            }
+        };
+        let error = fill(&fails, &mut buffer, 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Kind, Metadata, SyncPoint};
 use super::failure::{At, Failure, Outcome};
-use super::files::found;
+use super::files::{fill, found};
 use super::limits::Limits;
 use super::names;
 use super::record::{
     Change, Epoch, HEADER_LEN, Link, Version, decode_header, encode_header, encode_record,
 };
-use super::scan::{self, MAX_BODY, Scan, ScanError, fill};
+use super::scan::{self, MAX_BODY, Scan, ScanError};
 use super::temp::{Temp, write_all};
 use crate::error::{Error, Result};
 

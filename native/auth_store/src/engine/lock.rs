@@ -19,10 +19,9 @@ use std::sync::LazyLock;
 
 use super::disk::Disk;
 use super::failure::At;
-use super::files::found;
+use super::files::{fill, found};
 use super::journal::Mark;
 use super::names::LOCK;
-use super::scan::fill;
 use super::temp::write_all;
 use crate::error::{Error, Result};
 

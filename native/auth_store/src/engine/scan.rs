@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::files::{ReadAt, fill};
 use super::record::{
     Change, Epoch, HEADER_LEN, HeaderProblem, Link, RECORD_LEN, RECORD_MAGIC, RecordHead, Version,
     decode_body, decode_header, decode_record_head,
@@ -36,9 +37,6 @@ impl From<io::Error> for ScanError {
         ScanError::Io(error)
     }
 }
-
-/// Reads bytes at an offset, as `pread` does.
-pub(crate) type ReadAt<'a> = dyn Fn(&mut [u8], u64) -> io::Result<usize> + 'a;
 
 /// Scans a journal of `size` bytes and passes every change of every valid record to `each`.
 ///
@@ -158,24 +156,8 @@ fn check_rest(scan: &Scan, read_at: &ReadAt) -> Result<bool, ScanError> {
     }
 }
 
-/// Reads until the buffer is full or the source ends.
-pub(crate) fn fill(read_at: &ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::super::record::{encode_header, encode_record};
     use super::*;
 
@@ -272,32 +254,5 @@ mod tests {
         head[44..48].copy_from_slice(&checksum.to_le_bytes());
         let scanned = scan(1 << 40, &reader(&bytes), &mut |_| {});
         assert!(matches!(scanned, Err(ScanError::Corrupt(_))));
-    }
-
-    #[test]
-    fn a_read_that_is_interrupted_is_made_again_and_one_that_fails_is_told() {
-        let calls = Cell::new(0);
-        let mut buffer = [0; 4];
-        let interrupted = |buffer: &mut [u8], _| {
-            calls.set(calls.get() + 1);
-            match calls.get() {
-                1 | 3 => Err(io::ErrorKind::Interrupted.into()),
-                _ => {
-                    buffer[0] = 9;
-                    Ok(1)
-                }
-            }
-        };
-        assert_eq!(fill(&interrupted, &mut buffer, 0).unwrap(), 4);
-        assert_eq!((buffer, calls.get()), ([9; 4], 6));
-        let fails = |_: &mut [u8], _| {
-            calls.set(calls.get() + 1);
-            match calls.get() {
-                0..100 => Err(io::ErrorKind::TimedOut.into()),
-                _ => Ok(0),
-            }
-        };
-        let error = fill(&fails, &mut buffer, 0).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }
