@@ -26,6 +26,15 @@ defmodule BaileysEx.BinTest do
     end
   end
 
+  test "--help is seen after other arguments", %{bin: bin} do
+    link(bin, ~w(bash sed))
+
+    for command <- [~w(bin/bench --quick --help), ~w(bin/test test/bin_test.exs -h)] do
+      {output, status} = run(hd(command), tl(command), bin)
+      assert status == 0, output
+    end
+  end
+
   describe "bin/setup" do
     setup %{bin: bin} do
       link(bin, ~w(bash sed dirname sort head grep id env cat chmod))
@@ -54,6 +63,68 @@ defmodule BaileysEx.BinTest do
       assert output =~ "Installing: rustup"
       assert output =~ "rustup default stable"
       refute output =~ "rust-clippy"
+    end
+
+    test "makes a toolchain the default one where rustup has none", %{bin: bin} do
+      apt(bin, %{"rustup" => "1.27-1"})
+      run_in(bin, ~w(apt-get install rustup))
+      for name <- ~w(cargo rustc), do: program(bin, name, "echo choose a toolchain >&2; exit 1")
+      {output, status} = run("bin/setup", [], bin)
+      assert status == 0, output
+      assert output =~ "rustup default stable"
+
+      # A toolchain that is there is the user's to change.
+      rust(bin, "1.63.0")
+      assert {output, 1} = run("bin/setup", [], bin)
+      assert [told, command] = String.split(output, "\n", trim: true)
+      assert told =~ "1.63.0 was found"
+      assert command =~ "rustup default stable && rustup update stable"
+    end
+
+    test "prints the one command where rustup cannot install a toolchain", %{bin: bin} do
+      for name <- ~w(cargo rustc rustup), do: program(bin, name, "exit 1")
+      assert {output, 1} = run("bin/setup", [], bin)
+      assert [told, command] = String.split(output, "\n", trim: true)
+      assert told =~ "none was found"
+      assert command =~ "rustup default stable"
+    end
+
+    test "adds the linters that bin/test needs", %{bin: bin} do
+      rust(bin, "1.91.0")
+      program(bin, "cargo", ~s([ "$2" != --version ] || [ -e "#{bin}/linters" ]))
+
+      program(
+        bin,
+        "apt-get",
+        ~s(case " $* " in *" rustfmt rust-clippy "*\) >"#{bin}/linters";; esac)
+      )
+
+      assert {"Installing: rustfmt rust-clippy\n", 0} = run("bin/setup", [], bin)
+      assert {"", 0} = run("bin/setup", [], bin)
+    end
+
+    test "says what to install where it may not", %{bin: bin} do
+      File.rm!(Path.join(bin, "sudo"))
+      File.rm!(Path.join(bin, "elixir"))
+      program(bin, "id", "echo 1000")
+      program(bin, "apt-get", "echo apt-get was called")
+      assert {output, 1} = run("bin/setup", [], bin)
+      assert output =~ "As root, run:\n  apt-get update && apt-get install elixir\n"
+      refute output =~ ~r/sudo|was called|Installing/
+    end
+
+    test "goes on without what only some tests need", %{bin: bin} do
+      rust(bin, "1.91.0")
+
+      program(
+        bin,
+        "dpkg-query",
+        ~s(case "$*" in *redis*\) exit 1 ;; *\) echo "install ok installed" ;; esac)
+      )
+
+      program(bin, "apt-get", ~s([ "$1" = update ]))
+      assert {output, 0} = run("bin/setup", [], bin)
+      assert output =~ "Not installed, so that some tests are not run: redis-server\n"
     end
 
     test "prints the one command where the distribution has neither", %{bin: bin} do
@@ -97,6 +168,10 @@ defmodule BaileysEx.BinTest do
       chmod +x "#{bin}/rustc" "#{bin}/cargo"
     fi
     """)
+  end
+
+  defp run_in(bin, [program | arguments]) do
+    System.cmd(Path.join(bin, program), arguments, env: [{"PATH", bin}], stderr_to_stdout: true)
   end
 
   defp rust(bin, version) do
