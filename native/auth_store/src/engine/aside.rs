@@ -52,8 +52,8 @@ pub(super) fn keep<D: Disk>(disk: &D, directory: &Path, aside: &Path) -> Result<
     durable
 }
 
-/// Removes the copy, where the directory keeps its content. The copy first gets an unfinished name, so that `aside`
-/// never holds a part of it; if that fails, the whole copy stays.
+/// Removes the copy of a directory that keeps its content. The copy first gets an unfinished name,
+/// so that `aside` never holds part of it. If that fails, the whole copy stays.
 pub(super) fn withdraw<D: Disk>(disk: &D, directory: &Path, aside: &Path) {
     let Ok(unfinished) = unfinished::name(disk, &named_after(directory, aside)) else {
         return;

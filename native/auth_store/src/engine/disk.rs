@@ -86,7 +86,7 @@ pub enum SyncPoint {
     /// point up to this one; `errors.rs` and `claims.rs` beside it visit the rest.
     Published,
     /// The parent of a directory, or the directory itself, after a publication failed and was
-    /// undone.
+    /// undone, or after the copy that was set aside for it was withdrawn.
     Unpublished,
     /// The journal, after an append failed and was cut off again.
     Truncated,

@@ -42,7 +42,7 @@ pub struct Staging<D: Disk> {
     /// The file names, each with the number in its unfinished name.
     files: BTreeMap<String, usize>,
     spellings: Spellings,
-    /// Where the content of the target was kept.
+    /// The copy of the target's content, which is removed again if nothing is published.
     aside: Option<PathBuf>,
     /// Set when whoever opens or sweeps the directory next must find what is there now.
     abandoned: bool,
@@ -296,7 +296,8 @@ impl<D: Disk> Drop for Staging<D> {
             }
         }
         if let Some(aside) = &self.aside {
-            // Where the target is another directory by now, this may be all that is left of the one it was.
+            // If the path leads to another directory by now, this copy may be all that is left of the
+            // old one.
             if matches!(self.lock.still_leads_here(), Ok(true)) {
                 aside::withdraw(&self.disk, &self.target, aside);
             }

@@ -106,7 +106,7 @@ fn prefix(target: &Path) -> Option<OsString> {
     Some(name)
 }
 
-/// A new name beside `target`, which a crash leaves to the next sweep.
+/// A new name beside `target`. If a crash leaves something under it, the next sweep removes that.
 pub(super) fn name<D: Disk>(disk: &D, target: &Path) -> Result<PathBuf> {
     let token = disk.random().at(target)?;
     let mut name = prefix(target).ok_or_else(|| Error::InvalidTerm {
