@@ -24,7 +24,14 @@ const CHUNK: usize = 64 * 1024;
 /// made in an unfinished directory and renamed, so that `aside` is whole if it exists, and it is
 /// durable when this returns. Files are copied, not linked: a process that has one open may go on
 /// writing to it.
-pub(super) fn keep<D: Disk>(disk: &D, directory: &Path, aside: &Path) -> Result<()> {
+///
+/// From `together` files on, the file system is synced once instead of each file, if it can be.
+pub(super) fn keep<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    aside: &Path,
+    together: usize,
+) -> Result<()> {
     let there = found(disk.metadata(aside)).at(aside).map_err(Aside)?;
     if there.is_some() {
         return Err(Aside(Error::io(aside, io::ErrorKind::AlreadyExists.into())));
@@ -32,7 +39,7 @@ pub(super) fn keep<D: Disk>(disk: &D, directory: &Path, aside: &Path) -> Result<
     let named = named_after(directory, aside);
     unfinished::sweep(disk, &named).map_err(Aside)?;
     let (unfinished, _lock) = unfinished::create(disk, &named).map_err(Aside)?;
-    let kept = copy_tree(disk, directory, &unfinished).and_then(|()| {
+    let kept = copy_whole(disk, directory, &unfinished, together).and_then(|()| {
         effects::rename(disk, &unfinished, aside)
             .at(aside)
             .map_err(Aside)
@@ -71,30 +78,70 @@ fn named_after(directory: &Path, aside: &Path) -> PathBuf {
     parent(aside).join(directory.file_name().unwrap_or_default())
 }
 
-/// Copies the entries of a directory and of its subdirectories into an empty directory.
-fn copy_tree<D: Disk>(disk: &D, directory: &Path, target: &Path) -> Result<()> {
-    let mut pending = vec![(directory.to_owned(), target.to_owned())];
-    let mut made: Vec<PathBuf> = Vec::new();
-    while let Some((from, to)) = pending.pop() {
-        for (name, kind) in listed(disk, &from)? {
-            let (from, to) = (from.join(&name), to.join(&name));
-            match kind {
-                Kind::Directory => {
-                    disk.create_directory(&to).at(&to).map_err(Aside)?;
-                    pending.push((from, to));
-                }
-                _ => copy(disk, &from, &to)?,
+/// Copies the content of a directory into an empty one, durably.
+fn copy_whole<D: Disk>(disk: &D, directory: &Path, target: &Path, together: usize) -> Result<()> {
+    // Only a descriptor that was open before the first write learns of every failed write.
+    let filesystem = disk.filesystem(target).at(target).map_err(Aside)?;
+    let copied = copy_tree(disk, directory, target, filesystem.is_none())?;
+    match filesystem {
+        Some(filesystem) if copied.unsynced.len() >= together => disk
+            .sync_filesystem(&filesystem, SyncPoint::AsideFiles)
+            .at(target)
+            .map_err(Aside)?,
+        _ => {
+            for path in &copied.unsynced {
+                let file = disk.open_read(path).at(path).map_err(Aside)?;
+                sync(disk, &file, path)?;
             }
         }
-        made.push(to);
     }
-    // Last, since a subdirectory may be created after the files of its parent.
-    for path in &made {
+    for path in &copied.directories {
         disk.sync_directory(path, SyncPoint::AsideNames)
             .at(path)
             .map_err(Aside)?;
     }
     Ok(())
+}
+
+#[derive(Default)]
+struct Copied {
+    directories: Vec<PathBuf>,
+    unsynced: Vec<PathBuf>,
+}
+
+/// Copies the entries of a directory and of its subdirectories into an empty directory.
+fn copy_tree<D: Disk>(
+    disk: &D,
+    directory: &Path,
+    target: &Path,
+    sync_each: bool,
+) -> Result<Copied> {
+    let mut pending = vec![(directory.to_owned(), target.to_owned())];
+    let mut copied = Copied::default();
+    while let Some((from, to)) = pending.pop() {
+        for (name, kind) in listed(disk, &from)? {
+            let (from, to) = (from.join(&name), to.join(&name));
+            if kind == Kind::Directory {
+                disk.create_directory(&to).at(&to).map_err(Aside)?;
+                pending.push((from, to));
+                continue;
+            }
+            let file = copy(disk, &from, &to)?;
+            if sync_each {
+                sync(disk, &file, &to)?;
+            } else {
+                copied.unsynced.push(to);
+            }
+        }
+        copied.directories.push(to);
+    }
+    Ok(copied)
+}
+
+fn sync<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<()> {
+    disk.sync_file(file, SyncPoint::AsideFiles)
+        .at(path)
+        .map_err(Aside)
 }
 
 /// The entries that belong to the directory's content.
@@ -110,7 +157,7 @@ fn listed<D: Disk>(disk: &D, directory: &Path) -> Result<Vec<(OsString, Kind)>> 
     Ok(entries)
 }
 
-fn copy<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<()> {
+fn copy<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<D::File> {
     let source = disk
         .open_read(from)
         .map_err(|error| irregular(disk, from).unwrap_or_else(|| Error::io(from, error)))
@@ -130,7 +177,5 @@ fn copy<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<()> {
             .map_err(Aside)?;
         offset += read as u64;
     }
-    disk.sync_file(&copy, SyncPoint::AsideFiles)
-        .at(to)
-        .map_err(Aside)
+    Ok(copy)
 }

@@ -194,7 +194,7 @@ impl<D: Disk> Staging<D> {
         if matches!(self.place, Place::Beside(_)) || is_bare()? {
             return Ok(false);
         }
-        aside::keep(&self.disk, &self.target, aside)?;
+        aside::keep(&self.disk, &self.target, aside, self.together)?;
         self.aside = Some(aside.to_owned());
         Ok(true)
     }

@@ -297,6 +297,33 @@ fn many_files_are_published_with_one_sync_of_the_file_system_where_that_can_be_t
 }
 
 #[test]
+fn many_files_are_set_aside_with_one_sync_of_the_file_system_where_that_can_be_trusted() {
+    let place = tempfile::tempdir().unwrap();
+    let trusted = RealDisk.filesystem(place.path()).unwrap().is_some();
+    let limits = Limits {
+        together: 3,
+        ..Limits::default()
+    };
+    for (files, together) in [(2, false), (3, trusted), (4, trusted)] {
+        let disk = Counting::default();
+        let target = place.path().join(files.to_string());
+        // One of them deeper.
+        std::fs::create_dir_all(target.join("deep")).unwrap();
+        std::fs::write(target.join("deep/er"), "1").unwrap();
+        for file in 1..files {
+            std::fs::write(target.join(file.to_string()), "1").unwrap();
+        }
+        let mut staging = Staging::with_limits(disk.clone(), &target, limits).unwrap();
+        let aside = place.path().join(format!("{files}-aside"));
+        let (kept, calls) = disk.calls_of(|| staging.keep_aside(&aside));
+        assert!(kept.unwrap());
+        let synced = |call: &str| calls.get(call).copied().unwrap_or_default();
+        let expected = if together { (1, 0) } else { (0, files) };
+        assert_eq!((synced("sync file system"), synced("sync")), expected);
+    }
+}
+
+#[test]
 fn a_directory_is_made_with_one_sync_of_each_name_on_the_way_to_it() {
     let place = tempfile::tempdir().unwrap();
     for (path, made) in [("auth", 1), ("deep/er/auth", 3)] {
