@@ -242,7 +242,16 @@ defmodule BaileysEx.Auth.CLI.AllTest do
 
     assert {1, text, ""} = cli(argv)
     assert text =~ "500 accounts: 3 restored, 487 skipped, 10 failed\n"
-    assert text =~ "  account-3: holds what its snapshot does already\n"
+
+    assert text =~
+             "skipped (487)\n  holds what its snapshot does already: 487 accounts\n  --json names each"
+
+    refute text =~ "account-3:"
+    assert {1, json, ""} = cli(argv ++ ["--json"])
+
+    assert %{"status" => "skipped", "reason" => "holds what its snapshot does already"} =
+             Enum.find(JSON.decode!(json)["accounts"], &(&1["name"] == "account-3"))
+
     assert File.stat!(Path.join(root, "account-3/creds.etf")).inode == left
     load = &Fixtures.load_all!(NativeFilePersistence, &1)
 
@@ -257,6 +266,21 @@ defmodule BaileysEx.Auth.CLI.AllTest do
 
     assert {2, "", error} = cli(argv ++ ["--aside", root <> "-aside"])
     assert error =~ "--aside is for one directory"
+  end
+
+  test "a few that are skipped are named, each with its reason", context do
+    [root, target] = for name <- ["few", "few-copied"], do: Path.join(context.tmp, name)
+    File.mkdir!(root)
+
+    for n <- 1..10 do
+      File.cp_r!(Path.join(context.root, "account-#{n}"), Path.join(root, "account-#{n}"))
+    end
+
+    assert {0, _text, ""} = cli(["snapshot", "--all", root, target])
+    assert {0, text, ""} = cli(["snapshot", "--all", root, target])
+    assert [_, skipped] = String.split(text, "skipped (10)\n")
+    assert length(String.split(skipped, "\n", trim: true)) == 10
+    for n <- 1..10, do: assert(skipped =~ "  account-#{n}: is in TARGET already\n")
   end
 
   test "a parent directory gets told of --all, and another one that it holds none", context do

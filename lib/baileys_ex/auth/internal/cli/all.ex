@@ -8,6 +8,9 @@ defmodule BaileysEx.Auth.CLI.All do
 
   @type account() :: %{name: String.t(), path: Path.t()}
 
+  # So many skipped accounts are listed by their names.
+  @named 10
+
   @doc "One of two ways to run a command: with `--all`, or on one directory, whose backend may be told."
   @spec or_one(keyword(), (() -> Command.outcome()), (() -> Command.outcome())) ::
           Command.outcome()
@@ -134,16 +137,28 @@ defmodule BaileysEx.Auth.CLI.All do
       if(totals.skipped > 0, do: ", #{Numbers.number(totals.skipped)} skipped", else: ""),
       if(totals.failed > 0, do: ", #{Numbers.number(totals.failed)} failed", else: ""),
       "\n",
-      problems(
-        terminal,
-        "skipped",
-        for(%{status: "skipped"} = of <- results, do: {of.name, of.reason})
-      ),
+      skipped(terminal, for(%{status: "skipped"} = of <- results, do: {of.name, of.reason})),
       problems(
         terminal,
         "failed",
         for(%{status: "failed"} = of <- results, do: {of.name, of.problem})
       )
+    ]
+  end
+
+  # After a second run most of them are, for the same reason.
+  defp skipped(terminal, skipped) when length(skipped) <= @named,
+    do: problems(terminal, "skipped", skipped)
+
+  defp skipped(terminal, skipped) do
+    by_reason = skipped |> Enum.frequencies_by(&elem(&1, 1)) |> Enum.sort()
+
+    [
+      title(terminal, "skipped", length(skipped)),
+      for {reason, count} <- by_reason do
+        ["  ", Terminal.safe_line(reason), ": ", Numbers.count(count, "account"), "\n"]
+      end,
+      "  --json names each of them\n"
     ]
   end
 
@@ -153,11 +168,14 @@ defmodule BaileysEx.Auth.CLI.All do
 
   def problems(terminal, title, problems) do
     [
-      Terminal.paint(terminal, [:bright, "\n#{title} (#{Numbers.number(length(problems))})\n"]),
+      title(terminal, title, length(problems)),
       for(
         {name, text} <- problems,
         do: ["  ", Terminal.safe_line(name), ": ", Terminal.safe_line(text), "\n"]
       )
     ]
   end
+
+  defp title(terminal, title, count),
+    do: Terminal.paint(terminal, [:bright, "\n#{title} (#{Numbers.number(count)})\n"])
 end
