@@ -41,7 +41,7 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
   defp rust_new_enough(installed) do
     with false <- newer_than_sources?(installed),
          {:ok, found} <- rustc_version(),
-         [_, needed] <- Regex.run(~r/^rust-version = "([\d.]+)"/m, read("Cargo.toml")),
+         needed = rust_needed(),
          true <- numbers(found) < numbers(needed) do
       {:error,
        "Rust #{needed} or later is needed, and #{found} was found: " <>
@@ -65,7 +65,11 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
 
   defp numbers(version), do: version |> String.split(".") |> Enum.map(&String.to_integer/1)
 
-  defp read(file), do: File.read!(Path.join(@root, file))
+  defp rust_needed do
+    text = File.read!(Path.join(@root, "Cargo.toml"))
+    [_, version] = Regex.run(~r/^rust-version = "([\d.]+)"/m, text)
+    version
+  end
 
   # Debug and release builds of the application share one optimised library: a debug build of the
   # codec is an order of magnitude slower and tests nothing more.
@@ -107,7 +111,10 @@ defmodule Mix.Tasks.Compile.BaileysExAuthNative do
 
       {:noop, []}
     else
-      fail("cargo was not found: install Rust 1.91 or later with rustup (https://rustup.rs)")
+      fail(
+        "cargo was not found: install Rust #{rust_needed()} or later with rustup " <>
+          "(https://rustup.rs)"
+      )
     end
   end
 

@@ -157,7 +157,7 @@ defmodule BaileysEx.Auth.PackagingTest do
     env = [{"PATH", path_without_cargo(tmp)}]
     {output, status} = Package.mix(consumer, package, ["compile"], env)
     assert status != 0
-    assert output =~ "cargo was not found: install Rust"
+    assert output =~ "cargo was not found: install Rust 1.91 or later"
     refute output =~ "(stacktrace)"
     refute output =~ "Compiling"
   end
@@ -179,7 +179,7 @@ defmodule BaileysEx.Auth.PackagingTest do
     {output, status} = Package.mix(consumer, package, code, env)
     File.touch!(source, written)
     assert status != 0
-    assert output =~ "cargo was not found: install Rust"
+    assert output =~ "cargo was not found: install Rust 1.91 or later"
   end
 
   test "the first build says what it does, and no later one", context do
