@@ -114,29 +114,6 @@ defmodule BaileysEx.Auth.FilePersistence do
   def save_credentials(_path, _other), do: AuthState.no_state()
 
   @doc """
-  Loads the value of one key, as it was saved.
-
-  `type` is the family as Baileys names it, such as `:session`, `:"pre-key"` or `:"lid-mapping"`; `id` is
-  anything that `to_string/1` takes. What a value looks like depends on the family: a `:"lid-mapping"` is a
-  string, a `:"device-list"` a list of strings, a `:"pre-key"` a map with `:public` and `:private` of 32
-  bytes each, a `:session` a `BaileysEx.Signal.SessionRecord`. `BaileysEx.Signal.Store` lists them all.
-
-      iex> alias BaileysEx.Auth.FilePersistence
-      iex> FilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
-      iex> FilePersistence.load_keys("auth", :"lid-mapping", "15550000000")
-      {:ok, "800000000"}
-      iex> FilePersistence.load_keys("auth", :"lid-mapping", "15550000001")
-      {:error, :not_found}
-
-  A key that was never saved, or was deleted, is `{:error, :not_found}`; a file that is there and cannot be
-  read is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left alone. The other errors are listed in
-  the module's documentation.
-  """
-  @impl true
-  @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
-  def load_keys(path, type, id), do: load(path, Keys.key(type, id))
-
-  @doc """
   Saves the value of one key, durably; `nil` deletes it. The value has the shape of its family, see
   `load_keys/3`; what holds keys in another shape, or is no JSON, is
   `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
@@ -153,17 +130,6 @@ defmodule BaileysEx.Auth.FilePersistence do
     {family, id} = Keys.key(type, id)
     commit(path, [{family, id, change(data)}])
   end
-
-  @doc """
-  Deletes a key, durably. It is `:ok` too where the key is not there, and where its file cannot be read. The
-  errors are listed in the module's documentation.
-
-      iex> BaileysEx.Auth.FilePersistence.delete_keys("auth", :session, "15550000000.0")
-      :ok
-  """
-  @impl true
-  @spec delete_keys(Path.t(), atom(), term()) :: :ok | {:error, term()}
-  def delete_keys(path, type, id), do: save_keys(path, type, id, nil)
 
   @doc """
   Copies the directory, which may be in use, to `target`, which must not exist or be empty. The copy is one
@@ -185,13 +151,6 @@ defmodule BaileysEx.Auth.FilePersistence do
   def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))
 
   defp load(path, key), do: Directory.load(@backend, path, key, &Native.json_load/3)
-
-  defp commit_keys_by(path, by, changes) do
-    with {:ok, changes} <- Keys.flatten(changes) do
-      changes = for {family, id, value} <- changes, do: {family, id, change(value)}
-      commit(path, changes, by)
-    end
-  end
 
   defp change(nil), do: :delete
   defp change(value), do: {:put, value}

@@ -124,29 +124,6 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   def save_credentials(_path, _other), do: AuthState.no_state()
 
   @doc """
-  Loads the value of one key, as it was saved.
-
-  `type` is the family as Baileys names it, such as `:session`, `:"pre-key"` or `:"lid-mapping"`; `id` is
-  anything that `to_string/1` takes. What a value looks like depends on the family: a `:"lid-mapping"` is a
-  string, a `:"device-list"` a list of strings, a `:"pre-key"` a map with `:public` and `:private` of 32
-  bytes each, a `:session` a `BaileysEx.Signal.SessionRecord`. `BaileysEx.Signal.Store` lists them all.
-
-      iex> alias BaileysEx.Auth.NativeFilePersistence
-      iex> NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
-      iex> NativeFilePersistence.load_keys("auth", :"lid-mapping", "15550000000")
-      {:ok, "800000000"}
-      iex> NativeFilePersistence.load_keys("auth", :"lid-mapping", "15550000001")
-      {:error, :not_found}
-
-  A key that was never saved, or was deleted, is `{:error, :not_found}`; a file that is there and cannot be
-  read is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left alone. The other errors are listed in
-  the module's documentation.
-  """
-  @impl true
-  @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
-  def load_keys(path, type, id), do: load(path, Keys.key(type, id))
-
-  @doc """
   Saves the value of one key, durably; `nil` deletes it. The value is any plain term: a function, pid or
   reference in it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
 
@@ -162,17 +139,6 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     {family, id} = Keys.key(type, id)
     commit(path, [{family, id, change(data)}])
   end
-
-  @doc """
-  Deletes a key, durably. It is `:ok` too where the key is not there, and where its file cannot be read. The
-  errors are listed in the module's documentation.
-
-      iex> BaileysEx.Auth.NativeFilePersistence.delete_keys("auth", :session, "15550000000.0")
-      :ok
-  """
-  @impl true
-  @spec delete_keys(Path.t(), atom(), term()) :: :ok | {:error, term()}
-  def delete_keys(path, type, id), do: save_keys(path, type, id, nil)
 
   @doc """
   Writes everything that was committed to the files, durably, and empties the journal. This happens by
@@ -231,13 +197,6 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     with {:error, {member, problem}} <- State.complete(term) do
       file = Directory.file(path, Keys.creds(), ".etf")
       {:error, %CorruptFileError{path: file, member: member, problem: problem}}
-    end
-  end
-
-  defp commit_keys_by(path, by, changes) do
-    with {:ok, changes} <- Keys.flatten(changes) do
-      changes = for {family, id, value} <- changes, do: {family, id, change(value)}
-      commit(path, changes, by)
     end
   end
 

@@ -5,10 +5,10 @@ defmodule BaileysEx.Auth.Directory.Backend do
   #     use BaileysEx.Auth.Directory.Backend, format: :json, directory: "baileys_auth_info"
   #
   # defines `default_path/0`; each callback of `BaileysEx.Auth.Persistence` without a path, for that
-  # directory; and with a path `load_credentials/1`, `list_keys/1`, `commit_keys/2`, `recover/1`,
-  # `delete_auth_state/1`, `verify/1,2` and those of ownership. The module defines the rest:
-  # `load_credentials/2`, `save_credentials/2`, `load_keys/3`, `save_keys/4`, `delete_keys/3`, and the
-  # private `change/1`, `commit/3` and `commit_keys_by/3`, the last two told on whose behalf they commit.
+  # directory; and with a path `load_credentials/1`, `load_keys/3`, `delete_keys/3`, `list_keys/1`,
+  # `commit_keys/2`, `recover/1`, `delete_auth_state/1`, `verify/1,2` and those of ownership. The module
+  # defines the rest: `load_credentials/2`, `save_credentials/2`, `save_keys/4`, `snapshot/2`, and the private
+  # `load/2`, `change/1`, and `commit/3`, which is told on whose behalf it commits.
 
   @spec __using__(keyword()) :: Macro.t()
   defmacro __using__(opts) do
@@ -23,6 +23,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
         @backend {__MODULE__, @format}
         # In examples.
         @name inspect(__MODULE__)
+        @short_name __MODULE__ |> Module.split() |> List.last()
       end,
       default_directory(opts[:directory]),
       with_path(),
@@ -126,6 +127,40 @@ defmodule BaileysEx.Auth.Directory.Backend do
       def load_credentials(path), do: load_credentials(path, [])
 
       @doc """
+      Loads the value of one key, as it was saved.
+
+      `type` is the family as Baileys names it, such as `:session`, `:"pre-key"` or `:"lid-mapping"`; `id` is
+      anything that `to_string/1` takes. What a value looks like depends on the family: a `:"lid-mapping"` is a
+      string, a `:"device-list"` a list of strings, a `:"pre-key"` a map with `:public` and `:private` of 32
+      bytes each, a `:session` a `BaileysEx.Signal.SessionRecord`. `BaileysEx.Signal.Store` lists them all.
+
+          iex> alias #{@name}
+          iex> #{@short_name}.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
+          iex> #{@short_name}.load_keys("auth", :"lid-mapping", "15550000000")
+          {:ok, "800000000"}
+          iex> #{@short_name}.load_keys("auth", :"lid-mapping", "15550000001")
+          {:error, :not_found}
+
+      A key that was never saved, or was deleted, is `{:error, :not_found}`; a file that is there and cannot be
+      read is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left alone. The other errors are listed in
+      the module's documentation.
+      """
+      @impl true
+      @spec load_keys(Path.t(), atom(), term()) :: {:ok, term()} | {:error, term()}
+      def load_keys(path, type, id), do: load(path, Keys.key(type, id))
+
+      @doc """
+      Deletes a key, durably. It is `:ok` too where the key is not there, and where its file cannot be read. The
+      errors are listed in the module's documentation.
+
+          iex> #{@name}.delete_keys("auth", :session, "15550000000.0")
+          :ok
+      """
+      @impl true
+      @spec delete_keys(Path.t(), atom(), term()) :: :ok | {:error, term()}
+      def delete_keys(path, type, id), do: save_keys(path, type, id, nil)
+
+      @doc """
       Lists the ids of every key by type, as strings. Files of keys are not read.
 
           iex> #{@name}.save_keys("auth", :"lid-mapping", "1555", "8000")
@@ -155,6 +190,13 @@ defmodule BaileysEx.Auth.Directory.Backend do
       @impl true
       @spec commit_keys(Path.t(), Persistence.changes()) :: :ok | {:error, term()}
       def commit_keys(path, changes), do: commit_keys_by(path, nil, changes)
+
+      defp commit_keys_by(path, by, changes) do
+        with {:ok, changes} <- Keys.flatten(changes) do
+          changes = for {family, id, value} <- changes, do: {family, id, change(value)}
+          commit(path, changes, by)
+        end
+      end
 
       @doc """
       Makes a directory usable again whose operations return `{:error, {:recovery_required, module, path}}`: what

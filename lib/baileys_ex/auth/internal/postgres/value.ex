@@ -58,9 +58,8 @@ defmodule BaileysEx.Auth.Postgres.Value do
     end
   end
 
-  @doc "The terms of rows `{type, id, bytes}`, or the first that is none."
-  @spec terms(Account.t(), [tuple()]) :: {:ok, [term()]} | {:error, CorruptRowError.t()}
-  def terms(account, rows) do
+  # Of rows `{type, id, bytes}`, or the first that is none.
+  defp terms(account, rows) do
     case Native.etf_scan_all(Enum.map(rows, &elem(&1, 2))) do
       [] ->
         decode(account, rows, [])
