@@ -1,12 +1,11 @@
 //! Reads terms of the external term format as values.
 
 use crate::Value;
-use crate::value::MAX_DEPTH;
 
 use super::super::Problem;
 use super::super::fault::{Fault, Outcome};
 use super::super::keys::check_unique;
-use super::scan::{Cursor, Int, Item, scan_all, too_deep};
+use super::scan::{Cursor, Int, Item, scan_all};
 
 /// Decodes a term that [`scan`](super::scan) accepts.
 ///
@@ -39,35 +38,33 @@ impl Beyond {
 }
 
 fn read(bytes: &[u8], beyond: Beyond) -> Outcome<Value> {
-    // After this check every count is known to be true, and memory may be allocated for it.
+    // After this check every count is known to be true, so that memory may be allocated for it, and
+    // the depth of the recursion is bounded.
     scan_all(bytes, &mut |_| true)?;
     let mut cursor = Cursor::start(bytes)?;
-    let value = term(&mut cursor, 0, beyond)?;
+    let value = term(&mut cursor, beyond)?;
     cursor.end()?;
     Ok(value)
 }
 
-fn term(cursor: &mut Cursor<'_>, depth: usize, beyond: Beyond) -> Outcome<Value> {
-    if depth > MAX_DEPTH {
-        return Err(too_deep());
-    }
+fn term(cursor: &mut Cursor<'_>, beyond: Beyond) -> Outcome<Value> {
     Ok(match cursor.item()? {
         Item::Int(int) => beyond.value(integer(&int).map(Value::Int))?,
         Item::Float(float) => Value::Float(float),
         Item::Atom(name) => Value::atom(name.text()?.into_owned()),
         Item::Binary(bytes) => Value::Binary(bytes.to_vec()),
         Item::Bytes(bytes) => Value::List(byte_list(bytes)),
-        Item::Tuple(count) => Value::Tuple(terms(cursor, count, depth + 1, beyond)?),
+        Item::Tuple(count) => Value::Tuple(terms(cursor, count, beyond)?),
         Item::List(count) => {
-            let items = terms(cursor, count, depth + 1, beyond)?;
-            let tail = term(cursor, depth + 1, beyond)?;
+            let items = terms(cursor, count, beyond)?;
+            let tail = term(cursor, beyond)?;
             beyond.value(list(items, tail))?
         }
         Item::Map(count) => {
             let mut pairs = Vec::with_capacity(count as usize);
             for _ in 0..count {
-                let key = term(cursor, depth + 1, beyond)?;
-                pairs.push((key, term(cursor, depth + 1, beyond)?));
+                let key = term(cursor, beyond)?;
+                pairs.push((key, term(cursor, beyond)?));
             }
             if beyond == Beyond::Refused {
                 check_unique(&pairs)?;
@@ -77,10 +74,10 @@ fn term(cursor: &mut Cursor<'_>, depth: usize, beyond: Beyond) -> Outcome<Value>
     })
 }
 
-fn terms(cursor: &mut Cursor<'_>, count: u32, depth: usize, beyond: Beyond) -> Outcome<Vec<Value>> {
+fn terms(cursor: &mut Cursor<'_>, count: u32, beyond: Beyond) -> Outcome<Vec<Value>> {
     let mut items = Vec::with_capacity(count as usize);
     for _ in 0..count {
-        items.push(term(cursor, depth, beyond)?);
+        items.push(term(cursor, beyond)?);
     }
     Ok(items)
 }

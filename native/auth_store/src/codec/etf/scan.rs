@@ -2,6 +2,9 @@
 //! decoding.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
 
 use crate::value::MAX_DEPTH;
 
@@ -11,6 +14,9 @@ use super::tag;
 
 /// The most characters of an atom.
 const MAX_ATOM_CHARS: usize = 255;
+
+/// No struct of this library has more members, so that the set of their names need not grow.
+const USUAL_NAMES: usize = 56;
 
 /// Whether `binary_to_term` may be called: the bytes must be exactly one term of plain data.
 ///
@@ -30,7 +36,10 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
     let mut open = [0u64; MAX_DEPTH + 1];
     let mut depth = 0;
     open[0] = 1;
-    let mut allowed = Allowed::new();
+    // Structs of one kind repeat the same member names, and asking the BEAM about a name costs far
+    // more than finding it here. ASCII names only: other bytes are different names in UTF-8 and in
+    // Latin-1.
+    let mut allowed = HashSet::with_capacity_and_hasher(USUAL_NAMES, RandomState::default());
     loop {
         while open[depth] == 0 {
             if depth == 0 {
@@ -40,12 +49,14 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
         }
         open[depth] -= 1;
         match cursor.item()? {
-            Item::Atom(name) if allowed.holds(&name) => {}
+            Item::Atom(name) if allowed.contains(name.bytes) => {}
             Item::Atom(name) => {
                 if !atom(&name.text()?) {
                     return Err(Fault::new("holds an atom that is refused"));
                 }
-                allowed.remember(&name);
+                if name.bytes.is_ascii() {
+                    allowed.insert(name.bytes);
+                }
             }
             Item::Tuple(count) => depth = deeper(&mut open, depth, u64::from(count))?,
             Item::List(count) => depth = deeper(&mut open, depth, u64::from(count) + 1)?,
@@ -57,69 +68,6 @@ pub(super) fn scan_all(bytes: &[u8], atom: &mut dyn FnMut(&str) -> bool) -> Outc
         }
     }
 }
-
-/// Names that were allowed. Structs of one kind repeat the same member names, and asking the BEAM
-/// about a name costs far more than finding it here.
-struct Allowed<'a> {
-    names: Vec<&'a [u8]>,
-    /// A hash table with open addressing. A slot holds the number of a name, counted from 1, or 0.
-    slots: [u8; SLOTS],
-}
-
-const SLOTS: usize = 256;
-
-/// Keeps half of the slots free.
-const MAX_ALLOWED: usize = SLOTS / 2;
-
-impl<'a> Allowed<'a> {
-    fn new() -> Self {
-        Allowed {
-            names: Vec::new(),
-            slots: [0; SLOTS],
-        }
-    }
-
-    fn holds(&self, name: &AtomName<'a>) -> bool {
-        self.slots[self.slot_of(name.bytes)] != 0
-    }
-
-    /// Remembers ASCII names only: other bytes are different names in UTF-8 and in Latin-1.
-    fn remember(&mut self, name: &AtomName<'a>) {
-        if self.names.len() < MAX_ALLOWED && name.bytes.is_ascii() {
-            self.names.push(name.bytes);
-            self.slots[self.slot_of(name.bytes)] = self.names.len() as u8;
-        }
-    }
-
-    /// The slot of the name, or the one where it belongs.
-    fn slot_of(&self, name: &[u8]) -> usize {
-        let mut slot = hash(name) % SLOTS;
-        while let number @ 1.. = usize::from(self.slots[slot])
-            && self.names[number - 1] != name
-        {
-            slot = (slot + 1) % SLOTS;
-        }
-        slot
-    }
-}
-
-/// Hashes the length and both ends of a name, which differ among the names of known structs.
-fn hash(name: &[u8]) -> usize {
-    let head = match name.first_chunk() {
-        Some(head) => u64::from_le_bytes(*head),
-        None => name
-            .iter()
-            .fold(0, |head, byte| head << 8 | u64::from(*byte)),
-    };
-    let tail = name
-        .last_chunk()
-        .map_or(0, |tail| u64::from_le_bytes(*tail));
-    let mixed = (head ^ tail.rotate_left(23) ^ name.len() as u64).wrapping_mul(FIBONACCI);
-    (mixed >> 48) as usize
-}
-
-/// Spreads every bit into the upper ones (Knuth's multiplicative hash).
-const FIBONACCI: u64 = 0x9E37_79B9_7F4A_7C15;
 
 fn deeper(open: &mut [u64; MAX_DEPTH + 1], depth: usize, count: u64) -> Outcome<usize> {
     if count == 0 {
@@ -166,7 +114,7 @@ impl<'a> AtomName<'a> {
             Err(_) if self.is_utf8 => return Err(Fault::new("holds an atom that is not UTF-8")),
             _ => Cow::Owned(self.bytes.iter().copied().map(char::from).collect()),
         };
-        if text.len() > MAX_ATOM_CHARS && text.chars().count() > MAX_ATOM_CHARS {
+        if text.chars().count() > MAX_ATOM_CHARS {
             return Err(Fault::new("holds an atom that is too long"));
         }
         Ok(text)
@@ -255,30 +203,22 @@ impl<'a> Cursor<'a> {
             tag::NIL => Item::Bytes(&[]),
             tag::SMALL_TUPLE => {
                 let count = u32::from(self.u8()?);
-                Item::Tuple(self.count(count, 0, 1)?)
+                Item::Tuple(count)
             }
             tag::LARGE_TUPLE => {
                 let count = self.u32()?;
-                Item::Tuple(self.count(count, 0, 1)?)
+                Item::Tuple(count)
             }
             tag::LIST => {
                 let count = self.u32()?;
-                Item::List(self.count(count, 1, 1)?)
+                Item::List(count)
             }
             tag::MAP => {
                 let count = self.u32()?;
-                Item::Map(self.count(count, 0, 2)?)
+                Item::Map(count)
             }
             _ => return Err(Fault::new("holds a term that is not plain data")),
         })
-    }
-
-    /// The claimed number of elements, if enough bytes follow: each element has at least one.
-    fn count(&self, count: u32, more: u64, each: u64) -> Outcome<u32> {
-        if u64::from(count) * each + more > self.rest.len() as u64 {
-            return Err(cut_off());
-        }
-        Ok(count)
     }
 
     fn big(&mut self, length: u32) -> Outcome<Item<'a>> {
