@@ -1,8 +1,8 @@
 //! The spellings of bytes.
 
-use serde_json::{Value as Json, json};
-
 use auth_store::Value;
+use auth_store::codec::json::{self, BytesForm, EncodeContext};
+use serde_json::{Value as Json, json};
 
 use crate::support::*;
 
@@ -62,8 +62,17 @@ fn anything_else_is_refused_and_named() {
         (json!([1, 2]), "must be 32 bytes long, but is 2"),
         (json!([1, 256]), "is not a list of bytes"),
         (json!({"data": "?"}), "is not base64"),
+        (json!({"x": KEY}), "found another object"),
+        (json!({"x": key()}), "found another object"),
+        (
+            json!({"buffer": false, "data": KEY}),
+            "found another object",
+        ),
+        (json!({"x": true, "data": KEY}), "found another object"),
         (json!({"$binary": "AQID", "x": 1}), "found another object"),
         (json!("0102"), "must be 32 bytes long, but is 3"),
+        // 32 bytes in hexadecimal, and half of one more.
+        (json!("0".repeat(65)), "is not base64"),
         (json!({}), "found another object"),
         (json!("not base64!"), "is not base64"),
         (buffer("IPSM====RzJl"), "is not base64"),
@@ -100,6 +109,22 @@ fn anything_else_is_refused_and_named() {
     );
 }
 
+/// As `Buffer.toJSON` of Node has them, for a store that was found so.
+#[test]
+fn bytes_are_written_as_lists_where_that_is_the_form() {
+    let context = EncodeContext {
+        bytes: BytesForm::List,
+        ..Default::default()
+    };
+    let value = read("tctoken", &json!({"token": buffer("AQID"), "x": 1}));
+    let file = json::encode("tctoken", &value, &context).expect("a token");
+    assert_eq!(
+        String::from_utf8_lossy(&file),
+        r#"{"token":{"type":"Buffer","data":[1,2,3]},"x":1}"#
+    );
+    assert_same(&decode("tctoken", &file).expect("a token"), &value, "again");
+}
+
 #[test]
 fn spellings_of_other_stores_are_read_where_bytes_are_expected() {
     let bytes: Vec<u8> = (0..32).collect();
@@ -121,6 +146,17 @@ fn spellings_of_other_stores_are_read_where_bytes_are_expected() {
         );
         assert_eq!(written("pre-key", &value)["private"], buffer(base64));
     }
-    let one = json!(bytes);
-    assert!(read("identity-key", &one) == Value::Binary(bytes));
+    for one in [
+        json!(bytes),
+        json!({"$binary": {"base64": base64, "subType": "00"}}),
+    ] {
+        assert!(
+            read("identity-key", &one) == Value::Binary(bytes.clone()),
+            "{one}"
+        );
+    }
+    assert_eq!(
+        refused("identity-key", &json!([1, "a"])),
+        "expected an object, found a list"
+    );
 }

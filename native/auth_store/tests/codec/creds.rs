@@ -207,6 +207,19 @@ fn wrong_types_and_lengths_are_refused_and_named() {
 
 /// Baileys reads each of these.
 #[test]
+fn an_id_may_be_0_and_not_less() {
+    let mut creds = baileys("creds");
+    creds["registrationId"] = json!(0);
+    let mut value = read("creds", &creds);
+    assert_eq!(written("creds", &value)["registrationId"], 0);
+    let problem = "creds.registration_id: is negative";
+    *member(&mut value, &["registration_id"]) = Value::Int(-1);
+    assert_eq!(not_written("creds", &value), problem);
+    creds["registrationId"] = json!(-1);
+    assert_eq!(refused("creds", &creds), problem);
+}
+
+#[test]
 fn what_cryptography_does_not_need_is_carried_as_it_was_found() {
     let strange = [
         json!(12_345_678),
@@ -337,7 +350,10 @@ fn what_an_older_version_kept_as_unknown_is_written_as_the_member_that_it_is() {
     let mut value = native("creds");
     remove(&mut value, &[], "last_prop_hash");
     remove(&mut value, &[], "noise_key");
-    let kept = map([(text("lastPropHash"), text("hash"))]);
+    let kept = map([
+        (text("lastPropHash"), text("hash")),
+        (text("noiseKey"), baileys_verbatim("noiseKey")),
+    ]);
     put(&mut value, &[], atom("unknown_fields"), kept);
     assert_eq!(
         not_written("creds", &value),
@@ -351,11 +367,49 @@ fn what_an_older_version_kept_as_unknown_is_written_as_the_member_that_it_is() {
         atom("noise_key"),
         member(&mut native("creds"), &["noise_key"]).clone(),
     );
+    remove(&mut value, &["unknown_fields"], "noiseKey");
     let json = written("creds", &value);
     assert_eq!(json["lastPropHash"], json!("hash"));
     let read = read("creds", &json);
     assert!(read.get("last_prop_hash") == Some(&text("hash")));
     assert!(read.get("unknown_fields") == Some(&map([])));
+}
+
+/// A member of the fixture as an older version would have kept it.
+fn baileys_verbatim(name: &str) -> Value {
+    let mut creds = baileys("creds");
+    creds["member_to_come"] = creds[name].take();
+    creds[name] = baileys("creds")[name].clone();
+    let mut value = read("creds", &creds);
+    member(&mut value, &["unknown_fields", "member_to_come"]).clone()
+}
+
+#[test]
+fn what_is_not_there_is_written_as_its_default() {
+    let mut value = native("creds");
+    remove(&mut value, &[], "account_settings");
+    assert_eq!(
+        written("creds", &value)["accountSettings"],
+        json!({"unarchiveChats": false})
+    );
+}
+
+#[test]
+fn a_member_of_a_later_version_of_the_struct_is_written_by_its_name() {
+    let mut value = native("creds");
+    put(&mut value, &[], atom("member_to_come"), Value::Int(5));
+    assert_eq!(written("creds", &value)["member_to_come"], 5);
+}
+
+#[test]
+fn what_json_cannot_hold_is_refused_with_its_place_among_the_unknown() {
+    let mut value = native("creds");
+    let unknown = map([(text("x"), Value::Tuple(vec![]))]);
+    put(&mut value, &[], atom("unknown_fields"), unknown);
+    assert_eq!(
+        not_written("creds", &value),
+        "creds.unknown_fields.x: JSON cannot hold a tuple"
+    );
 }
 
 #[test]
@@ -395,6 +449,9 @@ fn the_disappearing_mode_is_written_for_baileys_whatever_its_members_are_called(
             json["accountSettings"]["defaultDisappearingMode"],
             baileys_own
         );
+        let once = "\"ephemeralSettingTimestamp\":";
+        let file = String::from_utf8(encode("creds", &creds).expect("creds")).expect("text");
+        assert_eq!(file.matches(once).count(), 1, "{file}");
         assert_same(
             member(&mut read("creds", &json), &mode),
             &expected,

@@ -133,6 +133,10 @@ fn a_map_that_would_come_back_as_bytes_is_refused() {
             (text("buffer"), Value::Bool(true)),
             (text("data"), text("AQ==")),
         ]),
+        map([
+            (text("buffer"), Value::Bool(true)),
+            (text("data"), Value::List(vec![Value::Int(1)])),
+        ]),
         map([(text("0"), Value::Int(1))]),
         map([(text("7"), Value::Int(0)), (text("12"), Value::Int(255))]),
     ];
@@ -151,6 +155,11 @@ fn a_map_that_would_come_back_as_bytes_is_refused() {
             (text("buffer"), Value::Bool(true)),
             (text("data"), text("hi there")),
         ]),
+        map([
+            (text("buffer"), Value::Bool(true)),
+            (text("data"), Value::List(vec![Value::Int(256)])),
+        ]),
+        map([(text("count"), Value::Int(1))]),
         map([(text("0"), Value::Int(256))]),
         map([(text("00"), Value::Int(1))]),
         map([(text("-1"), Value::Int(1))]),

@@ -62,6 +62,7 @@ fn timestamps_read_in_all_their_spellings() {
         json!(""),
         json!("5s"),
         json!("05"),
+        json!("-0"),
         json!({"low": 1}),
         json!({"low": 1, "high": 4_294_967_296i64}),
         json!(5.5),

@@ -153,6 +153,66 @@ fn text_that_is_not_printable_is_tagged() {
     assert!(*member(&mut value, &["me", "name"]) == Value::Binary(vec![97, 255]));
 }
 
+/// An identity that is no text cannot be carried, so it tells how text is read.
+#[test]
+fn tagged_text_is_text_in_the_dialects_of_baileys_ex_alone() {
+    let tagged = json!({"type": "Buffer", "data": [97, 1, 98]});
+    let mut creds = legacy("creds");
+    creds["value"]["me"]["id"] = tagged.clone();
+    let mut value = read("creds", &creds);
+    assert!(*member(&mut value, &["me", "id"]) == text("a\u{1}b"));
+    let mut creds = baileys("creds");
+    creds["me"]["id"] = tagged;
+    assert_eq!(
+        refused("creds", &creds),
+        "creds.me.id: expected a string, found an object"
+    );
+}
+
+#[test]
+fn a_tagged_atom_is_an_atom_in_this_dialect_alone() {
+    let tagged = json!({"__type__": "atom", "value": "pn"});
+    let mut creds = legacy("creds");
+    creds["value"]["processed_history_messages"][1]["key"]["addressing_mode"] = tagged.clone();
+    let mut value = read("creds", &creds);
+    let place = ["processed_history_messages", "1", "key", "addressing_mode"];
+    assert!(*member(&mut value, &place) == atom("pn"));
+    let mut creds = baileys("creds");
+    creds["processedHistoryMessages"][1]["key"]["addressingMode"] = tagged.clone();
+    let again = written("creds", &read("creds", &creds));
+    assert_eq!(
+        again["processedHistoryMessages"][1]["key"]["addressingMode"],
+        tagged
+    );
+}
+
+#[test]
+fn atoms_of_every_table_are_known() {
+    for name in ["sender_signing_key", "cipher_key", "chain_type", "lid"] {
+        let mut creds = legacy("creds");
+        creds["value"]["additional_data"] = json!({"__type__": "atom", "value": name});
+        let value = read("creds", &creds);
+        assert!(value.get("additional_data") == Some(&atom(name)), "{name}");
+    }
+}
+
+#[test]
+fn the_number_of_a_skipped_key_is_not_negative() {
+    let name = "session-15559990002.0";
+    for (number, is_read) in [(0, true), (-1, false)] {
+        let mut record = legacy(name);
+        let entry = &mut record["value"]["sessions"]["entries"][0][1];
+        let chains = entry["chains"].as_object_mut().expect("chains");
+        let chain = chains.values_mut().next().expect("a chain");
+        chain["message_keys"] = json!({
+            "__type__": "map",
+            "entries": [[number, {"type": "Buffer", "data": vec![7; 32]}]],
+        });
+        let read = decode("session", record.to_string().as_bytes());
+        assert_eq!(read.is_ok(), is_read, "{number}");
+    }
+}
+
 #[test]
 fn a_state_may_be_an_untagged_map_of_its_fields() {
     let tagged = legacy("creds");

@@ -5,6 +5,8 @@
 mod support;
 
 mod bytes;
+mod carried;
+mod check;
 mod creds;
 mod elsewhere;
 mod etf;

@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use auth_store::Value;
+use auth_store::codec::json::{self, DecodeContext};
 
 use crate::support::*;
 
@@ -132,6 +133,22 @@ fn an_app_state_version_may_lack_its_map_and_be_empty_at_version_0() {
 }
 
 #[test]
+fn an_entry_of_an_app_state_version_that_holds_nothing_costs_itself_alone() {
+    let mut json = baileys("app-state-sync-version-regular_high");
+    let whole = read("app-state-sync-version", &json);
+    json["indexValueMap"]["empty"] = json!({"valueMac": {}});
+    let file = json.to_string();
+    let told = json::decode_telling(
+        "app-state-sync-version",
+        file.as_bytes(),
+        &DecodeContext::default(),
+    )
+    .expect("a version");
+    assert_same(&told.value, &whole, "without the entry");
+    assert_eq!(told.dropped, 1);
+}
+
+#[test]
 fn of_two_members_of_one_name_the_last_counts() {
     let json = br#"{"a":true,"b":false,"a":false}"#;
     let value = decode("sender-key-memory", json).expect("a memory");
@@ -140,6 +157,11 @@ fn of_two_members_of_one_name_the_last_counts() {
         (text("b"), Value::Bool(false)),
     ]);
     assert_same(&value, &expected, "a memory");
+    for times in [2, 12] {
+        let same = format!("{{{}\"a\":7}}", "\"a\":1,".repeat(times - 1));
+        let value = decode("to-come", same.as_bytes()).expect("JSON");
+        assert_same(&value, &map([(text("a"), Value::Int(7))]), &same);
+    }
     let many: Vec<String> = (0..40).map(|i| format!("\"k{}\":{i}", i % 20)).collect();
     let value = decode("to-come", format!("{{{}}}", many.join(",")).as_bytes());
     let Ok(Value::Map(pairs)) = value else {

@@ -116,18 +116,22 @@ fn counters_are_one_ahead_at_run_time() {
 
 #[test]
 fn a_counter_beyond_what_a_term_can_hold_is_refused() {
-    let mut json = baileys("session-15559990002.0");
-    let sessions = json["_sessions"].as_object_mut().expect("sessions");
-    for session in sessions.values_mut() {
-        for chain in session["_chains"]
-            .as_object_mut()
-            .expect("chains")
-            .values_mut()
-        {
-            chain["chainKey"]["counter"] = json!(u64::MAX);
+    let with = |counter: u64| {
+        let mut json = baileys("session-15559990002.0");
+        let sessions = json["_sessions"].as_object_mut().expect("sessions");
+        for session in sessions.values_mut() {
+            for chain in session["_chains"]
+                .as_object_mut()
+                .expect("chains")
+                .values_mut()
+            {
+                chain["chainKey"]["counter"] = json!(counter);
+            }
         }
-    }
-    let message = refused("session", &json);
+        json
+    };
+    read("session", &with(u64::MAX - 1));
+    let message = refused("session", &with(u64::MAX));
     assert!(
         message.contains("chain_key.counter: is an integer"),
         "{message}"

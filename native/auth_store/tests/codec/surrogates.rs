@@ -14,6 +14,7 @@ fn half_a_character_does_not_hide_the_credentials() {
         (r#""Support \ud83e""#, "Support \u{fffd}"),
         (r#""\uDD8A\ud83e\uDD8a\\ud83e""#, "\u{fffd}🦊\\ud83e"),
         (r#""\ud83e\ud83e\udd8a\n""#, "\u{fffd}🦊\n"),
+        (r#""\ud83e\udd8a\ud83e""#, "🦊\u{fffd}"),
     ];
     for (half, text) in halves {
         let creds = whole.replacen('{', &format!(r#"{{"label":{half},{half}:1,"#), 1);

@@ -251,3 +251,33 @@ fn writes_that_are_interrupted_or_short_go_on_and_names_that_are_taken_are_made_
     }
     assert_eq!(INTERRUPTED.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn a_copy_is_one_as_long_as_both_serve_the_same() {
+    for policy in BOTH {
+        let (root, path) = place();
+        let copy_path = root.path().join("copy");
+        let auth = directory(&path, policy);
+        auth.commit(&[put("a", b"1"), put("b", b"1")]).unwrap();
+        auth.snapshot(&copy_path, false).unwrap();
+        let copy = directory(&copy_path, policy);
+        copy.peek().unwrap();
+        assert!(auth.holds_same(&copy).unwrap());
+        // Where what was read before does not count, another one looks.
+        let changed = |change| {
+            copy.commit(&[change]).unwrap();
+            let copy = directory(&copy_path, policy);
+            copy.peek().unwrap();
+            assert_eq!(
+                auth.holds_same(&copy).unwrap(),
+                copy.holds_same(&auth).unwrap()
+            );
+            !auth.holds_same(&copy).unwrap()
+        };
+        assert!(changed(put("b", b"2")));
+        assert!(!changed(put("b", b"1")));
+        assert!(changed(put("c", b"1")));
+        assert!(!changed(delete("c")));
+        assert!(changed(delete("b")));
+    }
+}

@@ -131,7 +131,7 @@ pub(super) fn hold_nothing(json: &Json<'_>) -> bool {
 /// Decodes two hexadecimal digits for each byte.
 pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.is_empty() || !digits.len().is_multiple_of(2) {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     digits

@@ -68,7 +68,6 @@ fn valid_start(bytes: &[u8]) -> &str {
 /// Whether the bytes are the fields of a protobuf message up to the very end: numbers, and bytes or
 /// nested messages, as in the records of sessions and sender keys.
 pub(super) fn is_protobuf(mut bytes: &[u8]) -> bool {
-    let mut fields = 0;
     while !bytes.is_empty() {
         let Some((tag, rest)) = varint(bytes) else {
             return false;
@@ -85,9 +84,8 @@ pub(super) fn is_protobuf(mut bytes: &[u8]) -> bool {
             Some(rest) if (1..=31).contains(&(tag >> 3)) => bytes = rest,
             _ => return false,
         }
-        fields += 1;
     }
-    fields > 0
+    true
 }
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
@@ -148,6 +146,9 @@ mod tests {
             b"{a}",
             b"\xff\xff",
             b"\x0a\x7fabc",
+            // Fields 0 and 32.
+            b"\x00\x01",
+            b"\x80\x02\x01",
         ] {
             assert_eq!(told(bytes), "");
         }

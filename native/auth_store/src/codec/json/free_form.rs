@@ -18,19 +18,17 @@ pub(super) enum Style {
     Verbatim,
 }
 
-/// Reads what Baileys or the explicit dialect of baileys_ex wrote.
-pub(super) fn read(json: &Json<'_>, style: Style) -> Outcome<Value> {
+/// Reads what Baileys or the explicit dialect of baileys_ex wrote, in [`Style::Free`].
+pub(super) fn read(json: &Json<'_>) -> Outcome<Value> {
     match json {
         Json::Object(pairs) => {
-            if style == Style::Free
-                && let Some(bytes) = as_bytes(json)
-            {
+            if let Some(bytes) = as_bytes(json) {
                 return bytes.map(Value::Binary);
             }
             pairs
                 .iter()
                 .map(|(name, json)| {
-                    let value = read(json, style).map_err(|fault| fault.key(name))?;
+                    let value = read(json).map_err(|fault| fault.key(name))?;
                     Ok((Value::text(name.as_ref()), value))
                 })
                 .collect::<Outcome<Vec<_>>>()
@@ -38,10 +36,24 @@ pub(super) fn read(json: &Json<'_>, style: Style) -> Outcome<Value> {
         }
         Json::List(items) => items
             .iter()
-            .map(|item| read(item, style).map_err(Fault::item))
+            .map(|item| read(item).map_err(Fault::item))
             .collect::<Outcome<Vec<_>>>()
             .map(Value::List),
         scalar => Ok(read_scalar(scalar)),
+    }
+}
+
+/// Reads any JSON, in [`Style::Verbatim`].
+pub(super) fn read_verbatim(json: &Json<'_>) -> Value {
+    match json {
+        Json::Object(pairs) => Value::Map(
+            pairs
+                .iter()
+                .map(|(name, json)| (Value::text(name.as_ref()), read_verbatim(json)))
+                .collect(),
+        ),
+        Json::List(items) => Value::List(items.iter().map(read_verbatim).collect()),
+        scalar => read_scalar(scalar),
     }
 }
 

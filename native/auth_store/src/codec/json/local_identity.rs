@@ -89,6 +89,7 @@ struct Members;
 impl<'de> Visitor<'de> for Members {
     type Value = Json<'de>;
 
+    // Mutants: our errors replace those of serde, so this text is never shown.
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }

@@ -10,7 +10,7 @@ use super::super::keys::check_unique;
 use super::bytes;
 use super::dialect::Dialect;
 use super::emit::out_of_range;
-use super::free_form::{self, Style};
+use super::free_form;
 use super::leaf::{check_length, decimal, int, known, timestamp, utf8};
 use super::legacy::{self, Name};
 use super::schema::{Keys, Kind, Member, Presence, Record, Unknown};
@@ -41,7 +41,7 @@ impl Reader<'_> {
         if self.dialect == Dialect::Legacy {
             legacy::free(json)
         } else {
-            free_form::read(json, Style::Verbatim)
+            Ok(free_form::read_verbatim(json))
         }
     }
 
@@ -140,9 +140,10 @@ impl Reader<'_> {
             match self.place(record, name, expected)? {
                 Some(place) => {
                     found[place] = Some(json);
+                    // Mutants: this is only the first guess of `place`; a wrong one costs time alone.
                     expected = place + 1;
                 }
-                None => unknown.push(unknown_member(record, name, json)?),
+                None => unknown.push(unknown_member(name, json)),
             }
         }
         let mut members = Vec::with_capacity(record.members.len() + unknown.len() + 1);
@@ -372,7 +373,7 @@ impl Reader<'_> {
         if self.dialect == Dialect::Legacy {
             legacy::free(json)
         } else {
-            free_form::read(json, Style::Free)
+            free_form::read(json)
         }
     }
 }
@@ -382,13 +383,9 @@ fn may_be_null(kind: &Kind) -> bool {
     matches!(kind, Kind::Closed | Kind::Free | Kind::FreeNamed(_))
 }
 
-fn unknown_member(record: &Record, name: Name<'_>, json: &Json<'_>) -> Outcome<(Value, Value)> {
+fn unknown_member(name: Name<'_>, json: &Json<'_>) -> (Value, Value) {
     let (Name::Plain(name) | Name::Atom(name) | Name::Text(name)) = name;
-    let value = free_form::read(json, Style::Verbatim).map_err(|fault| match record.unknown {
-        Unknown::Under(key) => fault.key(name).member(key),
-        _ => fault.key(name),
-    })?;
-    Ok((Value::text(name), value))
+    (Value::text(name), free_form::read_verbatim(json))
 }
 
 /// Whether the JSON spells bytes.

@@ -49,7 +49,7 @@ impl SenderKeyForm {
             }
             Some(b'[') => Some(SenderKeyForm::List),
             Some(b'{') if holds(b"\"senderKeyStates\"") => Some(SenderKeyForm::List),
-            Some(b'{') if holds(b"\"data\"") && holds(b"\"Buffer\"") => is_bare_buffer(bare),
+            Some(b'{') => is_bare_buffer(bare),
             _ => None,
         }
     }

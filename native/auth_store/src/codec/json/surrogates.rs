@@ -13,6 +13,7 @@ pub(super) fn mended(json: &[u8]) -> Option<Vec<u8>> {
     while let Some(escape) = json.get(at..).and_then(next_backslash) {
         at += escape;
         match (unit(json, at), unit(json, at + 2 + HEX)) {
+            // Mutants: `2 + (2 + HEX)` also ends behind the second backslash, which is enough.
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => at += 2 * (2 + HEX),
             (Some(0xD800..=0xDFFF), _) => {
                 halves.push(at + 2);

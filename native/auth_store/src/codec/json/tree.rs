@@ -147,6 +147,7 @@ impl<'de> DeserializeSeed<'de> for Tree {
 impl<'de> Visitor<'de> for Tree {
     type Value = Json<'de>;
 
+    // Mutants: a tree accepts any JSON, so this text is never shown.
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
