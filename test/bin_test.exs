@@ -183,9 +183,12 @@ defmodule BaileysEx.BinTest do
     for name <- names, do: File.ln_s!(System.find_executable(name), Path.join(bin, name))
   end
 
+  # Never through a link to the system's program.
   defp program(bin, name, script) do
-    File.write!(Path.join(bin, name), "#!/bin/sh\n#{script}\n")
-    File.chmod!(Path.join(bin, name), 0o755)
+    path = Path.join(bin, name)
+    File.rm(path)
+    File.write!(path, "#!/bin/sh\n#{script}\n", [:exclusive])
+    File.chmod!(path, 0o755)
   end
 
   defp run(script, arguments, bin) do
