@@ -263,8 +263,13 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     cond do
       at in before -> :again
       twin = Enum.find_value(before, &same_key(source, &1, key)) -> same?(twin, text)
-      true -> if :ets.insert(source.seen, {hash, at}), do: :first
+      true -> remember(source, hash, at)
     end
+  end
+
+  defp remember(source, hash, at) do
+    :ets.insert(source.seen, {hash, at})
+    :first
   end
 
   defp same_key(source, offset, key) do
