@@ -1,9 +1,9 @@
 defmodule BaileysEx.Auth do
   @moduledoc """
-  Keeps the auth state of WhatsApp accounts: credentials and Signal keys. This module has no functions;
-  this page is an overview of the library.
+  Keeps the auth state of WhatsApp accounts: credentials and Signal keys. This module has no functions; this
+  page is an overview of the library.
 
-  Where an account is kept:
+  Where to keep an account:
 
     * `BaileysEx.Auth.NativeFilePersistence`: a directory of Erlang terms with crash-safe commits, recommended
     * `BaileysEx.Auth.FilePersistence`: the JSON directory of Baileys, which Node.js reads too
@@ -19,16 +19,16 @@ defmodule BaileysEx.Auth do
     * `BaileysEx.Auth.Accounts`: a supervisor for the stores of many accounts
     * `BaileysEx.Signal.Store`: the behaviour of key stores; `BaileysEx.Signal.Store.Memory` needs no disk
 
-  Looking after it:
+  For operations:
 
-    * `BaileysEx.Auth.Inspection`, `BaileysEx.Auth.Verification`: report what is there, and what of it is
+    * `BaileysEx.Auth.Inspection`, `BaileysEx.Auth.Verification`: report what an account holds and what is
       damaged
-    * `BaileysEx.Auth.Repair`: repairs what is damaged
+    * `BaileysEx.Auth.Repair`: repairs damage
     * `BaileysEx.Auth.Restore`: restores a snapshot
-    * `BaileysEx.Auth.Telemetry`: the events that are emitted
+    * `BaileysEx.Auth.Telemetry`: the events that the library emits
     * `mix help --search baileys.auth`: the Mix tasks, which `BaileysEx.Auth.CLI` runs in a release
 
-  To begin with:
+  To get started:
 
       {:ok, auth} = BaileysEx.Auth.NativeFilePersistence.use_native_file_auth_state("auth")
       BaileysEx.Auth.State.me_id(auth.state)

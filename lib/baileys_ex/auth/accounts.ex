@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Accounts do
   @moduledoc """
-  A supervisor for the stores of many accounts: those under one root directory, or in one database.
+  A supervisor for the stores of many accounts, all under one root directory or all in one database.
 
       children = [
         {BaileysEx.Auth.Accounts, name: MyApp.Accounts, root: "/var/lib/my_app/accounts"}
@@ -9,9 +9,9 @@ defmodule BaileysEx.Auth.Accounts do
       {:ok, ada} = BaileysEx.Auth.Accounts.open(MyApp.Accounts, "ada")
       BaileysEx.Auth.KeyStore.get(ada.store, :session, ["15559990002.0"])
 
-  Each account has a supervisor of its own, with its `BaileysEx.Auth.KeyStore` in it. A store that
-  crashes is started again there; one that keeps crashing closes its own account, and no other. An
-  account that takes long to start does not keep the others waiting.
+  Each account has its own supervisor, which runs the account's `BaileysEx.Auth.KeyStore`. That supervisor
+  restarts a store that crashes; a store that keeps crashing closes only its own account. An account that
+  starts slowly does not delay the others.
 
       MyApp.Accounts
       ├── MyApp.Accounts.Registry
@@ -32,7 +32,7 @@ defmodule BaileysEx.Auth.Accounts do
     * `:name`, an atom, required: the first argument of the other functions
     * `:backend`: `BaileysEx.Auth.NativeFilePersistence` (default),
       `BaileysEx.Auth.FilePersistence` or `BaileysEx.Auth.PostgresPersistence`
-    * `:root`, for the backends of files: the directory with a directory for each account
+    * `:root`, for the file backends: the directory that contains one directory for each account
     * `:context`, for PostgreSQL: the backend's context without its `:account`, such as
       `[repo: MyApp.Repo]`
     * `:max_commit_retries`, `:delay_between_tries_ms` and `:max_cached_entries`: for every store, see
@@ -54,8 +54,8 @@ defmodule BaileysEx.Auth.Accounts do
           | {:max_cached_entries, pos_integer() | :infinity}
 
   @typedoc """
-  An open account: what `use_native_file_auth_state/2` and its like return, and the reference of the
-  running store as `:store`.
+  An open account: what `use_native_file_auth_state/2` and its counterparts return, and the reference of the
+  running store under `:store`.
   """
   @type account() :: %{
           state: BaileysEx.Auth.State.t(),
@@ -65,7 +65,7 @@ defmodule BaileysEx.Auth.Accounts do
         }
 
   @doc """
-  Starts the supervisor, linked to the caller, without any account in it.
+  Starts the supervisor, linked to the caller, with no accounts open.
 
       iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
       iex> BaileysEx.Auth.Accounts.list(MyApp.Accounts)
@@ -74,8 +74,8 @@ defmodule BaileysEx.Auth.Accounts do
   Options:
 
   #{@option_list}
-  A second one of the same name is `{:error, {:already_started, pid}}`. Raises `ArgumentError` for options that
-  are not known or do not fit the backend.
+  If the name is taken, the result is `{:error, {:already_started, pid}}`. Raises `ArgumentError` for unknown
+  options and for options that do not fit the backend.
   """
   @spec start_link([option()]) :: Supervisor.on_start()
   def start_link(opts) do
@@ -91,8 +91,8 @@ defmodule BaileysEx.Auth.Accounts do
   end
 
   @doc """
-  A child specification for a supervisor, as in `{BaileysEx.Auth.Accounts, name: MyApp.Accounts, root: "accounts"}`;
-  its id holds the `:name`.
+  A child specification for a supervisor, as in
+  `{BaileysEx.Auth.Accounts, name: MyApp.Accounts, root: "accounts"}`. Its id contains the `:name`.
 
       iex> BaileysEx.Auth.Accounts.child_spec(name: MyApp.Accounts, root: "accounts").id
       {BaileysEx.Auth.Accounts, MyApp.Accounts}
@@ -113,12 +113,12 @@ defmodule BaileysEx.Auth.Accounts do
       {DynamicSupervisor, name: supervisors(name), strategy: :one_for_one}
     ]
 
-    # Accounts are found by the registry: without it, none is left that could not be found.
+    # Accounts are found through the registry. If it crashes, all accounts stop, so that none runs unfound.
     Supervisor.init(children, strategy: :one_for_all)
   end
 
   @doc """
-  Opens the account with this name: loads its credentials, and starts its store unless it runs already.
+  Opens the account with this name: loads its credentials, and starts its store unless it is already running.
 
       iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
       iex> {:ok, ada} = BaileysEx.Auth.Accounts.open(MyApp.Accounts, "ada")
@@ -126,12 +126,12 @@ defmodule BaileysEx.Auth.Accounts do
       %{}
 
   By default an account without credentials gets a fresh identity. With the option `:must_exist` set to
-  `true` it is refused, and nothing is made for it.
+  `true`, such an account is refused, and nothing is created for it.
 
     * `{:error, {:no_credentials, place}}`: refused because of `must_exist: true`
-    * `{:error, {:invalid_account_name, problem}}`: a name must be one file name. It must not be empty, begin with
-      a dot, hold a slash, a backslash or a control character, or be longer than 200 bytes
-    * `{:error, {:already_started, pid}}`: a store that was not opened here has the account
+    * `{:error, {:invalid_account_name, problem}}`: a name must be one file name. It must not be empty, begin
+      with a dot, contain a slash, a backslash or a control character, or be longer than 200 bytes
+    * `{:error, {:already_started, pid}}`: a store that this supervisor did not start uses the account
     * `{:error, :store_stopped}`: the account was closed at the same time
     * the errors of the backend and of `BaileysEx.Auth.KeyStore.start_link/1`
   """
@@ -141,17 +141,17 @@ defmodule BaileysEx.Auth.Accounts do
     config = config!(accounts)
 
     with {:ok, context} <- Place.context(config.place, name),
-         # Before anything is made for an account that is not there.
+         # Refuses a missing account before anything is created for it.
          {:ok, _helper} <- Place.load(config.place, context, opts),
          {:ok, pid} <- store(accounts, name, context, config),
-         # What was saved until the store had claimed the account.
+         # Loads again: the credentials may have been saved before the store claimed the account.
          {:ok, helper} <- Place.load(config.place, context, opts) do
       {:ok, Map.put(helper, :store, KeyStore.wrap(pid))}
     end
   end
 
   @doc """
-  Stops the store of an account, which gives its claim up. It is `:ok` too where the account is not open.
+  Stops the store of an account, which releases its claim. Returns `:ok` even if the account is not open.
 
       iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
       iex> {:ok, _ada} = BaileysEx.Auth.Accounts.open(MyApp.Accounts, "ada")
@@ -167,7 +167,7 @@ defmodule BaileysEx.Auth.Accounts do
   end
 
   @doc """
-  The names of the accounts whose stores run, sorted.
+  Returns the sorted names of the accounts whose stores are running.
 
       iex> alias BaileysEx.Auth.Accounts
       iex> {:ok, _pid} = Accounts.start_link(name: MyApp.Accounts, root: "accounts")
@@ -180,12 +180,12 @@ defmodule BaileysEx.Auth.Accounts do
     stores =
       Registry.select(registry(accounts), [{{{:store, :"$1"}, :"$2", :_}, [], [{{:"$1", :"$2"}}]}])
 
-    # The registry learns a moment later of a store that has ended.
+    # The registry notices the end of a process with a delay.
     for {name, pid} <- Enum.sort(stores), Process.alive?(pid), do: name
   end
 
   @doc """
-  The process of an account's store, or `nil` where it does not run.
+  Returns the process of an account's store, or `nil` if it is not running.
 
       iex> {:ok, _pid} = BaileysEx.Auth.Accounts.start_link(name: MyApp.Accounts, root: "accounts")
       iex> BaileysEx.Auth.Accounts.whereis(MyApp.Accounts, "ada")

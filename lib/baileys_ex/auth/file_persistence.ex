@@ -1,44 +1,44 @@
 defmodule BaileysEx.Auth.FilePersistence do
   @moduledoc """
-  The JSON directory of Baileys (`useMultiFileAuthState`), read and written so that Baileys itself
+  The JSON directory of Baileys (`useMultiFileAuthState`), read and written in such a way that Baileys itself
   can continue with it.
 
-  Use it for the auth directory of a Baileys (Node.js) sidecar, to take it over or to share it, with one
-  program using it at a time. For anything else `BaileysEx.Auth.NativeFilePersistence` is recommended:
-  its commits are cheaper. `BaileysEx.Auth.PersistenceMigration` moves an account between the two.
+  Use it to take over the auth directory of a Baileys (Node.js) sidecar, or to share that directory, with one
+  program using it at a time. Otherwise prefer `BaileysEx.Auth.NativeFilePersistence`: its commits are
+  cheaper. `BaileysEx.Auth.PersistenceMigration` moves an account between the two.
 
   ## What is on disk
 
-  `creds.json`, and `<type>-<id>.json` for each key, with `/` in the name written as `__` and `:`
-  as `-`, as in Baileys' `fixFileName`. Files are written in Baileys' own shape. The two shapes that
-  baileys_ex wrote are read too, file by file, as is every spelling of bytes that Baileys ever used.
-  Members that this library does not know are kept.
+  The credentials are in `creds.json` and each key is in `<type>-<id>.json`. In file names, `/` is written as
+  `__` and `:` as `-`, as by Baileys' `fixFileName`. Files are written in Baileys' own format. The two formats
+  of baileys_ex can be read as well, file by file, and so can every encoding of bytes that Baileys has ever
+  used. JSON members that this library does not know are preserved.
 
   ## Promises
 
     * A save is on disk when it returns `:ok`: it survives a power cut.
     * `commit_keys/2` is all or nothing.
-    * Whenever no call is running, the directory is complete, and Node can use it as it is.
+    * Whenever no call is running, the directory is complete, and Node.js can use it as it is.
     * The cost of a save does not grow with the number of keys.
 
   ## Errors
 
     * `{:error, posix}`, such as `:enospc`: the operating system refused
     * `{:error, :not_found}`: no such key
-    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: the file cannot be read, and was left alone
+    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: the file cannot be read, and is left untouched
     * `{:error, %BaileysEx.Auth.InvalidTermError{}}`: the term has no JSON form; nothing was written
     * `{:error, {:invalid_additional_data, message}}`: the same for `State.additional_data`
     * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: the id cannot name a file of this directory
     * `{:error, {:unsupported_persistence_version | :unexpected_persistence_backend |
       :invalid_persistence_metadata | :unsupported_journal_version, module, detail}}`: the
-      directory's manifest, or the journal that an interrupted commit of several keys left
+      directory's manifest, or the journal of an interrupted commit of several keys
     * `{:error, {:recovery_required, module, path}}`: an earlier write failed half-way; see
       `recover/1`
 
-  Writers of one directory exclude each other, in one VM, in a cluster and between VMs that are not
-  connected, by a lock of the operating system on the file `.baileys_ex.lock` in it. A call that waits
-  for more than 15 seconds returns `{:error, %BaileysEx.Auth.LockedError{}}`. If this VM has claimed the
-  directory, as a `BaileysEx.Auth.KeyStore` does, and somebody else has claimed it since, writes return
+  Writers of one directory exclude each other through an operating system lock on its file `.baileys_ex.lock`.
+  This works within one VM, in a cluster, and between VMs that are not connected. A call that waits for more
+  than 15 seconds returns `{:error, %BaileysEx.Auth.LockedError{}}`. If this VM has claimed the directory, as
+  a `BaileysEx.Auth.KeyStore` does, and somebody else has claimed it since, writes return
   `{:error, %BaileysEx.Auth.NotOwnerError{}}`. Node.js does not know the lock: stop it first.
   """
 
@@ -54,7 +54,7 @@ defmodule BaileysEx.Auth.FilePersistence do
         }
 
   @doc """
-  Loads the credentials, and gives what a connection needs to keep its auth state in `path`; see
+  Loads the credentials, and returns them with what a connection needs to keep its auth state in `path`; see
   `t:BaileysEx.Auth.Persistence.auth_state_helper/0`.
 
       iex> {:ok, auth} = BaileysEx.Auth.FilePersistence.use_multi_file_auth_state("auth")
@@ -63,13 +63,13 @@ defmodule BaileysEx.Auth.FilePersistence do
       iex> auth.connect_opts[:signal_store_module]
       BaileysEx.Auth.KeyStore
 
-  The option `:must_exist` (default `false`) refuses a directory without credentials, see
-  `load_credentials/2`, which has the same errors.
+  The option `:must_exist` (default `false`) refuses a directory without credentials. The errors are those of
+  `load_credentials/2`.
   """
   @spec use_multi_file_auth_state(Path.t(), [Persistence.load_option()]) ::
           {:ok, multi_file_auth_state()} | {:error, term()}
   def use_multi_file_auth_state(path \\ default_path(), opts \\ []) do
-    # Where it is now: the current directory may be another one when the credentials are saved.
+    # Resolved now: the current directory may have changed when the credentials are saved.
     path = Path.expand(path)
 
     with {:ok, state} <- load_credentials(path, opts),
@@ -78,8 +78,8 @@ defmodule BaileysEx.Auth.FilePersistence do
 
   @doc """
   As `load_credentials/1`, with an option: with `must_exist: true` a directory without credentials is
-  `{:error, {:no_credentials, path}}`. Use it for an account that is known to be paired: a wrong path, or a
-  volume that is not mounted, then never leads to a fresh identity.
+  `{:error, {:no_credentials, path}}`. Use it for an account that is known to be paired. A wrong path or a
+  missing mount then never leads to a fresh identity.
 
       iex> alias BaileysEx.Auth.FilePersistence
       iex> FilePersistence.load_credentials("aut", must_exist: true)
@@ -101,8 +101,8 @@ defmodule BaileysEx.Auth.FilePersistence do
       iex> BaileysEx.Auth.FilePersistence.save_credentials("auth", state)
       :ok
 
-  A state that lacks what an identity needs is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names
-  the member, and nothing is written.
+  If the state lacks a part of the identity, nothing is written and the result is
+  `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names the member.
   """
   @impl true
   @spec save_credentials(Path.t(), State.t()) :: :ok | {:error, term()}
@@ -114,15 +114,15 @@ defmodule BaileysEx.Auth.FilePersistence do
   def save_credentials(_path, _other), do: AuthState.no_state()
 
   @doc """
-  Saves the value of one key, durably; `nil` deletes it. The value has the shape of its family, see
-  `load_keys/3`; what holds keys in another shape, or is no JSON, is
-  `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
+  Saves the value of one key durably; `nil` deletes it. The value must have the form of its family, see
+  `load_keys/3`. If keys in it have another form, or if it has no JSON form, the result is
+  `{:error, %BaileysEx.Auth.InvalidTermError{}}` and nothing is written.
 
       iex> BaileysEx.Auth.FilePersistence.save_keys("auth", :"device-list", "1555", ["0", "3"])
       :ok
 
-  The other errors are listed in the module's documentation. Save several keys that belong together with one
-  `commit_keys/2`.
+  The other errors are listed in the module's documentation. To save several keys that belong together, use
+  one `commit_keys/2`.
   """
   @impl true
   @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
@@ -132,9 +132,9 @@ defmodule BaileysEx.Auth.FilePersistence do
   end
 
   @doc """
-  Copies the directory, which may be in use, to `target`, which must not exist or be empty. The copy is one
-  consistent state, and can be used at once. Files are copied, not linked: Node writes the files of such a
-  directory in place, and would write into the copy too.
+  Copies the directory, which may be in use, to `target`, which must be empty or not exist. The copy is one
+  consistent state and can be used at once. Files are copied rather than linked, because Node.js writes such
+  files in place and would also change the copy.
 
       iex> alias BaileysEx.Auth.FilePersistence
       iex> FilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
@@ -143,9 +143,10 @@ defmodule BaileysEx.Auth.FilePersistence do
       iex> FilePersistence.load_keys("backup", :"lid-mapping", "15550000000")
       {:ok, "800000000"}
 
-  A target that is not empty is `{:error, :enotempty}`, and the directory itself is `{:error, :einval}`. Any
-  other problem with the target is `{:error, {:invalid_snapshot_target, path, posix}}`. The other errors are
-  listed in the module's documentation.
+  If the target is not empty, the result is `{:error, :enotempty}`; if it is the directory itself,
+  `{:error, :einval}`. Any other problem with the target is
+  `{:error, {:invalid_snapshot_target, path, posix}}`. The other errors are listed in the module's
+  documentation.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))

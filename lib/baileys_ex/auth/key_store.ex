@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.KeyStore do
   @moduledoc """
-  A `BaileysEx.Signal.Store` over a persistence backend: Signal keys that survive the VM.
+  A `BaileysEx.Signal.Store` on top of a persistence backend: Signal keys that survive the VM.
 
       iex> {:ok, pid} =
       ...>   BaileysEx.Auth.KeyStore.start_link(
@@ -13,56 +13,56 @@ defmodule BaileysEx.Auth.KeyStore do
       iex> BaileysEx.Auth.KeyStore.get(keys, :"lid-mapping", ["15550000000", "15550000001"])
       %{"15550000000" => "800000000"}
 
-  The types, and what their values look like, are in `BaileysEx.Signal.Store`.
+  `BaileysEx.Signal.Store` lists the types and describes their values.
 
-  The `connect_opts` of `use_native_file_auth_state/1` and `use_multi_file_auth_state/1` name this
-  module and its options.
+  `use_native_file_auth_state/1` and `use_multi_file_auth_state/1` return `connect_opts` that name this module
+  and its options.
 
   ## Reading
 
-  What was read or written once, and what was found missing, is kept in an ETS table: reading it
-  again sends no message and touches no disk. `:max_cached_entries` bounds the table.
+  The store keeps every key that it has read or written in an ETS table, and remembers which keys are missing.
+  Reading such a key again sends no message and touches no disk. `:max_cached_entries` bounds the table.
 
-  The directory belongs to one store at a time: see "One owner" below. Plain functions, of this VM or
-  another one, may change it nevertheless. The store notices when a transaction starts, when it reads a
-  key that is not in the table, when it commits, and every five seconds; then it empties the table.
+  A directory belongs to one store at a time (see "One owner" below), but functions that are called without a
+  store may still change it, in this VM or another one. The store checks for such changes when a transaction
+  starts, when it reads a key that is not in the table, when it commits, and every five seconds. If it finds
+  one, it empties the table.
 
   ## Writing
 
-  `set/2`, `clear/1` and the end of a transaction return when the backend has committed. A commit is
-  **one** `commit_keys` of the backend, so with the built-in backends all of it or none of it is on
-  disk after any crash. Commits of different callers that arrive while one is being written
-  are written together. A backend without that callback is given the keys one by one; when one
-  fails, those before it get their previous values back, but not where the VM crashes in between.
+  `set/2`, `clear/1` and `transaction/3` return once the backend has committed. Each commit is **one** call of
+  the backend's `commit_keys`. With the built-in backends, either all of a commit or none of it is on disk
+  after a crash. Commits that arrive while another one is being written are written together. A backend
+  without `commit_keys` receives the keys one by one. If one of them fails, the keys before it get their
+  previous values back, unless the VM crashes in between.
 
-  A commit that fails is tried again in its caller, `:max_commit_retries` times in all with
-  `:delay_between_tries_ms` in between, unless trying again is pointless (a term that cannot be
-  stored, a directory that waits for its recovery). The first failure logs a warning, and a later success
-  logs a line. After the last failure it raises `BaileysEx.Auth.KeyStore.OperationError`, and nothing has
-  changed. `get/3` raises it too, for a key that is there and cannot be read: to treat it as missing would
-  lose the session.
+  The caller retries a commit that fails: it makes up to `:max_commit_retries` attempts,
+  `:delay_between_tries_ms` apart. It does not retry errors that a retry cannot fix, such as a term that
+  cannot be stored or a directory that needs recovery. The first failure logs a warning, and a later success
+  logs a line. After the last failure the call raises `BaileysEx.Auth.KeyStore.OperationError`, and nothing
+  has changed. `get/3` also raises it for a key that exists and cannot be read: treating that key as missing
+  would lose the session.
 
   Deleting a pre-key that does not exist does nothing, as in Baileys.
 
   ## One owner
 
-  A store claims its directory when it starts, and gives the claim up when it stops. The newest claim wins,
-  on whatever machine it was made. The store that had the directory before then writes nothing any more:
-  each of its writes, transactions and reads raises an `OperationError` whose reason is a
-  `BaileysEx.Auth.NotOwnerError`, until it is started again. It does not claim the directory again by itself.
-  In one VM a second store of the same directory is refused with `{:error, {:already_started, pid}}`,
-  whichever path leads there.
+  A store claims its directory when it starts and releases the claim when it stops. The newest claim wins, on
+  whatever machine it was made. The previous store then writes nothing any more: its writes, transactions and
+  reads raise an `OperationError` whose reason is a `BaileysEx.Auth.NotOwnerError`, until it is restarted. It
+  does not claim the directory again by itself. Within one VM, a second store of the same directory is refused
+  with `{:error, {:already_started, pid}}`, even if it uses another path.
 
-  Functions that are called without a store need no claim. Where one of them has changed a key that a
-  transaction had read, or one that the store remembered and `set/2` saves, nothing is written, and the
-  reason of the error is `{:changed_meanwhile, module, directory}`: run it again with what is there now.
+  Functions that are called without a store need no claim. If one of them has changed a key that a transaction
+  has read, or a cached key that `set/2` saves, nothing is written and the reason of the error is
+  `{:changed_meanwhile, module, directory}`. Run the operation again with the current values.
 
   ## Transactions
 
   The callback of `transaction/3` runs in the calling process. Transactions with the same key run one after
-  the other, in the order in which they were asked for; those with other keys run at the same time. The
-  callback reads and writes through the handle that it is given, and a key that it has read does not
-  change for it. Nothing is written before it returns: if it raises or its process dies, nothing has
+  the other, in the order of the calls; transactions with different keys run concurrently. The callback reads
+  and writes through the handle that it receives. A key that it has read keeps its value for the whole
+  transaction. Nothing is written before the callback returns: if it raises or its process dies, nothing has
   changed, and the next transaction runs.
   """
 
@@ -87,7 +87,8 @@ defmodule BaileysEx.Auth.KeyStore do
 
   @behaviour Store
 
-  # A misspelt context would leave the default directory, one account's, to another one.
+  # Unknown options are refused: after a misspelt `:persistence_context`, the store would otherwise use the
+  # default directory, which may be another account's.
   @options [
     :persistence_module,
     :persistence_context,
@@ -109,14 +110,13 @@ defmodule BaileysEx.Auth.KeyStore do
   @doc """
   Starts a store, linked to the caller. Options:
 
-    * `:persistence_module`, a `BaileysEx.Auth.Persistence`; `BaileysEx.Auth.NativeFilePersistence`
-      by default
-    * `:persistence_context`, the first argument of its context-aware callbacks, which are used if
-      this is given. For the backends of files it is the path of the directory; a relative one, and the default
-      one, stay where they are when the current directory changes
+    * `:persistence_module`, a `BaileysEx.Auth.Persistence`; `BaileysEx.Auth.NativeFilePersistence` by default
+    * `:persistence_context`, the first argument of the backend's context-aware callbacks, which are used only
+      if this option is given. For the file backends it is the path of the directory. A relative path and the
+      default path are resolved at once, so a later change of the current directory does not matter
     * `:name`, as for a `GenServer`
-    * `:max_commit_retries`, how often a commit is tried in all; 10 by default
-    * `:delay_between_tries_ms`, in milliseconds; 3000 by default
+    * `:max_commit_retries`, the maximum number of attempts for a commit, including the first; 10 by default
+    * `:delay_between_tries_ms`, the pause between attempts in milliseconds; 3000 by default
     * `:max_cached_entries`, unlimited by default
 
       iex> alias BaileysEx.Auth.KeyStore
@@ -126,14 +126,15 @@ defmodule BaileysEx.Auth.KeyStore do
       iex> KeyStore.info(KeyStore.wrap(pid)).place == Path.expand("auth")
       true
 
-  First the backend completes what an interrupted commit left behind
-  (`c:BaileysEx.Auth.Persistence.recover/1`). Keys are not read: a damaged one is noticed when it is asked for.
+  Before the store starts, the backend completes any interrupted commit
+  (`c:BaileysEx.Auth.Persistence.recover/1`). No keys are read: a damaged key is noticed when it is requested.
 
     * `{:error, %BaileysEx.Auth.KeyStore.OperationError{}}`: the backend could not recover or claim the place;
-      `:reason` is its error
-    * `{:error, {:already_started, pid}}`: the name, or the directory or account, has a store in this VM
+      `:reason` is the backend's error
+    * `{:error, {:already_started, pid}}`: in this VM a store already has this name, or this directory or
+      account
 
-  Raises `ArgumentError` for options that are not known or cannot work.
+  Raises `ArgumentError` for unknown options and invalid values.
   """
   @impl true
   @spec start_link([option()]) :: GenServer.on_start()
@@ -147,7 +148,7 @@ defmodule BaileysEx.Auth.KeyStore do
       store: __MODULE__,
       backend: backend,
       callers: Callers.chain(),
-      # Held by whoever writes there. A store that was here before and was killed may still do so.
+      # Held while writing. A store of the same place that was killed may still be writing.
       lock: {__MODULE__, module, Context.fingerprint(context)},
       tries: integer!(opts, :max_commit_retries, 10, 1),
       pause_ms: integer!(opts, :delay_between_tries_ms, 3_000, 0),
@@ -168,7 +169,7 @@ defmodule BaileysEx.Auth.KeyStore do
     end)
   end
 
-  # Seen before anything is claimed for a store that cannot start.
+  # Checked first, so that a store that cannot start claims nothing.
   defp vacant(nil), do: :ok
 
   defp vacant(name) do
@@ -181,8 +182,8 @@ defmodule BaileysEx.Auth.KeyStore do
   @doc """
   A child specification for a supervisor, as in `{BaileysEx.Auth.KeyStore, persistence_context: "auth"}`.
 
-  Its id holds the `:name`, or else the `:persistence_context`, so that one supervisor can have the stores of
-  several directories. A context that is not a binary may hold a password, and is hashed there.
+  The id contains the `:name`, or else the `:persistence_context`, so that one supervisor can run the stores
+  of several directories. A context that is not a binary may contain a password, so the id contains its hash.
 
       iex> BaileysEx.Auth.KeyStore.child_spec(persistence_context: "auth").id
       {BaileysEx.Auth.KeyStore, "auth"}
@@ -198,7 +199,7 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   @doc """
-  The reference of a running store, from its pid or name. The other functions take it.
+  Returns the reference of a running store, given its pid or name. The other functions take this reference.
 
       iex> alias BaileysEx.Auth.KeyStore
       iex> {:ok, _pid} = KeyStore.start_link(persistence_context: "auth", name: MyApp.Keys)
@@ -216,14 +217,14 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   @typedoc """
-  What `info/1` tells of a store.
+  What `info/1` returns.
 
-    * `:place` is the directory or the account, as errors name it; `nil` where the backend has no name for it.
-      The context of a custom backend, which may hold a password, is never shown
-    * `:owner` is the claim of this store, `nil` once somebody else has the place
-    * `:cached_entries` counts keys that are remembered, those that are known to be missing included
-    * `:commits` counts commits of callers since the start; several of them may have been written together
-    * `:last_error` is the last failure, also of a commit that worked when it was tried again, or `nil`
+    * `:place` is the directory or the account, as errors name it, or `nil` if the backend has no name for it.
+      The context of a custom backend is never shown, because it may contain a password
+    * `:owner` is the claim of this store, or `nil` once another store has claimed the place
+    * `:cached_entries` counts the cached keys, including those known to be missing
+    * `:commits` counts the callers' commits since the start; several of them may have been written together
+    * `:last_error` is the last failure, even if a retry succeeded, or `nil`
   """
   @type info() :: %{
           pid: pid(),
@@ -236,12 +237,12 @@ defmodule BaileysEx.Auth.KeyStore do
         }
 
   @doc """
-  What a running store is and how it is doing, without asking its process or its backend.
+  Describes a running store and its condition, without a call to its process or its backend.
 
       BaileysEx.Auth.KeyStore.info(store).place
       #=> "/var/lib/my_app/auth/ada"
 
-  Raises `ArgumentError` where the store has stopped.
+  Raises `ArgumentError` if the store has stopped.
   """
   @spec info(Ref.t()) :: info()
   def info(%Ref{pid: pid, table: table}) do
@@ -262,7 +263,7 @@ defmodule BaileysEx.Auth.KeyStore do
   def info(_other), do: Running.no_reference!(__MODULE__)
 
   @doc """
-  What `info/1` tells of each key store that runs in this VM.
+  Returns `info/1` for each key store that runs in this VM.
 
       for %{last_error: %{}} = store <- BaileysEx.Auth.KeyStore.running(), do: store.place
       #=> ["/var/lib/my_app/auth/ada"]
@@ -270,7 +271,7 @@ defmodule BaileysEx.Auth.KeyStore do
   @spec running() :: [info()]
   def running, do: Enum.flat_map(Claims.stores(), &info_of_living/1)
 
-  # One may stop while we ask.
+  # A store may stop while it is being asked.
   defp info_of_living(pid) do
     [pid |> wrap() |> info()]
   rescue
@@ -280,8 +281,8 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   @doc """
-  The values of `ids` by id, without those that are not there. It takes the reference of a store, or the
-  handle of a transaction.
+  Returns a map from each of the `ids` that exists to its value. Takes the reference of a store or the handle
+  of a transaction.
 
       iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
       iex> keys = BaileysEx.Auth.KeyStore.wrap(pid)
@@ -289,8 +290,8 @@ defmodule BaileysEx.Auth.KeyStore do
       iex> BaileysEx.Auth.KeyStore.get(keys, :"device-list", ["15550000000", "15550000001"])
       %{"15550000000" => ["0", "3"]}
 
-  Raises `BaileysEx.Auth.KeyStore.OperationError` if one of them cannot be read, and if the store has stopped
-  or another one has claimed its place.
+  Raises `BaileysEx.Auth.KeyStore.OperationError` if a key cannot be read, if the store has stopped, or if
+  another store has claimed its place.
   """
   @impl true
   @spec get(Ref.t() | TxRef.t(), Store.data_type(), [String.t()]) :: Store.data_entries()
@@ -307,8 +308,9 @@ defmodule BaileysEx.Auth.KeyStore do
   end
 
   @doc """
-  Saves the given entries, by type and id, and deletes those whose value is `nil`. On a store they are committed
-  when it returns; on the handle of a transaction, when the transaction ends.
+  Saves the given entries, by type and id, and deletes those whose value is `nil`. On a store, the changes are
+  committed when the call returns; on the handle of a transaction, they are committed when the transaction
+  ends.
 
       iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
       iex> keys = BaileysEx.Auth.KeyStore.wrap(pid)
@@ -317,8 +319,8 @@ defmodule BaileysEx.Auth.KeyStore do
       iex> BaileysEx.Auth.KeyStore.set(keys, %{"lid-mapping": %{"15550000000" => nil}})
       :ok
 
-  Raises `BaileysEx.Auth.KeyStore.OperationError` if they cannot be committed, and `ArgumentError` where the
-  calling process is in a transaction of this store: use the transaction's handle then.
+  Raises `BaileysEx.Auth.KeyStore.OperationError` if the changes cannot be committed. Raises `ArgumentError`
+  if the calling process is in a transaction of this store: use the transaction's handle instead.
   """
   @impl true
   @spec set(Ref.t() | TxRef.t(), Store.data_set()) :: :ok
@@ -332,14 +334,14 @@ defmodule BaileysEx.Auth.KeyStore do
   def set(_other, _data), do: Running.no_reference!(__MODULE__)
 
   @doc """
-  Deletes every key that the backend has, also those that this store has never read. The credentials stay.
+  Deletes every key in the backend, including those that this store has never read. The credentials stay.
 
       iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
       iex> keys = BaileysEx.Auth.KeyStore.wrap(pid)
       iex> BaileysEx.Auth.KeyStore.clear(keys)
       :ok
 
-  Raises as `set/2` does, also for a backend that cannot list its keys: the reason is
+  Raises the same errors as `set/2`. If the backend cannot list its keys, the reason is
   `{:not_supported, :list_keys}`.
   """
   @impl true
@@ -353,9 +355,9 @@ defmodule BaileysEx.Auth.KeyStore do
   def clear(_other), do: Running.no_reference!(__MODULE__)
 
   @doc """
-  Runs `fun` in a transaction and returns what it returned, when the changes are committed. `fun` is given the
-  handle of the transaction. Transactions with the same `key`, any string, run one after the other. On the
-  handle of a transaction, `fun` runs as a part of that one.
+  Runs `fun` in a transaction, commits its changes, and returns its result. `fun` receives the handle of the
+  transaction. Transactions with the same `key`, which is any string, run one after the other. If
+  `transaction/3` is called with a handle, `fun` runs as part of that transaction.
 
       iex> alias BaileysEx.Auth.KeyStore
       iex> {:ok, pid} = KeyStore.start_link(persistence_context: "auth")
@@ -366,8 +368,8 @@ defmodule BaileysEx.Auth.KeyStore do
       ...> end)
       %{"1555" => "8000"}
 
-  Raises `BaileysEx.Auth.KeyStore.OperationError` if the changes cannot be committed, and `ArgumentError` where
-  the process is in a transaction with this key already.
+  Raises `BaileysEx.Auth.KeyStore.OperationError` if the changes cannot be committed, and `ArgumentError` if
+  the process is already in a transaction with this key.
   """
   @impl true
   @spec transaction(Ref.t() | TxRef.t(), String.t(), (TxRef.t() -> result)) :: result
@@ -388,7 +390,7 @@ defmodule BaileysEx.Auth.KeyStore do
   def transaction(_other, _key, _fun), do: Running.no_reference!(__MODULE__)
 
   @doc """
-  Whether this is the handle of a transaction that is still running; `false` for the reference of a store.
+  Whether this is the handle of a transaction that is still running. `false` for the reference of a store.
 
       iex> {:ok, pid} = BaileysEx.Auth.KeyStore.start_link(persistence_context: "auth")
       iex> keys = BaileysEx.Auth.KeyStore.wrap(pid)

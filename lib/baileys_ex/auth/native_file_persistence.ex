@@ -1,31 +1,31 @@
 defmodule BaileysEx.Auth.NativeFilePersistence do
   @moduledoc """
-  Keeps credentials and Signal keys as Erlang terms on disk, with crash-safe commits: recommended for
-  Elixir applications.
+  Keeps credentials and Signal keys as Erlang terms on disk, with crash-safe commits. Recommended for Elixir
+  applications.
 
   ## What is on disk
 
-  `creds.etf` with the `BaileysEx.Auth.State`, and `<type>-<id>.etf` with the run-time term of each key,
-  as `:erlang.term_to_binary/1` gives it, plus a journal. A commit is a record of the journal. The files
-  are written later: when the journal has grown long, when the directory has been idle for half a minute,
-  and when its store or the application stops. Directories that baileys_ex wrote are read and written
-  too.
+  `creds.etf` holds the `BaileysEx.Auth.State`, and `<type>-<id>.etf` holds the run-time term of each key, as
+  encoded by `:erlang.term_to_binary/1`. There is also a journal. A commit appends one record to it.
+  Checkpoints write the files later: when the journal has grown long, when the directory has been idle for
+  half a minute, and when its store or the application stops. Directories that baileys_ex wrote can be read
+  and written too.
 
   ## Promises
 
     * A save is on disk when it returns `:ok`: it survives a power cut.
-    * `commit_keys/2` is all or nothing, and one flush for any number of keys.
+    * `commit_keys/2` is all or nothing, and costs one flush for any number of keys.
     * The cost of a save does not grow with the number of keys.
-    * A file is read only after a check that it is plain data: a hostile file cannot crash the VM,
-      fill its atom table or bring code.
+    * A file is decoded only after a check that it is plain data: a hostile file cannot crash the VM, fill its
+      atom table or inject code.
 
   ## Errors
 
     * `{:error, posix}`, such as `:enospc`: the operating system refused
     * `{:error, :not_found}`: no such key
-    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: the file cannot be read, and was left alone
-    * `{:error, %BaileysEx.Auth.InvalidTermError{}}`: the term could not be loaded again, such as
-      one that holds a function or a pid; nothing was written
+    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: the file cannot be read, and is left untouched
+    * `{:error, %BaileysEx.Auth.InvalidTermError{}}`: the term could not be loaded again, for example because
+      it contains a function or a pid; nothing was written
     * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: the id cannot name a file of this directory
     * `{:error, {:unsupported_persistence_version | :unexpected_persistence_backend |
       :invalid_persistence_metadata | :unsupported_journal_version, module, detail}}`: the
@@ -33,10 +33,10 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     * `{:error, {:recovery_required, module, path}}`: an earlier write failed half-way; see
       `recover/1`
 
-  Writers of one directory exclude each other, in one VM, in a cluster and between VMs that are not
-  connected, by a lock of the operating system on the file `.baileys_ex.lock` in it. A call that waits
-  for more than 15 seconds returns `{:error, %BaileysEx.Auth.LockedError{}}`. If this VM has claimed the
-  directory, as a `BaileysEx.Auth.KeyStore` does, and somebody else has claimed it since, writes return
+  Writers of one directory exclude each other through an operating system lock on its file `.baileys_ex.lock`.
+  This works within one VM, in a cluster, and between VMs that are not connected. A call that waits for more
+  than 15 seconds returns `{:error, %BaileysEx.Auth.LockedError{}}`. If this VM has claimed the directory, as
+  a `BaileysEx.Auth.KeyStore` does, and somebody else has claimed it since, writes return
   `{:error, %BaileysEx.Auth.NotOwnerError{}}`.
   """
 
@@ -56,7 +56,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   }
 
   @doc """
-  Loads the credentials, and gives what a connection needs to keep its auth state in `path`; see
+  Loads the credentials, and returns them with what a connection needs to keep its auth state in `path`; see
   `t:BaileysEx.Auth.Persistence.auth_state_helper/0`.
 
       iex> {:ok, auth} = BaileysEx.Auth.NativeFilePersistence.use_native_file_auth_state("auth")
@@ -65,13 +65,13 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
       iex> auth.connect_opts[:signal_store_module]
       BaileysEx.Auth.KeyStore
 
-  The option `:must_exist` (default `false`) refuses a directory without credentials, see
-  `load_credentials/2`, which has the same errors.
+  The option `:must_exist` (default `false`) refuses a directory without credentials. The errors are those of
+  `load_credentials/2`.
   """
   @spec use_native_file_auth_state(Path.t(), [Persistence.load_option()]) ::
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
   def use_native_file_auth_state(path \\ default_path(), opts \\ []) do
-    # Where it is now: the current directory may be another one when the credentials are saved.
+    # Resolved now: the current directory may have changed when the credentials are saved.
     path = Path.expand(path)
 
     with {:ok, state} <- load_credentials(path, opts),
@@ -80,8 +80,8 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
 
   @doc """
   As `load_credentials/1`, with an option: with `must_exist: true` a directory without credentials is
-  `{:error, {:no_credentials, path}}`. Use it for an account that is known to be paired: a wrong path, or a
-  volume that is not mounted, then never leads to a fresh identity.
+  `{:error, {:no_credentials, path}}`. Use it for an account that is known to be paired. A wrong path or a
+  missing mount then never leads to a fresh identity.
 
       iex> alias BaileysEx.Auth.NativeFilePersistence
       iex> NativeFilePersistence.load_credentials("aut", must_exist: true)
@@ -106,8 +106,8 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
       iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("auth", state)
       :ok
 
-  A state that lacks what an identity needs is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names
-  the member, and nothing is written.
+  If the state lacks a part of the identity, nothing is written and the result is
+  `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names the member.
   """
   @impl true
   @spec save_credentials(Path.t(), State.t()) :: :ok | {:error, term()}
@@ -124,14 +124,15 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   def save_credentials(_path, _other), do: AuthState.no_state()
 
   @doc """
-  Saves the value of one key, durably; `nil` deletes it. The value is any plain term: a function, pid or
-  reference in it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written.
+  Saves the value of one key durably; `nil` deletes it. The value is any plain term. If it contains a
+  function, pid or reference, the result is `{:error, %BaileysEx.Auth.InvalidTermError{}}` and nothing is
+  written.
 
       iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"device-list", "1555", ["0", "3"])
       :ok
 
-  The other errors are listed in the module's documentation. Save several keys that belong together with one
-  `commit_keys/2`.
+  The other errors are listed in the module's documentation. To save several keys that belong together, use
+  one `commit_keys/2`.
   """
   @impl true
   @spec save_keys(Path.t(), atom(), term(), term()) :: :ok | {:error, term()}
@@ -141,9 +142,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   end
 
   @doc """
-  Writes everything that was committed to the files, durably, and empties the journal. This happens by
-  itself from time to time. Call it before an older version of this library, or any other program, reads or
-  changes the directory. To copy the directory use `snapshot/2` instead.
+  Writes all committed changes to the files durably, and empties the journal. This also happens automatically
+  from time to time. Call it before an older version of this library, or any other program, reads or changes
+  the directory. To copy the directory, use `snapshot/2` instead.
 
       iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"lid-mapping", "1555", "8000")
       iex> BaileysEx.Auth.NativeFilePersistence.checkpoint("auth")
@@ -158,9 +159,9 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     do: Directory.locked(@backend, path, &Native.store_checkpoint(&1, @format))
 
   @doc """
-  Copies the directory, which may be in use, to `target`, which must not exist or be empty. The copy is one
-  consistent state, and can be used at once. Files are linked where the file system allows it, since this
-  library never changes a file but replaces it.
+  Copies the directory, which may be in use, to `target`, which must be empty or not exist. The copy is one
+  consistent state and can be used at once. Files are linked if the file system allows it: this library never
+  changes a file in place, but replaces it.
 
       iex> alias BaileysEx.Auth.NativeFilePersistence
       iex> NativeFilePersistence.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
@@ -169,9 +170,10 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
       iex> NativeFilePersistence.load_keys("backup", :"lid-mapping", "15550000000")
       {:ok, "800000000"}
 
-  A target that is not empty is `{:error, :enotempty}`, and the directory itself is `{:error, :einval}`. Any
-  other problem with the target is `{:error, {:invalid_snapshot_target, path, posix}}`. The other errors are
-  listed in the module's documentation.
+  If the target is not empty, the result is `{:error, :enotempty}`; if it is the directory itself,
+  `{:error, :einval}`. Any other problem with the target is
+  `{:error, {:invalid_snapshot_target, path, posix}}`. The other errors are listed in the module's
+  documentation.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))
@@ -185,8 +187,8 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
     end
   end
 
-  # The NIF has checked the binary: one plain term, few new atoms. What only the VM can tell is
-  # left: a key twice in a map, an integer beyond its limit. Its own error would show the content.
+  # The NIF has checked the binary: it is one plain term with few new atoms. Only the VM can detect a
+  # duplicate key in a map or an integer beyond its limit. The VM's own error would show the content.
   defp term(binary) do
     {:ok, :erlang.binary_to_term(binary)}
   rescue
