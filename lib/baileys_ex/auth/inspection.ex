@@ -15,7 +15,6 @@ defmodule BaileysEx.Auth.Inspection do
     CorruptRowError,
     Native,
     NativeError,
-    NativeFilePersistence,
     Options,
     Owner,
     SideBySide,
@@ -24,7 +23,8 @@ defmodule BaileysEx.Auth.Inspection do
   }
 
   alias BaileysEx.Auth.Directory.Forms
-  alias BaileysEx.Auth.Inspection.{Census, Growth, Identity, InDatabase, PreKeys, WarnAbove}
+  alias BaileysEx.Auth.Inspection.{Census, Growth, Identity, InDatabase, PreKeys, Recognition}
+  alias BaileysEx.Auth.Inspection.WarnAbove
   alias BaileysEx.Auth.Postgres.Account
 
   @typedoc """
@@ -124,8 +124,6 @@ defmodule BaileysEx.Auth.Inspection do
 
   @type option() :: {:backend, module()} | {:warn_above, warn_above()} | Verification.option()
 
-  @native_manifest ".baileys_ex_native_file_persistence.etf"
-
   @doc """
   Reports on a directory, see `t:report/0`. Every file is read, nothing is written and no lock is taken, so
   the directory may be in use. Names, sizes and times are those of the files. What the keys hold, and which
@@ -154,7 +152,7 @@ defmodule BaileysEx.Auth.Inspection do
     path = Path.expand(path)
 
     with {:ok, names} <- Census.names(path),
-         {:ok, module} <- backend(opts, path, names),
+         {:ok, module} <- Recognition.backend(opts, path, names),
          format = Forms.format(module),
          {:ok, census} <- Census.take(path, names, format),
          {:ok, disk_bytes} <- disk_use(path, module),
@@ -264,7 +262,7 @@ defmodule BaileysEx.Auth.Inspection do
   @spec detect(Path.t()) :: {:ok, module()} | {:error, term()}
   def detect(path) do
     path = Path.expand(path)
-    with {:ok, names} <- Census.names(path), do: backend([], path, names)
+    with {:ok, names} <- Census.names(path), do: Recognition.backend([], path, names)
   end
 
   @doc """
@@ -281,28 +279,9 @@ defmodule BaileysEx.Auth.Inspection do
   """
   @spec directories(Path.t()) :: {:ok, [String.t()]} | {:error, File.posix()}
   def directories(root) do
-    with {:ok, names} <- File.ls(root) do
-      {:ok, names |> Enum.filter(&auth_directory?(Path.join(root, &1), &1)) |> Enum.sort()}
-    end
+    with {:ok, names} <- File.ls(root),
+         do: {:ok, names |> Enum.filter(&Recognition.account?(root, &1)) |> Enum.sort()}
   end
-
-  @doc false
-  # Whether a directory of this name, directly under a root, can be an account's.
-  @spec place_of_account?(String.t()) :: boolean()
-  def place_of_account?(name),
-    do: not String.starts_with?(name, ".") and name != "lost+found"
-
-  defp auth_directory?(path, name) do
-    place_of_account?(name) and String.valid?(path) and
-      (holds_account?(path) or leads_nowhere?(path))
-  end
-
-  defp holds_account?(path) do
-    File.dir?(path) and not match?({:error, {:not_an_auth_directory, _path}}, detect(path))
-  end
-
-  defp leads_nowhere?(path),
-    do: match?({:ok, _to}, File.read_link(path)) and File.stat(path) == {:error, :enoent}
 
   @typedoc "An account under a root: its report, or why there is none."
   @type account() :: %{
@@ -344,33 +323,6 @@ defmodule BaileysEx.Auth.Inspection do
 
   defp look(account, opts),
     do: Map.put(account, :result, inspect_directory(account.path, opts))
-
-  defp backend(opts, path, names) do
-    with :error <- Forms.given!(opts) do
-      recognise(path, for({module, format} <- Forms.all(), holds?(names, format), do: module))
-    end
-  end
-
-  defp recognise(_path, [module]), do: {:ok, module}
-
-  # All that is there may be in the journal, as where the file of the credentials was lost.
-  defp recognise(path, []) do
-    with true <- File.exists?(Path.join(path, @native_manifest)),
-         {:ok, {_exists, _epoch, commits, _bytes, _torn}} when commits > 0 <-
-           Native.store_journal(path, :etf) do
-      {:ok, NativeFilePersistence}
-    else
-      _nothing -> {:error, {:not_an_auth_directory, path}}
-    end
-  end
-
-  defp recognise(path, _both), do: {:error, {:ambiguous_auth_directory, path}}
-
-  defp holds?(names, format) do
-    names
-    |> Census.kinds(format)
-    |> Enum.any?(&(&1 == :creds or (is_tuple(&1) and elem(&1, 0) in [:key, :old_key])))
-  end
 
   defp journal(module, format, path) do
     case Native.store_journal(path, format) do

@@ -4,6 +4,7 @@ defmodule BaileysEx.Auth.CLI.Remarks do
 
   alias BaileysEx.Auth.CLI.{All, Growing, Terminal}
   alias BaileysEx.Auth.Inspection
+  alias BaileysEx.Auth.Inspection.Recognition
 
   @type t() :: %{
           growing: [map()],
@@ -70,7 +71,7 @@ defmodule BaileysEx.Auth.CLI.Remarks do
       known = MapSet.new(found, & &1.name)
 
       for name <- Enum.sort(names),
-          Inspection.place_of_account?(name) and name not in known and
+          Recognition.place_of_account?(name) and name not in known and
             File.dir?(Path.join(root, name)),
           do: Terminal.safe_line(name)
     else
