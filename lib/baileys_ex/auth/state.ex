@@ -29,7 +29,7 @@ defmodule BaileysEx.Auth.State do
   """
 
   alias BaileysEx.Auth.Native
-  alias BaileysEx.Auth.State.Check
+  alias BaileysEx.Auth.State.{Check, Merge}
   alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
   alias BaileysEx.Signal.Curve
 
@@ -109,15 +109,6 @@ defmodule BaileysEx.Auth.State do
             routing_info: nil,
             additional_data: nil,
             unknown_fields: %{}
-
-  # Halves of two key pairs make no key pair: these are replaced, never merged.
-  @whole [:noise_key, :pairing_ephemeral_key, :signed_identity_key, :signed_pre_key]
-
-  # Members of the disappearing mode in an event of baileys_ex, and in a file of Baileys.
-  @mode_names [
-    ephemeral_expiration: "ephemeralExpiration",
-    ephemeral_setting_timestamp: "ephemeralSettingTimestamp"
-  ]
 
   @doc """
   Makes a fresh identity, as Baileys' `initAuthCreds` does.
@@ -258,7 +249,7 @@ defmodule BaileysEx.Auth.State do
     updates
     |> Map.take(fields())
     |> Enum.reduce(state, fn {key, value}, state ->
-      Map.update!(state, key, &merge_field(key, &1, value))
+      Map.update!(state, key, &Merge.field(key, &1, value))
     end)
   end
 
@@ -267,7 +258,7 @@ defmodule BaileysEx.Auth.State do
   end
 
   def merge_updates(state, updates) when is_map(state) and is_map(updates) do
-    Map.merge(state, Map.delete(updates, :__struct__), &merge_field/3)
+    Map.merge(state, Map.delete(updates, :__struct__), &Merge.field/3)
   end
 
   @doc """
@@ -360,29 +351,6 @@ defmodule BaileysEx.Auth.State do
       _ -> nil
     end
   end
-
-  defp merge_field(key, _old, new) when key in @whole, do: new
-  defp merge_field(:account, nil, new), do: merge(%ADVSignedDeviceIdentity{}, new)
-
-  defp merge_field(:account_settings, %{default_disappearing_mode: old_mode} = old, new)
-       when is_map(old_mode) and is_map(new) do
-    mode = without_twins(old_mode, Map.get(new, :default_disappearing_mode))
-    merge(%{old | default_disappearing_mode: mode}, new)
-  end
-
-  defp merge_field(_key, old, new), do: merge(old, new)
-
-  # What an update brings under one name is not kept under the other.
-  defp without_twins(mode, update) when is_map(update) do
-    pairs = @mode_names ++ Enum.map(@mode_names, fn {atom, name} -> {name, atom} end)
-    Map.drop(mode, for({name, twin} <- pairs, is_map_key(update, name), do: twin))
-  end
-
-  defp without_twins(mode, _update), do: mode
-
-  defp merge(old, new) when not is_map(old) or not is_map(new) or is_struct(new), do: new
-  defp merge(old, new) when is_struct(old), do: struct(old, new)
-  defp merge(old, new), do: Map.merge(old, new, fn _key, old, new -> merge(old, new) end)
 
   defimpl Inspect do
     alias BaileysEx.Auth.ShortInspect
