@@ -1,13 +1,13 @@
 defmodule BaileysEx.Auth.Inspection do
   @moduledoc """
-  Reports what an auth directory or an account in PostgreSQL holds, for people who operate it.
-  `mix baileys.auth.inspect` shows such a report.
+  Reports what an auth directory or an account in PostgreSQL holds, for operators. `mix baileys.auth.inspect`
+  shows this report.
 
       {:ok, report} = BaileysEx.Auth.Inspection.inspect_directory("auth_native")
       report.account
       #=> %{id: "15551230001:7@s.whatsapp.net", name: "Ada", lid: "900000000001:7@lid"}
 
-  A report holds no key material. The account, file names and paths are in it.
+  A report contains no key material. It does contain the account, file names and paths.
   """
 
   alias BaileysEx.Auth.{
@@ -28,23 +28,23 @@ defmodule BaileysEx.Auth.Inspection do
   alias BaileysEx.Auth.Postgres.Account
 
   @typedoc """
-  Who wrote the files of a directory.
+  Which program wrote the files of a directory.
 
     * `:native`: Erlang terms, by this library or by baileys_ex
-    * `:baileys`: JSON as Baileys writes it, and this library
-    * `:explicit`, `:legacy`: JSON of baileys_ex since, and before, its version alpha.4
-    * `:mixed`: JSON of several of them
-    * `:unknown`: JSON, and no readable file that tells (many look the same in all three)
+    * `:baileys`: JSON as written by Baileys and by this library
+    * `:explicit`, `:legacy`: JSON as written by baileys_ex since its version alpha.4, and before it
+    * `:mixed`: JSON of several of these dialects
+    * `:unknown`: JSON, but no readable file shows its dialect (many files look the same in all three)
   """
   @type dialect() :: :native | :baileys | :explicit | :legacy | :mixed | :unknown
 
   @typedoc """
   The journal of a native directory.
 
-    * `:commits`: how many commits it holds that are not in a checkpoint yet; every reader finds them there
+    * `:commits`: how many commits are only in the journal and not in a checkpoint yet; every reader sees them
     * `:bytes`: its size
-    * `:torn?`: whether its last append is not whole. A crash cut it short before it was acknowledged, or the disk
-      has damaged it: nothing tells the two apart
+    * `:torn?`: whether its last record is incomplete. Either a crash cut it short before it was acknowledged,
+      or the disk has damaged it; the two cannot be told apart
     * `:epoch` counts the journals that the directory has had
   """
   @type journal() :: %{
@@ -58,31 +58,30 @@ defmodule BaileysEx.Auth.Inspection do
   @typedoc """
   A report.
 
-    * `:dialects` counts the JSON files that show which dialect they are in
-    * `:credentials` is `:absent` for a directory that holds keys only; `:account`,
-      `:registered?` and `:paired?` (see `BaileysEx.Auth.State.paired?/1`) are `nil` unless it is
-      `:present`
-    * `:keys`: how many keys can be read, by type, including those that are only in the journal yet
-    * `:families`: files and bytes by type of key; `:creds` is the credentials and `:unknown` files
-      of families that this library does not know
-    * `:disk_bytes`: what the directory takes of the disk, in whole blocks, as `du` counts it
+    * `:dialects` counts the JSON files that show their dialect
+    * `:credentials` is `:absent` for a directory that holds only keys. Unless it is `:present`, `:account`,
+      `:registered?` and `:paired?` (see `BaileysEx.Auth.State.paired?/1`) are `nil`
+    * `:keys`: the number of readable keys by type, including those that are only in the journal
+    * `:families`: files and bytes by type of key. `:creds` stands for the credentials, and `:unknown` for
+      files of families that this library does not know
+    * `:disk_bytes`: the disk space of the directory in whole blocks, as `du` counts it
     * `:oldest_change` and `:newest_change`: when credentials or keys were last written, to the second
-    * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are
-      present and count what was uploaded
+    * `:pre_keys`: see `t:BaileysEx.Auth.Inspection.PreKeys.t/0`; `nil` unless credentials are present and
+      count the uploaded pre-keys
     * `:ages`: keys by type and by when they were last written, see `BaileysEx.Auth.Inspection.Growth`
-    * `:sessions`: sessions by their last use, as far as their records tell it: when a session was made or closed, or
-      a message was last read with it, but not when one was last sent. Copying does not change it
-    * `:growing`: the types of which there are more than `:warn_above`
+    * `:sessions`: sessions by their last use, as far as their records show it: when a session was made or
+      closed, or last read a message. Sending leaves no trace. Copying does not change this time
+    * `:growing`: the types with more keys than `:warn_above`
     * `:damaged`: files that cannot be read
     * `:unknown`: files with a key's extension but of no known family, perhaps another program's; they are
       left where they are
-    * `:leftovers`: files of interrupted writes, this library's or Baileys'; copies that other programs made
-      of files; and keys under an old name that exist under the current one too. They are never read
-    * `:foreign`: other files that are no keys
+    * `:leftovers`: files that are never read: those of interrupted writes, by this library or Baileys; copies
+      that other programs made of files; and keys under an old name that also exist under the current one
+    * `:foreign`: other files that are not keys
     * `:owner`: the `BaileysEx.Auth.Owner` whose store has claimed the directory, or `nil`
     * `:permissions`: files, and `.` for the directory itself, that users other than the owner can access;
       files should have mode 0600 and the directory 0700
-    * `:owners`: files that belong to another user than the directory does; the application may not be able
+    * `:owners`: files that do not belong to the user who owns the directory; the application may not be able
       to read them
   """
   @type report() :: %{
@@ -116,8 +115,8 @@ defmodule BaileysEx.Auth.Inspection do
         }
 
   @typedoc """
-  How many keys of one type are expected at most, by default 5,000: one number for all types, or numbers by type, such
-  as `%{session: 20_000}`, with the default for the others.
+  The number of keys of one type above which a report warns, by default 5,000. It is one number for all types,
+  or a map of numbers by type, such as `%{session: 20_000}`, with the default for all other types.
   """
   @type warn_above() ::
           non_neg_integer() | %{optional(atom() | String.t()) => non_neg_integer()}
@@ -125,9 +124,9 @@ defmodule BaileysEx.Auth.Inspection do
   @type option() :: {:backend, module()} | {:warn_above, warn_above()} | Verification.option()
 
   @doc """
-  Reports on a directory, see `t:report/0`. Every file is read, nothing is written and no lock is taken, so
-  the directory may be in use. Names, sizes and times are those of the files. What the keys hold, and which
-  files are `:damaged`, is as a reader of the directory sees it: with the commits that are only in the journal.
+  Reports on a directory, see `t:report/0`. It reads every file, writes nothing and takes no lock, so the
+  directory may be in use. Names, sizes and times are those of the files. The contents of the keys and the
+  list of `:damaged` files also reflect commits that are only in the journal, as any reader sees them.
 
       iex> BaileysEx.Auth.NativeFilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
       iex> BaileysEx.Auth.NativeFilePersistence.save_keys("auth", :"lid-mapping", "1555", "8000")
@@ -137,13 +136,14 @@ defmodule BaileysEx.Auth.Inspection do
 
   Options:
 
-    * `:backend`: the backend whose files the directory holds; by default what `detect/1` says
+    * `:backend`: the backend whose files the directory holds; by default the result of `detect/1`
     * `:warn_above`: how many keys are expected at most, see `t:warn_above/0`
-    * `:on_progress`: a function that is given `%{done: files, total: files}` after each step
+    * `:on_progress`: a function that receives `%{done: files, total: files}` after each step
 
-  Errors are those of `detect/1`, and those of the backend where the manifest or the journal does not allow
-  the directory to be read. A damaged file is no error; the report names it. Raises `ArgumentError` for a
-  `:backend` that is not one of directories, and for a `:warn_above` that names an unknown type or holds no number.
+  The errors are those of `detect/1`, and those of the backend if the manifest or the journal makes the
+  directory unreadable. A damaged file is not an error; the report names it. Raises `ArgumentError` for a
+  `:backend` that does not use directories, and for a `:warn_above` that names an unknown type or has a value
+  that is not a number.
   """
   @spec inspect_directory(Path.t(), [option()]) :: {:ok, report()} | {:error, term()}
   def inspect_directory(path, opts \\ []) do
@@ -195,9 +195,10 @@ defmodule BaileysEx.Auth.Inspection do
   end
 
   @typedoc """
-  A report on an account in PostgreSQL, whose members are as those of `t:report/0`; `:place` is what
-  messages call it, and `:families` has keys and bytes by type, without the credentials. Rows have no time: nothing
-  is said of ages, and `:older` is `nil` in what is `:growing`. But sessions tell their last use themselves.
+  A report on an account in PostgreSQL. Its members are those of `t:report/0`, except that `:place` is the
+  name of the account in messages, and `:families` counts keys and bytes by type, without the credentials.
+  Rows have no time, so there are no ages, and `:older` is `nil` in `:growing`. Sessions still show their last
+  use, which is in their records.
   """
   @type account_report() :: %{
           place: String.t(),
@@ -217,7 +218,7 @@ defmodule BaileysEx.Auth.Inspection do
 
   @doc """
   Reports on an account in PostgreSQL, see `t:account_report/0`. The context is that of
-  `BaileysEx.Auth.PostgresPersistence`. Every row is read, by several statements, and nothing is written, so
+  `BaileysEx.Auth.PostgresPersistence`. It reads every row, with several statements, and writes nothing, so
   the account may be in use.
 
       {:ok, report} = BaileysEx.Auth.Inspection.inspect_account(repo: MyApp.Repo, account: "ada")
@@ -227,11 +228,11 @@ defmodule BaileysEx.Auth.Inspection do
   Options:
 
     * `:warn_above`: how many keys are expected at most, see `t:warn_above/0`
-    * `:on_progress`: a function that is given `%{done: keys, total: keys}`
+    * `:on_progress`: a function that receives `%{done: keys, total: keys}`
 
-  An account with neither credentials nor keys is `{:error, {:not_an_auth_directory, place}}`; a query that
-  fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`. A row that cannot be read is no error; the report
-  names it.
+  An account with neither credentials nor keys is `{:error, {:not_an_auth_directory, place}}`. A failed query
+  is `{:error, %BaileysEx.Auth.DatabaseError{}}`. A row that cannot be read is not an error; the report names
+  it.
   """
   @spec inspect_account(keyword(), on_progress: (map() -> term()), warn_above: warn_above()) ::
           {:ok, account_report()} | {:error, term()}
@@ -246,8 +247,8 @@ defmodule BaileysEx.Auth.Inspection do
   end
 
   @doc """
-  Tells which backend's files a directory holds, by their names. For the native backend it is enough that the
-  journal holds something.
+  Detects, by file names, which backend's files a directory holds. A journal that is not empty is enough to
+  detect the native backend.
 
       iex> BaileysEx.Auth.FilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
       iex> BaileysEx.Auth.Inspection.detect("auth")
@@ -255,7 +256,7 @@ defmodule BaileysEx.Auth.Inspection do
 
   Errors:
 
-    * `{:error, posix}`: it cannot be listed
+    * `{:error, posix}`: the directory cannot be listed
     * `{:error, {:not_an_auth_directory, path}}`: it holds neither credentials nor keys
     * `{:error, {:ambiguous_auth_directory, path}}`: it holds those of both backends
   """
@@ -266,9 +267,9 @@ defmodule BaileysEx.Auth.Inspection do
   end
 
   @doc """
-  The names of the auth directories directly under `root`, sorted. They are those that hold credentials or
-  keys, or cannot be listed, and links that lead nowhere, as to a volume that is not mounted; without those whose
-  name begins with a dot, and `lost+found`.
+  Returns the sorted names of the auth directories directly under `root`: directories that hold credentials or
+  keys, directories that cannot be listed, and dangling links, such as to a volume that is not mounted. Names
+  that begin with a dot and `lost+found` are left out.
 
       iex> alias BaileysEx.Auth.{NativeFilePersistence, State}
       iex> NativeFilePersistence.save_credentials("accounts/ada", State.new())
@@ -291,8 +292,8 @@ defmodule BaileysEx.Auth.Inspection do
         }
 
   @doc """
-  Inspects every auth directory directly under `root`, see `directories/1`; several at the same time. The
-  result is sorted by name. Where a directory cannot be inspected, its `:result` is the error.
+  Inspects every auth directory directly under `root` (see `directories/1`), several at a time. The result is
+  sorted by name. If a directory cannot be inspected, its `:result` is the error.
 
       iex> alias BaileysEx.Auth.{NativeFilePersistence, State}
       iex> NativeFilePersistence.save_credentials("accounts/ada", State.new())
@@ -303,7 +304,7 @@ defmodule BaileysEx.Auth.Inspection do
   Options:
 
     * `:warn_above`: how many keys of an account are expected at most, see `t:warn_above/0`
-    * `:on_progress`: a function that is given `%{done: accounts, total: accounts}`
+    * `:on_progress`: a function that receives `%{done: accounts, total: accounts}`
 
   A `root` that cannot be listed is `{:error, posix}`.
   """
@@ -352,7 +353,7 @@ defmodule BaileysEx.Auth.Inspection do
 
   defp newest(of_files, _journal, _held), do: of_files
 
-  # What is in the journal alone was written no later than that.
+  # A key that is only in the journal was written no later than the journal.
   defp with_time(pre_keys, held), do: for({id, time} <- pre_keys, do: {id, time || held})
 
   defp dialect(:etf, _dialects), do: :native

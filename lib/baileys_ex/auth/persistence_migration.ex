@@ -1,42 +1,44 @@
 defmodule BaileysEx.Auth.PersistenceMigration do
-  # In the documentation of the module and of its functions.
+  # Part of the documentation of the module and of its functions.
   @option_list """
     * `:overwrite?` replaces a target that is not empty (default `false`)
-    * `:on_corrupt`: `:error` (default) refuses when a file cannot be read; `:skip` leaves such
-      *keys* out and lists them in the summary. Credentials that cannot be read are always refused
-    * `:credentials`: `:required` (default) refuses a source that holds keys and no credentials, which
-      would be taken for a fresh identity; `:optional` migrates the keys alone
-    * `:on_change`: `:error` (default) publishes nothing where files of the source were written, added or
-      deleted while it was read; `:ignore` publishes what was read, and names those files in the summary,
-      or an account in PostgreSQL as a whole
-    * `:unknown`: what to do with files that have a key's extension and no known family, such as another
-      program's JSON. `:leave` (default) leaves them where they are and names them in the summary;
-      `:carry` copies them
-    * `:on_progress`: a function that is given `t:progress/0` after each step
+    * `:on_corrupt`: `:error` (default) refuses a source with a file that cannot be read; `:skip` leaves out
+      *keys* that cannot be read and lists them in the summary. Credentials that cannot be read are always
+      refused
+    * `:credentials`: `:required` (default) refuses a source that holds keys but no credentials, which would
+      be taken for a fresh identity; `:optional` migrates the keys alone
+    * `:on_change`: `:error` (default) publishes nothing if files of the source were written, added or deleted
+      while it was read. `:ignore` publishes what was read and lists those files in the summary; for an
+      account in PostgreSQL it names the whole account
+    * `:unknown`: what to do with files that have a key's extension but no known family, such as another
+      program's JSON. `:leave` (default) leaves them where they are and lists them in the summary; `:carry`
+      copies them
+    * `:on_progress`: a function that receives `t:progress/0` after each step
 
   Only for rows and documents:
 
-    * `:prefix`: the beginning of every name of this account. Rows without it belong to other accounts, and
-      are only counted (`:other_rows`). By default it is what all names begin with, up to a separator
+    * `:prefix`: the common beginning of all names of this account. Rows without it belong to other accounts
+      and are only counted (`:other_rows`). The default is what all names begin with, up to a separator
     * `:source_name`: what errors and the summary call the source (default `"the rows"`)
 
   Only for migrations to JSON:
 
-    * `:sender_keys`: the form of group keys in the target. Baileys 6.17.16 and every version up to 6.7.18
-      keep them as a JSON `:array` and can read no other form; 6.7.19 and later, and every 7.0, write
-      them as a `:buffer`. By default it is the form that the native directory was made from, else
+    * `:sender_keys`: the form of group keys in the target. Baileys 6.17.16 and all versions up to 6.7.18 keep
+      them as a JSON `:array` and can read no other form. Version 6.7.19, later ones, and all 7.0 versions
+      write them as a `:buffer`. The default is the form that the native directory was made from, or else
       `:buffer`
-    * `:device_names`: `:old` names the files of devices as Baileys before 6.4 does
-      (`session-15558880004-3.0.json`); `:current` (default) as every later version does
-      (`session-15558880004.3.json`). Neither finds files under the other's names
+    * `:device_names`: `:old` names the files of devices as Baileys did before 6.4
+      (`session-15558880004-3.0.json`); `:current` (default) names them as all later versions do
+      (`session-15558880004.3.json`). Neither kind of version finds files with the other's names
 
-  A migration to native renames old device names to the current ones. Where a key exists under both, the
-  one with the current name is the newer, and is used.
+  A migration to native renames old device names to the current ones. If a key exists under both names, the
+  one with the current name is newer and is used.
   """
 
   @moduledoc """
-  Moves a whole account: between the JSON form of Baileys and the native one, between either and
-  PostgreSQL, and from wherever else Baileys' JSON is kept: rows of a table, documents, one file.
+  Moves a whole account: between Baileys' JSON form and the native form, between either of them and
+  PostgreSQL, and from any other place that keeps Baileys' JSON, such as the rows of a table, documents or one
+  file.
 
       {:ok, summary} =
         PersistenceMigration.migrate_compat_json_to_native("baileys_auth_info", "auth_native")
@@ -53,18 +55,18 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           {BaileysEx.Auth.NativeFilePersistence, "auth_native"}
         )
 
-  The source is never changed. A directory is written under temporary names, synced, and published at
-  once; an account is written by one statement. Neither is ever in memory as a whole. After a failure or crash the target is as it was, or is
-  complete when it is next opened; after success it is complete. Stop the program that uses the source
-  first: messages that it receives during the migration would advance its sessions, and not those of the
-  copy.
+  The source is never changed. A directory is written under temporary names, synced, and published at once. An
+  account is written with one statement. Neither is ever in memory as a whole. After a failure or crash, the
+  target is as it was, or the next open completes it. After success it is complete. First stop the program
+  that uses the source: messages that it receives during the migration would advance its sessions, but not
+  those of the copy.
 
-  Sessions continue where they were, also for messages that arrive late. Everything that cannot be read is
+  Sessions continue where they were, even for messages that arrive late. Everything that cannot be read is
   reported together, file by file, before anything is published.
 
-  A target directory that exists stays, with its owner, group and mode: it may be the mount point of a
-  volume, a directory of a lower layer of an overlay, or be reached by a link. A store that uses it can
-  write no more.
+  An existing target directory is kept, with its owner, group and mode: it may be the mount point of a volume,
+  a directory of a lower layer of an overlay, or be reached through a link. A store that uses it can no longer
+  write.
 
   ## Options
 
@@ -75,30 +77,30 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   ## Errors
 
-    * `{:error, {:target_not_empty, place}}`: the target is an account that holds credentials or keys, or
-      a directory that holds other files. `{:error, {:target_already_contains_native_data, path}}` and
-      `{:error, {:target_already_contains_compat_json_data, path}}`: it is an auth directory already. All
-      are replaced with `overwrite?: true`
-    * `{:error, {:recovery_required, module, path}}`: the target's new content was durable, and an error
-      occurred before all of it was in place; see `recover/1` of the backend
-    * `{:error, {:invalid_migration_target, path, posix}}`: the target is no directory, not accessible, or full
-      (`:enospc`); `:einval` when source and target are the same, or one is within the other
+    * `{:error, {:target_not_empty, place}}`: the target is an account that holds credentials or keys, or a
+      directory that holds other files. `{:error, {:target_already_contains_native_data, path}}` and
+      `{:error, {:target_already_contains_compat_json_data, path}}`: it is already an auth directory. In all
+      three cases `overwrite?: true` replaces the target
+    * `{:error, {:recovery_required, module, path}}`: an error occurred after the target's new content was
+      durable and before all of it was in place; see `recover/1` of the backend
+    * `{:error, {:invalid_migration_target, path, posix}}`: the target is not a directory, is not accessible,
+      or is full (`:enospc`); `:einval` if source and target are the same or one is inside the other
     * `{:error, posix}`: the operating system's error for the source
     * `{:error, {:not_an_auth_directory, path}}`: the source holds neither credentials nor keys
-    * `{:error, {:no_credentials, place}}`: it holds keys only
-    * `{:error, {:source_changed, place, names}}`: another program was writing in the source; nothing was
+    * `{:error, {:no_credentials, place}}`: the source holds only keys
+    * `{:error, {:source_changed, place, names}}`: another program was writing to the source; nothing was
       published. For an account in PostgreSQL there are no names
     * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}` names all files that cannot be read, and a
-      `BaileysEx.Auth.DamagedAccountError` all rows of an account in PostgreSQL
-    * `{:error, %BaileysEx.Auth.DamagedRowsError{}}`: the same for rows and documents, also for a name that
-      is there twice with different content
-    * `{:error, {:prefix_needed, source, prefixes}}`: the rows are of several accounts, or not all have the
-      prefix that the credentials have
-    * `{:error, {:import_spool, directory, posix}}`: there is no room in that directory for the rows that wait,
-      or it cannot be written
-    * `{:error, {:target_changed_meanwhile, place}}`: another program wrote to the account in the last moment,
+      `BaileysEx.Auth.DamagedAccountError` all such rows of an account in PostgreSQL
+    * `{:error, %BaileysEx.Auth.DamagedRowsError{}}`: the same for rows and documents, and also for a name
+      that occurs twice with different content
+    * `{:error, {:prefix_needed, source, prefixes}}`: the rows belong to several accounts, or not all of them
+      have the prefix of the credentials
+    * `{:error, {:import_spool, directory, posix}}`: that directory, which holds the waiting rows, is full or
+      cannot be written to
+    * `{:error, {:target_changed_meanwhile, place}}`: another program wrote to the account at the last moment,
       or began another migration into it
-    * the errors of the backends, of the source and of the target
+    * the errors of the source's backend and of the target's
   """
 
   alias BaileysEx.Auth.{
@@ -141,26 +143,25 @@ defmodule BaileysEx.Auth.PersistenceMigration do
           | {:source_name, String.t()}
 
   @typedoc """
-  What was carried over.
+  What was migrated.
 
-    * `:migrated_keys` counts keys, credentials not among them; `:families` by type, with
-      `unknown: :carry` also files of no known family under `:unknown`
+    * `:migrated_keys` counts keys, without the credentials. `:families` counts them by type; with
+      `unknown: :carry` it also counts the files of no known family, under `:unknown`
     * `:credentials?`: whether the source had credentials
     * `:skipped`: files left out because of `on_corrupt: :skip`
-    * `:dropped`: files of sender keys, and how many of their elements were left out because they hold no
-      key (`null`, `{}`, a skipped key without its seed); the rest of the file was carried over
-    * `:sender_keys`: the form of group keys in the JSON directory, source or target; `nil` where there are
-      none
+    * `:dropped`: files of sender keys from which elements were left out because they hold no key (`null`,
+      `{}`, a skipped key without its seed), and how many elements; the rest of each file was migrated
+    * `:sender_keys`: the form of group keys in the JSON directory, source or target; `nil` if there are none
     * `:renamed`: files of devices that have another name in the target
-    * `:superseded`: files of devices under an old name that were left out, because the key exists under its
-      current name too, written by a newer version
+    * `:superseded`: files of devices under an old name that were left out, because a newer version wrote the
+      key under its current name too
     * `:unknown`: files of the source with a key's extension and no known family, which were left out
     * `:changed`: files of the source that changed after they were read, with `on_change: :ignore`
-    * `:ignored`: files of the source that are no keys, such as leftovers of interrupted writes, and
-      copies that other programs made of files
-    * `:prefix` and `:other_rows`, for rows and documents only: what the names began with, and how many began
-      with something else. `:source_backend` is `BaileysEx.Auth.BaileysJSON` then, and names of rows are
-      where those of files would be
+    * `:ignored`: files of the source that are not keys, such as leftovers of interrupted writes and copies
+      that other programs made of files
+    * `:prefix` and `:other_rows`, only for rows and documents: the prefix of the names, and how many names
+      had another one. In this case `:source_backend` is `BaileysEx.Auth.BaileysJSON`, and names of rows stand
+      in place of names of files
   """
   @type summary() :: %{
           optional(:prefix) => String.t(),
@@ -188,13 +189,13 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   @type place() :: {module(), Path.t() | PostgresPersistence.context()}
 
   @typedoc """
-  An account that is kept as Baileys' JSON, but not in a directory: an enumerable of rows, or one document.
-  The enumerable may be lazy; it is run once, in the calling process.
+  An account whose JSON form is kept outside a directory: an enumerable of rows, or one document. The
+  enumerable may be lazy; it is run once, in the calling process.
 
-    * a name is `creds` or `auth_creds`, or `<type>-<id>` with the id as Baileys gives it, such as
+    * a name is `creds`, `auth_creds`, or `<type>-<id>` with the id as Baileys gives it, such as
       `sender-key-120363041234567890@g.us::15551230001::0`. All names may begin with the same prefix
     * a document is `%{"creds" => creds, "keys" => %{type => %{id => value}}}`, parsed or as text. The types
-      may have the names of Baileys' old single file (`"preKeys"`, `"sessions"`, …)
+      may also have the names of Baileys' old single file (`"preKeys"`, `"sessions"`, …)
     * JSON is as in `t:BaileysEx.Auth.BaileysJSON.json/0`
   """
   @type rows() ::
@@ -224,7 +225,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   ]
 
   @doc """
-  Migrates a JSON directory, Baileys' own or one that baileys_ex wrote, to a native one.
+  Migrates a JSON directory, written by Baileys or by baileys_ex, to a native one.
 
       iex> BaileysEx.Auth.FilePersistence.save_credentials("auth_json", BaileysEx.Auth.State.new())
       iex> alias BaileysEx.Auth.PersistenceMigration
@@ -244,7 +245,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   end
 
   @doc """
-  Migrates a native directory to the JSON form, for Baileys to continue with.
+  Migrates a native directory to the JSON form, so that Baileys can continue with it.
 
       iex> alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration, State}
       iex> NativeFilePersistence.save_credentials("auth_native", State.new())
@@ -264,8 +265,8 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   end
 
   @doc """
-  Migrates between two places of different kinds, from one account in PostgreSQL to another, or from rows
-  or a document to any place. To copy a directory, use `snapshot/2` of its backend.
+  Migrates between two places of different kinds, from one account in PostgreSQL to another, or from rows or a
+  document to any place. To copy a directory, use `snapshot/2` of its backend.
 
       iex> rows = [
       ...>   {"ada:lid-mapping-15550000000", ~s("800000000")},
@@ -277,14 +278,15 @@ defmodule BaileysEx.Auth.PersistenceMigration do
       iex> summary.families
       %{"lid-mapping": 2}
 
-  An account is read as it is at one moment: up to 10,000 keys or 4 MiB by one statement, a larger one in
-  pages, after which the server tells whether it has changed. It is written by one statement. What is more than
-  20,000 keys or 2 MiB is staged before, in batches, under a name that no account has. Whoever has claimed the target is fenced
-  (`BaileysEx.Auth.NotOwnerError`) once everything is read. Rows are kept on disk until all have come, in a
-  file without a name, beside a target that is a directory, else where temporary files are.
+  An account is read as it is at one moment: up to 10,000 keys or 4 MiB with one statement, a larger one in
+  pages, after which the server tells whether it has changed. An account is written with one statement. More
+  than 20,000 keys or 2 MiB are first staged in batches, under a name that no account has. Once everything is
+  read, the current owner of the target is fenced (`BaileysEx.Auth.NotOwnerError`). Rows are collected on disk
+  until all have arrived, in a file without a name. That file is beside the target if the target is a
+  directory, and otherwise in the directory for temporary files.
 
-  The target can also be a backend of your own, with its context: all keys go there by one
-  `c:BaileysEx.Auth.Persistence.commit_keys/2`, and the credentials after them.
+  The target can also be a backend of your own, with its context. It receives all keys in one
+  `c:BaileysEx.Auth.Persistence.commit_keys/2`, and then the credentials.
 
   The errors are listed in the module's documentation. Options:
 
@@ -330,7 +332,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
     Rows.migrate(source, target, checked)
   end
 
-  # Where there is room for the account, and nobody else looks.
+  # Prefers a place that has room for the account and that nobody else reads.
   defp spool_directory(%DirectoryTarget{path: path}) do
     parent = Path.dirname(path)
     if File.dir?(parent), do: parent, else: System.tmp_dir!()
@@ -339,7 +341,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   defp spool_directory(_target), do: System.tmp_dir!()
 
   @doc """
-  Exports an account as a stream of `{name, json}`, the credentials first, to fill a store of Node.js.
+  Exports an account as a stream of `{name, json}`, the credentials first, for a store of Node.js.
 
       iex> alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}
       iex> NativeFilePersistence.save_keys("auth_native", :"lid-mapping", "15550000000", "800000000")
@@ -353,16 +355,16 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   Options:
 
     * `:prefix` is put in front of every name
-    * `:creds_name`: the name of the credentials, `"creds"` by default; `postgres-baileys` has `"auth_creds"`
+    * `:creds_name`: the name of the credentials, `"creds"` by default; `postgres-baileys` uses `"auth_creds"`
     * `:sender_keys`: the form of group keys, as for a migration to JSON
-    * `:bytes`: how bytes are spelled, as for `BaileysEx.Auth.BaileysJSON.encode/3`; `postgres-baileys`
-      needs `:array`
+    * `:bytes`: how bytes are written, as for `BaileysEx.Auth.BaileysJSON.encode/3`; `postgres-baileys` needs
+      `:array`
     * `:on_corrupt`: `:skip` leaves out keys that cannot be read or have no JSON form, without reporting them
-    * `:on_progress`: a function that is given `t:progress/0` after each step
+    * `:on_progress`: a function that receives `t:progress/0` after each step
 
-  The whole account is verified first, with the errors of `verify/2` of its backend; one without credentials and
-  keys is `{:error, {:not_an_auth_directory, place}}`. An error that occurs later, such as a file that changes
-  meanwhile, is raised by the stream.
+  The whole account is verified first, with the errors of `verify/2` of its backend. An account with neither
+  credentials nor keys is `{:error, {:not_an_auth_directory, place}}`. Errors that occur later, such as for a
+  file that changes in the meantime, are raised by the stream.
   """
   @spec export(place(), [export_option()]) ::
           {:ok, Enumerable.t({name :: String.t(), json :: String.t()})} | {:error, term()}

@@ -1,54 +1,55 @@
 defmodule BaileysEx.Auth.PostgresPersistence do
   @moduledoc """
-  Credentials and Signal keys in PostgreSQL: for accounts that several machines run, one machine at a time.
+  Keeps credentials and Signal keys in PostgreSQL, for accounts that several machines run, one machine at a
+  time.
 
       {:ok, auth} =
         BaileysEx.Auth.PostgresPersistence.use_postgres_auth_state(repo: MyApp.Repo, account: "ada")
 
       auth.connect_opts
 
-  The tables come from `BaileysEx.Auth.Postgres.Schema`.
+  `BaileysEx.Auth.Postgres.Schema` creates the tables.
 
   ## Context
 
-  A keyword list, and the `:persistence_context` of a `BaileysEx.Auth.KeyStore`:
+  A keyword list, also used as the `:persistence_context` of a `BaileysEx.Auth.KeyStore`:
 
-    * `:account`, the name of the account, any text that does not begin with U+0001
-    * one way to the server: `:repo`, an Ecto repository on PostgreSQL; `:conn`, a Postgrex pool; or
-      `:connection`, `{module, handle}` with a `BaileysEx.Auth.Postgres.Connection`. This library depends
-      on none of them: it calls what the application has
+    * `:account`, the name of the account: any text that does not begin with U+0001
+    * one way to reach the server: `:repo`, an Ecto repository on PostgreSQL; `:conn`, a Postgrex pool; or
+      `:connection`, `{module, handle}` with a `BaileysEx.Auth.Postgres.Connection`. This library depends on
+      none of them: it calls the one that the application brings
     * `:prefix`, the name of the schema that holds the tables, `"public"` by default
 
-  Another option raises `ArgumentError`. Calls take part in the transaction that the calling process
-  has opened on the repository. A key store never does: what it reads and writes is committed. So do not
-  write to an account in a transaction both by these functions and by its store, which would wait for
-  the transaction's end.
+  Any other option raises `ArgumentError`. Calls take part in a transaction that the calling process has
+  opened on the repository. A key store never does, because it reads and writes only committed data. So inside
+  a transaction, do not write to an account both through these functions and through its store: the store
+  would wait for the end of the transaction.
 
   In Ecto's sandbox a key store uses the connection of the process that started it, as a task would; see
   [Testing](testing.md#in-postgresql).
 
   ## Promises
 
-    * A commit is one statement, all of it or none, whatever the number of keys. It may be repeated:
-      the second time it changes nothing more.
-    * A commit that was acknowledged is as safe as the server makes it: with `synchronous_commit = off`, or
-      after a failover to an asynchronous replica, the last commits can be lost.
-    * A store claims its account when it starts, and the newest claim wins. Each write checks the
-      claim in the same statement: whoever has lost it writes nothing and gets a
+    * A commit is one statement, all or nothing, for any number of keys. It can be repeated without harm: the
+      second time changes nothing more.
+    * An acknowledged commit is as safe as the server makes it. With `synchronous_commit = off`, or after a
+      failover to an asynchronous replica, the last commits can be lost.
+    * A store claims its account when it starts, and the newest claim wins. Each write checks the claim in the
+      same statement. A store that has lost its claim writes nothing and gets a
       `BaileysEx.Auth.NotOwnerError`.
-    * The store of an account notices within half a minute, and at each commit, what plain functions
-      have changed there. A commit that was made from older values is refused.
-    * Values are in the external term format, as in the native directory, and are read only after the
-      same check.
+    * A store notices changes that plain functions make to its account within half a minute, and at each
+      commit. A commit that was based on older values is refused.
+    * Values are in the external term format, as in the native directory, and pass the same check before they
+      are decoded.
 
   ## Errors
 
     * `{:error, :not_found}`: no such key
     * `{:error, %BaileysEx.Auth.DatabaseError{}}`: its `:kind` says what to do
-    * `{:error, %BaileysEx.Auth.CorruptRowError{}}`: the row cannot be read, and was left alone
-    * `{:error, %BaileysEx.Auth.InvalidTermError{}}`: the term could not be loaded again; nothing was
-      written
-    * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: the type or the id is no text, holds a NUL or is too long
+    * `{:error, %BaileysEx.Auth.CorruptRowError{}}`: the row cannot be read, and is left untouched
+    * `{:error, %BaileysEx.Auth.InvalidTermError{}}`: the term could not be loaded again; nothing was written
+    * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: the type or the id is no text, contains a NUL or is too
+      long
     * `{:error, %BaileysEx.Auth.NotOwnerError{}}`: somebody else has claimed the account since
   """
 
@@ -75,8 +76,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   @type context() :: keyword()
 
   @doc """
-  Loads the credentials, and gives what a connection needs to keep its auth state in the account; see
-  `t:BaileysEx.Auth.Persistence.auth_state_helper/0`.
+  Loads the credentials, and returns them with what a connection needs to keep its auth state in the account;
+  see `t:BaileysEx.Auth.Persistence.auth_state_helper/0`.
 
       {:ok, auth} =
         BaileysEx.Auth.PostgresPersistence.use_postgres_auth_state(
@@ -88,8 +89,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
       auth.connect_opts  # the store of Signal keys, for the connection
       :ok = auth.save_creds.(auth.state)
 
-  The option `:must_exist` (default `false`) refuses an account without credentials, see
-  `load_credentials/2`, which has the same errors.
+  The option `:must_exist` (default `false`) refuses an account without credentials. The errors are those of
+  `load_credentials/2`.
   """
   @spec use_postgres_auth_state(context(), [Persistence.load_option()]) ::
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
@@ -99,14 +100,14 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Loads the credentials of an account. Where none were saved it gives a fresh `BaileysEx.Auth.State`, and writes
-  nothing.
+  Loads the credentials of an account. If none were saved, it returns a fresh `BaileysEx.Auth.State` and
+  writes nothing.
 
       context = [repo: MyApp.Repo, account: "ada"]
       {:ok, state} = BaileysEx.Auth.PostgresPersistence.load_credentials(context)
 
-  A row that cannot be read is `{:error, %BaileysEx.Auth.CorruptRowError{}}`, never a fresh identity; a missing
-  table, or a server that does not answer, is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  A row that cannot be read is `{:error, %BaileysEx.Auth.CorruptRowError{}}`, never a fresh identity. A
+  missing table, or a server that does not answer, is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
   @spec load_credentials(context()) :: {:ok, State.t()} | {:error, term()}
@@ -114,8 +115,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
   @doc """
   As `load_credentials/1`, with an option: with `must_exist: true` an account without credentials is
-  `{:error, {:no_credentials, account}}`. Use it for an account that is known to be paired: a misspelt name then
-  never leads to a fresh identity.
+  `{:error, {:no_credentials, account}}`. Use it for an account that is known to be paired. A misspelt name
+  then never leads to a fresh identity.
 
       context = [repo: MyApp.Repo, account: "adda"]
       BaileysEx.Auth.PostgresPersistence.load_credentials(context, must_exist: true)
@@ -142,8 +143,9 @@ defmodule BaileysEx.Auth.PostgresPersistence do
       {:ok, state} = BaileysEx.Auth.PostgresPersistence.load_credentials(context)
       :ok = BaileysEx.Auth.PostgresPersistence.save_credentials(context, state)
 
-  A state that lacks what an identity needs is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names the
-  member, and nothing is written. The other errors are listed in the module's documentation.
+  If the state lacks a part of the identity, nothing is written and the result is
+  `{:error, %BaileysEx.Auth.InvalidTermError{}}`, which names the member. The other errors are listed in the
+  module's documentation.
   """
   @impl true
   @spec save_credentials(context(), State.t()) :: :ok | {:error, term()}
@@ -160,14 +162,14 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def save_credentials(_context, _other), do: AuthState.no_state()
 
   @doc """
-  Loads the value of one key, as it was saved. `type` is a family as Baileys names it, `id` anything that
-  `to_string/1` takes; `BaileysEx.Signal.Store` says what the values look like.
+  Loads the value of one key, as it was saved. `type` is a family as Baileys names it, and `id` anything that
+  `to_string/1` accepts. `BaileysEx.Signal.Store` describes the values.
 
       BaileysEx.Auth.PostgresPersistence.load_keys(context, :"device-list", "15550000000")
       #=> {:ok, ["0", "3"]}
 
-  A key that was never saved, or was deleted, is `{:error, :not_found}`; a value that this library did not
-  write is `{:error, %BaileysEx.Auth.CorruptRowError{}}`; a query that fails is
+  A key that was never saved or was deleted is `{:error, :not_found}`. A value that this library did not write
+  is `{:error, %BaileysEx.Auth.CorruptRowError{}}`. A failed query is
   `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
@@ -184,13 +186,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Loads several keys of one type by one statement. The result has their values by id, without those that are
-  not there.
+  Loads several keys of one type with one statement. The result maps ids to values and leaves out missing
+  keys.
 
       BaileysEx.Auth.PostgresPersistence.load_many(context, :"device-list", ["1555", "1556"])
       #=> {:ok, %{"1555" => ["0", "3"]}}
 
-  Errors are those of `load_keys/3`, but for `:not_found`.
+  The errors are those of `load_keys/3`, except for `:not_found`.
   """
   @impl true
   @spec load_many(context(), atom(), [term()]) ::
@@ -209,9 +211,9 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Saves the value of one key; `nil` deletes it. The value is any plain term: a function, pid or reference in
-  it is `{:error, %BaileysEx.Auth.InvalidTermError{}}`, and nothing is written. The other errors are listed in the
-  module's documentation.
+  Saves the value of one key; `nil` deletes it. The value is any plain term. If it contains a function, pid or
+  reference, the result is `{:error, %BaileysEx.Auth.InvalidTermError{}}` and nothing is written. The other
+  errors are listed in the module's documentation.
 
       :ok = BaileysEx.Auth.PostgresPersistence.save_keys(context, :"device-list", "1555", ["0", "3"])
   """
@@ -220,7 +222,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def save_keys(context, type, id, data), do: commit_keys(context, %{type => %{id => data}})
 
   @doc """
-  Deletes one key. It is `:ok` too where the key is not there; the errors are listed in the module's
+  Deletes one key. Returns `:ok` even if the key does not exist. The errors are listed in the module's
   documentation.
 
       :ok = BaileysEx.Auth.PostgresPersistence.delete_keys(context, :session, "15550000000.0")
@@ -230,8 +232,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def delete_keys(context, type, id), do: commit_keys(context, %{type => %{id => nil}})
 
   @doc """
-  Saves several keys, by type and id, and deletes those whose value is `nil`, by one statement: all of it, or
-  after an error none of it.
+  Saves several keys, by type and id, and deletes those whose value is `nil`, with one statement: all of them
+  or, after an error, none.
 
       :ok =
         BaileysEx.Auth.PostgresPersistence.commit_keys(context, %{
@@ -239,8 +241,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
           "pre-key": %{"7" => nil}
         })
 
-  Where this VM had claimed the account and lost it, it is `{:error, %BaileysEx.Auth.NotOwnerError{}}`. The other
-  errors are listed in the module's documentation.
+  If this VM had claimed the account and has lost it, the result is
+  `{:error, %BaileysEx.Auth.NotOwnerError{}}`. The other errors are listed in the module's documentation.
   """
   @impl true
   @spec commit_keys(context(), Persistence.changes()) :: :ok | {:error, term()}
@@ -270,12 +272,12 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Lists the ids of every key by type, as strings. Values are not read.
+  Lists the ids of all keys by type, as strings, without reading the values.
 
       BaileysEx.Auth.PostgresPersistence.list_keys(context)
       #=> {:ok, %{session: ["15550000001.0"], "pre-key": ["1", "2"]}}
 
-  A query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  A failed query is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
   @spec list_keys(context()) :: {:ok, Persistence.key_list()} | {:error, term()}
@@ -288,8 +290,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Checks that the tables are there and have this library's version; otherwise it is
-  `{:error, %BaileysEx.Auth.DatabaseError{}}`. There is nothing to recover: the server does that.
+  Checks that the tables exist and have the version of this library; otherwise the result is
+  `{:error, %BaileysEx.Auth.DatabaseError{}}`. There is nothing to recover: the server does that itself.
 
       :ok = BaileysEx.Auth.PostgresPersistence.recover(context)
   """
@@ -298,13 +300,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def recover(context), do: context |> Account.new!() |> Schema.check()
 
   @doc """
-  Claims the account for this VM; it waits for a commit that is running. Once somebody else has claimed it
-  after that, every write of this VM there is refused with a `BaileysEx.Auth.NotOwnerError`.
-  `BaileysEx.Auth.KeyStore` claims its account when it starts.
+  Claims the account for this VM, after waiting for any commit in progress. Once somebody else claims it,
+  every write of this VM is refused with a `BaileysEx.Auth.NotOwnerError`. `BaileysEx.Auth.KeyStore` claims
+  its account when it starts.
 
       :ok = BaileysEx.Auth.PostgresPersistence.claim(context, BaileysEx.Auth.Owner.new())
 
-  A query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  A failed query is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
   @spec claim(context(), Owner.t()) :: :ok | {:error, term()}
@@ -314,12 +316,12 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Gives a claim up, if it still stands. A claim that somebody else's has replaced is `:ok` too, and nothing
-  changes.
+  Releases a claim if it still stands. If somebody else's claim has replaced it, nothing changes and the
+  result is `:ok`.
 
       :ok = BaileysEx.Auth.PostgresPersistence.release(context, owner)
 
-  A query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  A failed query is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
   @spec release(context(), Owner.t()) :: :ok | {:error, term()}
@@ -332,13 +334,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Tells who has claimed the account: a `BaileysEx.Auth.Owner`, or `nil` where nobody has. It only reads.
+  Returns who has claimed the account: a `BaileysEx.Auth.Owner`, or `nil` if nobody has. It only reads.
 
       {:ok, owner} = BaileysEx.Auth.PostgresPersistence.owner(context)
       owner && to_string(owner)
       #=> "my_app@web-2 (process 4711 on web-2) since 2026-11-27 02:11:03Z"
 
-  A query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  A failed query is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
   @spec owner(context()) :: {:ok, Owner.t() | nil} | {:error, term()}
@@ -362,13 +364,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   def in_transaction?(context), do: context |> Account.new!() |> Account.in_transaction?()
 
   @doc """
-  Deletes the credentials and every key by one statement: for an account that has been logged out. There is no
-  way back: make a copy with `snapshot/2` before.
+  Deletes the credentials and all keys with one statement, for an account that has been logged out. This
+  cannot be undone: make a copy with `snapshot/2` first.
 
       :ok = BaileysEx.Auth.PostgresPersistence.delete_auth_state(context)
 
-  It claims the account first, so a store that uses it, on whatever machine, can write no more. It is `:ok`
-  where there is nothing to delete; a query that fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  It claims the account first, so that a store that uses it, on any machine, can no longer write. Returns
+  `:ok` if there is nothing to delete. A failed query is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @impl true
   @spec delete_auth_state(context()) :: :ok | {:error, term()}
@@ -379,11 +381,11 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Deletes every key of the account by one statement. The credentials stay.
+  Deletes all keys of the account with one statement. The credentials stay.
 
       :ok = BaileysEx.Auth.PostgresPersistence.clear(context)
 
-  Errors are those of `commit_keys/2`.
+  The errors are those of `commit_keys/2`.
   """
   @spec clear(context()) :: :ok | {:error, term()}
   def clear(context) do
@@ -393,7 +395,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Reads every row, and changes nothing. See `t:BaileysEx.Auth.Verification.report/0` for what it returns.
+  Reads every row and changes nothing. `t:BaileysEx.Auth.Verification.report/0` describes the result.
 
       {:ok, report} = BaileysEx.Auth.PostgresPersistence.verify(context)
       report.families
@@ -401,13 +403,13 @@ defmodule BaileysEx.Auth.PostgresPersistence do
 
   Options:
 
-    * `:credentials`: `:required` (default) or `:optional`, for an account that holds keys only
-    * `:on_progress`: a function that is given `%{done: keys, total: keys}` after each batch
+    * `:credentials`: `:required` (default) or `:optional`, for an account that holds only keys
+    * `:on_progress`: a function that receives `%{done: keys, total: keys}` after each batch
 
   Errors:
 
     * `{:error, %BaileysEx.Auth.DamagedAccountError{}}` names every row that cannot be read
-    * `{:error, {:no_credentials, place}}`: there are keys and no credentials, which `:credentials` requires
+    * `{:error, {:no_credentials, place}}`: there are keys but no credentials, which `:credentials` requires
     * `{:error, %BaileysEx.Auth.DatabaseError{}}`: a query failed
   """
   @spec verify(context(), [Verification.option()]) ::
@@ -428,16 +430,17 @@ defmodule BaileysEx.Auth.PostgresPersistence do
   end
 
   @doc """
-  Copies the account, which may be in use, to a native directory, which must not exist or be empty. The copy
-  is the account's state at one moment.
+  Copies the account, which may be in use, to a native directory, which must be empty or not exist. The copy
+  is the state of the account at one moment.
 
-  An account of more than 10,000 keys or 4 MiB is read in pages, and again from the beginning where a store has
-  written meanwhile; after five times it is `{:error, {:source_changed, account, []}}`: stop the store.
+  An account of more than 10,000 keys or 4 MiB is read in pages. If a store writes in the meantime, the
+  reading starts again. After five attempts the result is `{:error, {:source_changed, account, []}}`: stop the
+  store.
 
       :ok = BaileysEx.Auth.PostgresPersistence.snapshot(context, "/backup/ada")
 
-  Errors are those of `BaileysEx.Auth.PersistenceMigration.migrate/3`, such as
-  `{:error, {:target_not_empty, path}}`, and `{:error, %BaileysEx.Auth.DatabaseError{}}` for a query that fails.
+  The errors are those of `BaileysEx.Auth.PersistenceMigration.migrate/3`, such as
+  `{:error, {:target_not_empty, path}}`, and `{:error, %BaileysEx.Auth.DatabaseError{}}` for a failed query.
   """
   @spec snapshot(context(), Path.t()) :: :ok | {:error, term()}
   def snapshot(context, target) do

@@ -1,11 +1,11 @@
 defmodule BaileysEx.Auth.Verification do
   @moduledoc """
-  Reads every file of an auth directory and reports everything that cannot be read, at once.
+  Reads every file of an auth directory and reports all files that cannot be read, together.
 
-  Call it with `verify/2` of a backend. Nothing is written and no lock is taken, so the directory may be
-  in use, also by another VM. A commit that a crash interrupted is read from the journal as if it were
-  complete. Of a commit that is made during the verification, some files may be read in their old state
-  and others in their new one.
+  Call it through `verify/2` of a backend. It writes nothing and takes no lock, so the directory may be in
+  use, even by another VM. A commit that a crash interrupted is read from the journal as if it were complete.
+  If a commit is made during the verification, some of its files may be read in their old state and others in
+  the new one.
   """
 
   alias BaileysEx.Auth.{DamagedDirectoryError, Directory, Keys, Native, NativeError, Options}
@@ -15,9 +15,9 @@ defmodule BaileysEx.Auth.Verification do
 
     * `:credentials?`: whether credentials were saved
     * `:families`: the number of keys by type
-    * `:unknown`: files with a key's extension but of no known family, perhaps another program's; they
-      were not read
-    * `:ignored`: files that are no keys, such as leftovers of interrupted writes, and copies that other
+    * `:unknown`: files with a key's extension but of no known family, perhaps another program's; they were
+      not read
+    * `:ignored`: files that are not keys, such as leftovers of interrupted writes and copies that other
       programs made of files
     * `:bytes_read`: how many bytes of file content were read
   """
@@ -30,14 +30,14 @@ defmodule BaileysEx.Auth.Verification do
         }
 
   @typedoc """
-  Options of `verify/2`. Keys without credentials are `{:error, {:no_credentials, path}}`, unless
-  `:credentials` is `:optional`: such a directory would be taken for a fresh identity.
+  Options of `verify/2`. Keys without credentials are `{:error, {:no_credentials, path}}` unless
+  `:credentials` is `:optional`, because such a directory would be taken for a fresh identity.
   """
   @type option() ::
           {:credentials, :required | :optional}
           | {:on_progress, (%{done: non_neg_integer(), total: non_neg_integer()} -> term())}
 
-  # Files a step, as in a migration.
+  # Files per step, as in a migration.
   @step 256
 
   @doc false
@@ -63,8 +63,9 @@ defmodule BaileysEx.Auth.Verification do
   end
 
   @doc false
-  # A report with the damaged files in it, how many files are in which dialect of JSON, and when keys were
-  # written: in seconds since 1970, or `nil` for what has no file yet, and in milliseconds what sessions tell.
+  # A report that also contains the damaged files, the number of files in each dialect of JSON, and when keys
+  # were written: in seconds since 1970, `nil` for a key that has no file yet, and in milliseconds for the
+  # last uses of sessions.
   @spec survey(Directory.backend(), Path.t(), [option()]) :: {:ok, map()} | {:error, term()}
   def survey({module, format}, path, opts) do
     path = Path.expand(path)
@@ -96,7 +97,7 @@ defmodule BaileysEx.Auth.Verification do
   end
 
   @doc false
-  # Counts of the NIF by type, for reports and summaries.
+  # The NIF's counts, by type, for reports and summaries.
   @spec families([{String.t(), pos_integer()}]) :: %{
           optional(atom() | String.t()) => pos_integer()
         }

@@ -1,14 +1,14 @@
 defmodule BaileysEx.Auth.Inspection.Growth do
   @moduledoc """
-  Counts the keys of an auth directory by age, the time since the file of a key was last written.
+  Counts the keys of an auth directory by age, the time since the key's file was last written.
 
-  A session is written with every message, so its age is the time since its last use. A pre-key, a mapping or a
-  device list is written when it is made or renewed. In a copy, or after a migration, files that were not linked
-  have the time of the copy, and the keys may be older. What the record of a session says of its last use survives
-  a copy: see `last_uses/3`.
+  A session is written with every message, so its age is the time since its last use. A pre-key, a mapping or
+  a device list is written when it is made or renewed. After a copy or a migration, files that were not linked
+  have the time of the copy, so the keys may be older than they look. The last use that is recorded inside a
+  session survives a copy: see `last_uses/3`.
 
-  Nothing should be deleted because of its age: a session works however long it was not used, and the server may
-  hand out a pre-key months after it was uploaded.
+  Do not delete anything because of its age. A session works however long it has not been used, and the server
+  may hand out a pre-key months after it was uploaded.
   """
 
   alias BaileysEx.Auth.Inspection.WarnAbove
@@ -21,7 +21,7 @@ defmodule BaileysEx.Auth.Inspection.Growth do
           older: non_neg_integer()
         }
 
-  @typedoc "As `t:ages/0`, with the number of those whose age is not known."
+  @typedoc "As `t:ages/0`, with the number of keys whose age is not known."
   @type known() :: %{
           day: non_neg_integer(),
           week: non_neg_integer(),
@@ -31,8 +31,8 @@ defmodule BaileysEx.Auth.Inspection.Growth do
         }
 
   @typedoc """
-  A type of which there are more keys than expected: `:above` is the number that was expected at most, and `:older`
-  how many keys were not written for 30 days, or `nil` where no time is known.
+  A type with more keys than expected. `:above` is the expected maximum. `:older` is the number of keys that
+  have not been written for 30 days, or `nil` if no times are known.
   """
   @type warning() :: %{
           type: atom() | String.t(),
@@ -44,7 +44,7 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   @day 86_400
 
   @doc """
-  Counts times, in seconds since 1970, by their age.
+  Counts times, in seconds since 1970, by age.
 
       iex> BaileysEx.Auth.Inspection.Growth.ages([1_000_000, 950_000, 400_001, 0], 1_000_000)
       %{day: 2, week: 1, month: 1, older: 0}
@@ -57,7 +57,7 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   end
 
   @doc """
-  Counts as `ages/2` does where only the times of some of `total` things are known.
+  As `ages/2`, if the times of only some of the `total` things are known.
 
       iex> BaileysEx.Auth.Inspection.Growth.known([1_000_000], 3, 1_000_000)
       %{day: 1, week: 0, month: 0, older: 0, unknown: 2}
@@ -67,7 +67,7 @@ defmodule BaileysEx.Auth.Inspection.Growth do
     do: times |> ages(now) |> Map.put(:unknown, max(total - length(times), 0))
 
   @doc """
-  Counts sessions by the last use that their records tell, in milliseconds since 1970.
+  Counts sessions by the last use in their records, in milliseconds since 1970.
 
       iex> BaileysEx.Auth.Inspection.Growth.last_uses([999_999_000], 2, 1_000_000)
       %{day: 1, week: 0, month: 0, older: 0, unknown: 1}
@@ -77,7 +77,7 @@ defmodule BaileysEx.Auth.Inspection.Growth do
     do: milliseconds |> Enum.map(&div(&1, 1000)) |> known(sessions, now)
 
   @doc """
-  The span in which something happened so many seconds ago.
+  The span that contains a moment this many seconds ago.
 
       iex> for day <- [0, 1, 8, 31], do: BaileysEx.Auth.Inspection.Growth.span(day * 86_400)
       [:day, :week, :month, :older]
@@ -89,8 +89,8 @@ defmodule BaileysEx.Auth.Inspection.Growth do
   def span(_seconds), do: :older
 
   @doc """
-  The types with more keys than expected, the most numerous first; `ages` are those of `ages/2` by type, as far as
-  they are known.
+  Returns the types with more keys than expected, the most numerous first. `ages` maps types to the result of
+  `ages/2`, for the types for which it is known.
 
       iex> alias BaileysEx.Auth.Inspection.Growth
       iex> ages = %{session: %{day: 2, week: 1, month: 0, older: 7}}

@@ -1,32 +1,34 @@
 defmodule BaileysEx.Auth.Inspection.PreKeys do
   @moduledoc """
-  Counts how many pre-keys an account has made and has left, and when they were made, from its keys and the counters
-  of its credentials.
+  Counts the pre-keys that an account has made and has left, and when they were made, from its keys and the
+  counters in its credentials.
 
-  A pre-key is made with the id `next_pre_key_id`, handed out, and deleted when somebody has started a session
-  with it. Ids below `first_unuploaded_pre_key_id` were handed out: uploaded to the server, or sent to one contact
-  with a request to repeat a message. So:
+  A pre-key is made with the id `next_pre_key_id`, handed out, and deleted once somebody has started a session
+  with it. Ids below `first_unuploaded_pre_key_id` have been handed out: uploaded to the server, or sent to
+  one contact with a request to repeat a message. Therefore:
 
-    * a pre-key with such an id is unused: the server may still give it to somebody
-    * where such an id has no pre-key, it was used, or it was lost; nothing tells the two apart
+    * a stored pre-key with such an id is unused: the server may still give it to somebody
+    * if there is no pre-key with such an id, it was used or lost; the two cannot be told apart
     * a pre-key with a higher id has not been handed out yet
 
-  The file of a pre-key is written once, so its time is when the pre-key was made. One that was used leaves nothing
-  behind. But ids are given in order: it was made between its two neighbours that are still there, and where both
-  have the same age, it has that age too. When it was used is not known, only that it was after it was made. Nor is
-  it known how many the server still has: Baileys asks it at each connection.
+  The file of a pre-key is written once, so its time is when the pre-key was made. A used pre-key leaves
+  nothing behind, but ids are assigned in order: it was made between its two nearest neighbours that are still
+  stored. If both have the same age, it has that age too. When it was used is unknown, except that it was
+  after it was made. The number of pre-keys that the server still has is unknown too; Baileys asks the server
+  at each connection.
   """
 
   alias BaileysEx.Auth.Inspection.Growth
   alias BaileysEx.Auth.State
 
   @typedoc """
-    * `:made`: how many were ever made, by the counter `next_pre_key_id`; `nil` where that is no integer
-    * `:stored`: how many are there, `unused + not_uploaded`
+    * `:made`: how many were ever made, by the counter `next_pre_key_id`; `nil` if that is not an integer
+    * `:stored`: how many are stored, `unused + not_uploaded`
     * `:unused`: handed out and not used yet
     * `:not_uploaded`: made, and not handed out yet
-    * `:used`: handed out, and no longer there
-    * `:ages`: how long ago all of them, the unused and the used ones were made; `nil` where no times are known
+    * `:used`: handed out, and no longer stored
+    * `:ages`: how long ago the pre-keys were made: all, the unused and the used ones; `nil` if no times are
+      known
   """
   @type t() :: %{
           made: non_neg_integer() | nil,
@@ -38,8 +40,9 @@ defmodule BaileysEx.Auth.Inspection.PreKeys do
         }
 
   @doc """
-  Counts pre-keys from the credentials, and the ids of the pre-keys with the time each was made, in seconds since
-  1970. It is `nil` where `first_unuploaded_pre_key_id` is no integer; without `now` there are no ages.
+  Counts pre-keys from the credentials and from the ids of the stored pre-keys. Each id comes with the time at
+  which the pre-key was made, in seconds since 1970. The result is `nil` if `first_unuploaded_pre_key_id` is
+  not an integer. Without `now` there are no ages.
 
       iex> state = BaileysEx.Auth.State.new(first_unuploaded_pre_key_id: 5, next_pre_key_id: 7)
       iex> {now, days_ago} = {1_800_000_000, &(1_800_000_000 - &1 * 86_400)}
@@ -77,7 +80,7 @@ defmodule BaileysEx.Auth.Inspection.PreKeys do
     }
   end
 
-  # Credentials are read without it, and what it was cannot be told.
+  # Credentials without this counter can be loaded, but its value cannot be reconstructed.
   def count(%State{}, _pre_keys, _now), do: nil
 
   defp made(next) when is_integer(next), do: max(next - 1, 0)
@@ -111,8 +114,9 @@ defmodule BaileysEx.Auth.Inspection.PreKeys do
     |> Map.merge(gone(numbered, last, now), fn _span, some, more -> some + more end)
   end
 
-  # The ids up to `last` that are not there, by when they must have been made: before all stands 1970, and
-  # after all stands now. A counter may be any number: gaps are counted, not walked through.
+  # Counts the missing ids up to `last` by the time at which they must have been made. The lower bound before
+  # the first key is 1970, and the upper bound after the last is now. A counter may be any number, so this
+  # computes the size of each gap instead of walking through it.
   defp gone(numbered, last, now) do
     none = %{day: 0, week: 0, month: 0, older: 0, unknown: 0}
 
