@@ -17,7 +17,6 @@ defmodule BaileysEx.Auth.MixProject do
       test_ignore_filters: [&String.starts_with?(&1, ["test/consumer/", "test/umbrella/"])],
       start_permanent: Mix.env() == :prod,
       test_coverage: [summary: [threshold: 0]],
-      aliases: aliases(),
       deps: deps(Mix.env()),
       name: "BaileysEx.Auth",
       description: "Crash-safe storage of WhatsApp auth state, compatible with Baileys",
@@ -129,16 +128,6 @@ defmodule BaileysEx.Auth.MixProject do
         BaileysEx.Auth.Telemetry
       ],
       Errors: [~r/Error$/]
-    ]
-  end
-
-  defp aliases do
-    [
-      # Both languages, as on the build machines.
-      ci: ["cmd bin/test"],
-      "rust.format": ["cmd cargo fmt --all"],
-      "rust.lint": ["cmd cargo clippy --workspace --all-targets -- -D warnings"],
-      "rust.test": ["cmd cargo test --workspace"]
     ]
   end
 end
