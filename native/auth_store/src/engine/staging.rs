@@ -240,9 +240,6 @@ impl<D: Disk> Staging<D> {
             })
     }
 
-    /// Removes everything that was written, by dropping the staging directory.
-    pub fn abort(self) {}
-
     fn sync(&self) -> Result<()> {
         match &self.filesystem {
             Some(filesystem) if self.files.len() >= self.together => self
