@@ -67,10 +67,14 @@ defmodule BaileysEx.Auth.Verification do
   # were written: in seconds since 1970, `nil` for a key that has no file yet, and in milliseconds for the
   # last uses of sessions.
   @spec survey(Directory.backend(), Path.t(), [option()]) :: {:ok, map()} | {:error, term()}
-  def survey({module, format}, path, opts) do
-    path = Path.expand(path)
+  def survey(backend, path, opts) do
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
 
+    with {:ok, path} <- path |> Path.expand() |> Directory.text(),
+         do: survey_text(backend, path, on_progress)
+  end
+
+  defp survey_text({module, format}, path, on_progress) do
     outcome =
       with {:ok, survey, total} <- Native.survey_begin(path, format),
            :ok <- steps(survey, 0, total, on_progress) do

@@ -77,14 +77,21 @@ fn stores_due(idle_ms: u64) -> Vec<String> {
     due
 }
 
-/// The path with all links resolved. For a path that does not exist, the path of its parent is
-/// resolved.
+/// No call of the operating system takes a longer path.
+const LONGEST_PATH: usize = 4096;
+
+/// The path with all links resolved. For a path that does not exist, the nearest ancestor that does
+/// is resolved. Without recursion, since a path may have any number of components.
 fn real_path(path: &Path) -> PathBuf {
-    match (path.canonicalize(), path.parent(), path.file_name()) {
-        (Ok(real), _, _) => real,
-        (Err(_), Some(parent), Some(name)) => real_path(parent).join(name),
-        (Err(_), _, _) => path.to_owned(),
-    }
+    let resolved = |ancestor: &Path| {
+        let mut real = ancestor.canonicalize().ok()?;
+        real.extend(path.strip_prefix(ancestor).ok()?);
+        Some(real)
+    };
+    path.ancestors()
+        .filter(|ancestor| ancestor.as_os_str().len() <= LONGEST_PATH)
+        .find_map(resolved)
+        .unwrap_or_else(|| path.to_owned())
 }
 
 /// The given path, if it is known to be the real path of a directory; `nil` if the disk must be

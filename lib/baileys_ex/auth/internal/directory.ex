@@ -216,7 +216,9 @@ defmodule BaileysEx.Auth.Directory do
     end)
   end
 
-  defp text(path), do: if(String.valid?(path), do: {:ok, path}, else: {:error, :einval})
+  @doc "A path as Rust takes it: text."
+  @spec text(Path.t()) :: {:ok, Path.t()} | {:error, :einval}
+  def text(path), do: if(String.valid?(path), do: {:ok, path}, else: {:error, :einval})
 
   defp done({module, _format}, path, result) do
     case result do

@@ -226,17 +226,18 @@ defmodule BaileysEx.Auth.Directory.Backend do
 
       It claims the directory first, so a store that uses it, on whatever machine, can write no more. The
       directory itself stays, with the files that this library needs there and those that are no part of the
-      account. It is `:ok` where there is nothing to delete; the errors are listed in the module's
-      documentation.
+      account. It is `:ok` where there is no directory; what is there and is none, or cannot be reached, is
+      `{:error, posix}`. The other errors are listed in the module's documentation.
       """
       @impl true
       @spec delete_auth_state(Path.t()) :: :ok | {:error, term()}
       def delete_auth_state(path) do
-        path = Path.expand(path)
-
-        if File.dir?(path),
-          do: Deletion.run(__MODULE__, path, fn -> delete_all(path) end),
-          else: :ok
+        with {:ok, path} <- path |> Path.expand() |> Directory.text() do
+          # What is there and cannot be reached is not taken for nothing.
+          if File.lstat(path) == {:error, :enoent},
+            do: :ok,
+            else: Deletion.run(__MODULE__, path, fn -> delete_all(path) end)
+        end
       end
 
       defp delete_all(path) do

@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectorySource do
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   alias BaileysEx.Auth.Directory.Busy
-  alias BaileysEx.Auth.Native
+  alias BaileysEx.Auth.{Directory, Native}
   alias BaileysEx.Auth.PersistenceMigration.Directories
 
   @enforce_keys [:backend, :format, :path]
@@ -20,7 +20,8 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectorySource do
   def open(source, call, opts) do
     begin = fn -> Native.outgoing_begin(source.path, source.format, Directories.flags(opts)) end
 
-    with {:ok, handle, total, sender_keys} <-
+    with {:ok, _path} <- Directory.text(source.path),
+         {:ok, handle, total, sender_keys} <-
            Directories.result(source, call.(fn -> Busy.wait(begin) end)) do
       {:ok, %{source | handle: handle, call: call}, total, sender_keys}
     end
