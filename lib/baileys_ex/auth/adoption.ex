@@ -1,13 +1,13 @@
 defmodule BaileysEx.Auth.Adoption do
   @moduledoc """
-  Changes a checkout of baileys_ex so that it uses this library: what `mix baileys.auth.adopt` does.
+  Changes a checkout of baileys_ex so that it uses this library. `mix baileys.auth.adopt` runs it.
 
-  Both define modules of the same names, and only one of each can stay. `plan/2` finds out what
-  is to be done and changes nothing; `apply/1` does it:
+  Both libraries define modules of the same names, and only one of each can stay. `plan/2` finds out what to
+  do and changes nothing; `apply/1` does it:
 
-    * a file of the checkout whose modules are all defined by this library is removed; from another
-      file only those modules are cut out, which are found in its syntax tree
-    * the dependency on this library goes into `mix.exs`
+    * a file of the checkout is removed if this library defines all its modules; from other files, only those
+      modules are cut out, which are located in the file's syntax tree
+    * the dependency on this library is added to `mix.exs`
 
   ## Example
 
@@ -27,13 +27,13 @@ defmodule BaileysEx.Auth.Adoption do
 
   @typedoc """
     * `:path` is the checkout
-    * `:edits` holds the new text of each file that changes, by its name in the checkout; `nil` for
-      one that is removed
-    * `:removed` are the modules that are removed, each with its file
-    * `:missing` is what they export and this library does not: a function, macro or callback with its
-      arity, or the field of a struct
-    * `:by_hand` is what must be done by hand, as texts
-    * `:dependency` is what is added to `mix.exs`, or `nil` where it is there already
+    * `:edits` maps each file that changes, by its name in the checkout, to its new text, or to `nil` if it is
+      removed
+    * `:removed` are the removed modules, each with its file
+    * `:missing` is what they export and this library does not: a function, macro or callback with its arity,
+      or a field of a struct
+    * `:by_hand` are texts that describe what must be done by hand
+    * `:dependency` is what is added to `mix.exs`, or `nil` if it is already there
   """
   @type t() :: %__MODULE__{
           path: Path.t(),
@@ -45,8 +45,8 @@ defmodule BaileysEx.Auth.Adoption do
         }
 
   @typedoc """
-  Why there is no plan: no Mix project there, files that cannot be read, changes that are not
-  committed (or no git to tell), or this library itself.
+  Why there is no plan: there is no Mix project, files cannot be read, changes are not committed (or there is
+  no git to check this), or the checkout is this library itself.
   """
   @type reason() ::
           {:not_a_mix_project, Path.t()}
@@ -56,7 +56,7 @@ defmodule BaileysEx.Auth.Adoption do
           | {:no_version_control, Path.t()}
 
   @doc """
-  Finds out what is to be done in the checkout at `path`. It only reads.
+  Finds out what has to be done in the checkout at `path`. It only reads.
 
       dependency = ~s({:baileys_ex_auth, path: "../baileys_ex_auth"})
       {:ok, plan} = BaileysEx.Auth.Adoption.plan("../baileys_ex", dependency: dependency)
@@ -65,11 +65,11 @@ defmodule BaileysEx.Auth.Adoption do
 
   Options:
 
-    * `:dependency` - required: the text that goes into the `deps` of its `mix.exs`, such as
+    * `:dependency` - required: the text to add to the `deps` of its `mix.exs`, such as
       `~s({:baileys_ex_auth, path: "../baileys_ex_auth"})`
-    * `:force` - go on where git does not say that everything is committed; `false` by default
+    * `:force` - continue even if git does not confirm that everything is committed; `false` by default
 
-  For the errors see `t:reason/0`. Raises `ArgumentError` for a `:dependency` that is not such a tuple.
+  `t:reason/0` lists the errors. Raises `ArgumentError` if `:dependency` is not such a tuple.
   """
   @spec plan(Path.t(), dependency: String.t(), force: boolean()) ::
           {:ok, t()} | {:error, reason()}
@@ -97,8 +97,8 @@ defmodule BaileysEx.Auth.Adoption do
       {:ok, plan} = BaileysEx.Auth.Adoption.plan("../baileys_ex", dependency: dependency)
       :ok = BaileysEx.Auth.Adoption.apply(plan)
 
-  A file that cannot be written or removed is `{:error, {:file, path, posix}}`; those before it are changed by
-  then.
+  If a file cannot be written or removed, the result is `{:error, {:file, path, posix}}`; the files before it
+  have already been changed.
   """
   @spec apply(t()) :: :ok | {:error, {:file, Path.t(), File.posix()}}
   def apply(%__MODULE__{path: path, edits: edits}) do
@@ -175,7 +175,7 @@ defmodule BaileysEx.Auth.Adoption do
     end
   end
 
-  # Modules of ours that are in one of ours go with it.
+  # Modules nested in one of ours are removed together with it.
   defp outermost(modules, ours) do
     Enum.flat_map(modules, fn source ->
       if source.module in ours, do: [source], else: outermost(source.inner, ours)

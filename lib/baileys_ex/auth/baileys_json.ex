@@ -1,26 +1,27 @@
 defmodule BaileysEx.Auth.BaileysJSON do
   @moduledoc """
-  Reads and writes one value, credentials or a key, as the JSON of Baileys: for a backend over a table or a
-  document that Node.js shares. `BaileysEx.Auth.FilePersistence` does the same with files.
+  Reads and writes one value, credentials or a key, as Baileys' JSON, for a backend over a table or a document
+  that Node.js shares. `BaileysEx.Auth.FilePersistence` does the same with files.
 
       {:ok, state} = BaileysJSON.decode(:creds, row.value, name: "auth_creds")
       {:ok, session} = BaileysJSON.decode(:session, row.value, name: row.id, account: state)
       {:ok, text} = BaileysJSON.encode(:session, session, account: state)
 
-  The type is a family as Baileys names it, such as `:"pre-key"`, or `:creds`. It reads Baileys' own shape
-  and the two that baileys_ex wrote, in every spelling of bytes that the file backend reads, and writes
-  Baileys' own. Members that this library does not know are kept.
+  The type is `:creds` or a family as Baileys names it, such as `:"pre-key"`. This module reads Baileys' own
+  form and the two forms of baileys_ex, with every encoding of bytes that the file backend reads. It writes
+  Baileys' own form. Members that this library does not know are preserved.
 
-  Sessions hold the account's identity, which their JSON leaves out. For a `:session` both functions therefore
-  need the credentials, as the option `:account`, and raise `ArgumentError` without them.
+  A session contains the account's identity, which its JSON leaves out. For a `:session` both functions
+  therefore need the credentials as the option `:account`, and raise `ArgumentError` without them.
   """
 
   alias BaileysEx.Auth.{CorruptFileError, InvalidTermError, JSON, Native, Options, State}
 
   @typedoc """
-  JSON text, or what a JSON decoder made of it: maps with string keys, and lists. A string, a number or `nil`
-  that a decoder returned is given as `{:parsed, value}`, to tell it from JSON text. The text may itself be a
-  JSON string that holds JSON, as some stores keep it, and a LID mapping may be bare text without quotes.
+  JSON text, or the result of a JSON decoder: maps with string keys, and lists. A string, a number or `nil`
+  from a decoder must be given as `{:parsed, value}`, which distinguishes it from JSON text. The text may
+  itself be a JSON string that contains JSON, as some stores keep it. A LID mapping may be bare text without
+  quotes.
   """
   @type json() :: binary() | map() | list() | {:parsed, term()}
 
@@ -31,8 +32,8 @@ defmodule BaileysEx.Auth.BaileysJSON do
           | {:bytes, :base64 | :array}
 
   @doc """
-  Reads a value and returns its term. For the terms of each type see `BaileysEx.Signal.Store`; `:creds` are a
-  `BaileysEx.Auth.State`.
+  Reads a value and returns its term. `BaileysEx.Signal.Store` describes the terms of each type; `:creds`
+  gives a `BaileysEx.Auth.State`.
 
       iex> BaileysEx.Auth.BaileysJSON.decode(:"device-list", ~s(["0", "3"]))
       {:ok, ["0", "3"]}
@@ -42,14 +43,14 @@ defmodule BaileysEx.Auth.BaileysJSON do
 
   Options:
 
-    * `:name`: what an error calls the value; by default the type
+    * `:name`: the name of the value in errors; by default the type
     * `:account`: the credentials of the account, for a `:session`
 
   Errors:
 
-    * `{:error, :not_found}`: `null` for a key, which is what some stores leave of one that was deleted
-    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: it cannot be read; its `:path` is the name, and it
-      never shows a value
+    * `{:error, :not_found}`: the value of a key is `null`, which some stores keep for a deleted key
+    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: it cannot be read; its `:path` is the name, and it never
+      shows a value
   """
   @spec decode(atom() | String.t(), json(), [decode_option()]) ::
           {:ok, term()} | {:error, :not_found | CorruptFileError.t()}
@@ -91,7 +92,7 @@ defmodule BaileysEx.Auth.BaileysJSON do
     * `:bytes`: how the data of `{"type":"Buffer","data":…}` is written: as `:base64` (default, as Baileys
       does), or as an `:array` of numbers, which `postgres-baileys` needs. Baileys reads both
 
-  A term that has no such form is `{:error, %BaileysEx.Auth.InvalidTermError{}}`.
+  A term that has no JSON form is `{:error, %BaileysEx.Auth.InvalidTermError{}}`.
   """
   @spec encode(atom() | String.t(), term(), [encode_option()]) ::
           {:ok, String.t()} | {:error, InvalidTermError.t()}
@@ -125,14 +126,14 @@ defmodule BaileysEx.Auth.BaileysJSON do
   defp identity!(_family, _opts), do: nil
 
   @doc false
-  # The account's public identity key, as sessions hold it.
+  # The account's public identity key, in the form that sessions contain.
   @spec identity(term()) :: binary() | nil
   def identity(%State{signed_identity_key: %{public: <<public::binary-32>>}}), do: <<5>> <> public
   def identity(%State{signed_identity_key: %{public: <<_::binary-33>> = public}}), do: public
   def identity(_none), do: nil
 
   @doc false
-  # As text, or what is wrong with it.
+  # The value as JSON text, or what is wrong with it.
   @spec text(term()) :: {:ok, binary()} | {:error, String.t()}
   def text(text) when is_binary(text), do: {:ok, text}
   def text({:parsed, value}), do: parsed(value)
@@ -144,7 +145,7 @@ defmodule BaileysEx.Auth.BaileysJSON do
       else: {:error, "is not what a decoder of JSON gives"}
   end
 
-  # What the encoder takes besides would be read as something else than it was.
+  # The encoder accepts more terms than these, but the value read back would differ.
   defp plain?(value) when is_binary(value), do: String.valid?(value)
   defp plain?(value) when is_boolean(value) or is_nil(value) or is_number(value), do: true
   defp plain?([]), do: true

@@ -1,22 +1,21 @@
 defmodule BaileysEx.Auth.CLI do
   @moduledoc """
-  The commands of this library without Mix, for releases:
+  Runs the commands of this library without Mix, for releases:
 
       bin/my_app eval 'BaileysEx.Auth.CLI.main(["inspect", "/var/lib/my_app/auth"])'
 
-  The first argument is the command, such as `inspect` or `migrate` (`--help` lists them); the others are
-  those of the Mix task of that name (`mix help baileys.auth.inspect`). Programs call the functions
-  behind them instead: `BaileysEx.Auth.Inspection.inspect_directory/2`,
+  The first argument is the command, such as `inspect` or `migrate` (`--help` lists them). The other arguments
+  are those of the Mix task of that name (`mix help baileys.auth.inspect`). Programs should call the functions
+  behind the commands instead: `BaileysEx.Auth.Inspection.inspect_directory/2`,
   `BaileysEx.Auth.PersistenceMigration`, and `verify/2` and `snapshot/2` of each backend.
 
-  Exit codes: 0, success; 1, the directory or the migration has a problem; 2, wrong usage; 130 and 143,
-  ended by Ctrl-C and by SIGTERM.
+  Exit codes: 0, success; 1, the directory or the migration has a problem; 2, wrong usage; 130 and 143, ended
+  by Ctrl-C and by SIGTERM.
 
-  With `--json`, standard output holds one JSON document and nothing else, also for an error:
-  `{"error": {"code": …, "message": …, "advice": …}}`. Without it, errors go to standard error.
-  Colours and progress bars are for terminals only, and `NO_COLOR` turns colours off. (Mix writes
-  to standard output when it compiles dependencies before it runs a task: in a script, compile them
-  first.)
+  With `--json`, standard output holds one JSON document and nothing else. This applies to errors too:
+  `{"error": {"code": …, "message": …, "advice": …}}`. Without it, errors go to standard error. Only terminals
+  get colours and progress bars, and `NO_COLOR` turns colours off. (When Mix compiles dependencies before it
+  runs a task, it writes to standard output: in a script, compile them first.)
   """
 
   alias BaileysEx.Auth.CLI.{Failure, Logs, Terminal}
@@ -39,7 +38,7 @@ defmodule BaileysEx.Auth.CLI do
   }
 
   @doc """
-  Runs a command, and ends the VM with its exit code.
+  Runs a command, and ends the VM with the exit code.
 
       BaileysEx.Auth.CLI.main(["verify", "/var/lib/my_app/auth"])
   """
@@ -50,7 +49,7 @@ defmodule BaileysEx.Auth.CLI do
   end
 
   @doc false
-  # For who owns the VM: work that Ctrl-C or SIGTERM cut short does not end with 0.
+  # For callers that own the VM: if Ctrl-C or SIGTERM cuts the work short, the exit code is not 0.
   @spec until_signal((() -> result)) :: result when result: var
   def until_signal(fun) do
     Native.process_end_by_signals(true)
@@ -109,7 +108,7 @@ defmodule BaileysEx.Auth.CLI do
   end
 
   @doc """
-  The text of `--help` for a command. Raises `KeyError` for a name that is no command.
+  Returns the text of `--help` for a command. Raises `KeyError` for an unknown command.
 
       IO.puts(BaileysEx.Auth.CLI.usage("verify"))
   """
@@ -126,7 +125,7 @@ defmodule BaileysEx.Auth.CLI do
     """
   end
 
-  # The errors of the operating system do not say what they are about.
+  # Errors of the operating system do not say which path they concern.
   defp with_paths({:error, posix}, paths) when is_atom(posix), do: {:error, {posix, paths}}
   defp with_paths(outcome, _paths), do: outcome
 

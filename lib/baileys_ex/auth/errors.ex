@@ -1,27 +1,27 @@
 defmodule BaileysEx.Auth.CorruptFileError do
   @moduledoc """
-  A file of an auth directory cannot be read: its content is not what its name says.
+  A file of an auth directory cannot be read, because its content is not what its name promises.
 
     * `:path` is the file
-    * `:member` is where in it, such as `"session.sessions[].chains[].chain_key"`, or `nil` for
+    * `:member` is the position in the file, such as `"session.sessions[].chains[].chain_key"`, or `nil` for
       the whole file
-    * `:problem` says what is wrong, and never shows a value of the file
+    * `:problem` says what is wrong, and never shows a value from the file
     * `:kind` classifies the problem, see `t:kind/0`
 
-  The file was left as it is. `advice/1` says what can be done.
+  The file is left untouched. `advice/1` says what to do.
   """
 
   @typedoc """
-  The kind of a problem, which says what can be done about it.
+  The kind of a problem, which decides what can be done about it.
 
-    * `:content`: the content of the file. `mix baileys.auth.repair` says what can be repaired; otherwise restore
-      the file from a backup. A damaged *key* can also be deleted, which costs the session or group that it
-      belongs to. Damaged *credentials* are never replaced by new ones
-    * `:symbolic_link` and `:not_a_file`: there is no regular file under the name
-    * `:access`: the file is another user's, and nothing is known to be wrong with it
+    * `:content`: the content of the file is damaged. `mix baileys.auth.repair` says what can be repaired;
+      otherwise restore the file from a backup. A damaged *key* can also be deleted, at the cost of its
+      session or group. Damaged *credentials* are never replaced by new ones
+    * `:symbolic_link` and `:not_a_file`: the name belongs to something other than a regular file
+    * `:access`: the file belongs to another user; nothing else is known to be wrong with it
     * `:journal`: the journal that completes the directory is damaged
-    * `:bookkeeping`: the lock or the owner's record is damaged; they hold nothing of the account
-    * `:row`: a value that is not kept in a file; `:path` is its name
+    * `:bookkeeping`: the lock or the owner's record is damaged; neither contains any part of the account
+    * `:row`: the value is not kept in a file; `:path` is its name
   """
   @type kind() ::
           :content | :symbolic_link | :not_a_file | :access | :journal | :bookkeeping | :row
@@ -43,7 +43,7 @@ defmodule BaileysEx.Auth.CorruptFileError do
     |> Kernel.<>(end_of(error))
   end
 
-  # In a few words: several of them may be listed.
+  # Short, because a message may list several errors.
   defp end_of(%{kind: :row}), do: ""
   defp end_of(error), do: "; the file was left as it is, " <> short(error.kind)
 
@@ -55,7 +55,7 @@ defmodule BaileysEx.Auth.CorruptFileError do
   defp short(:bookkeeping), do: "delete it when no program uses the directory"
 
   @doc """
-  What can be done, in a sentence or two.
+  Advice in one or two sentences.
 
       iex> alias BaileysEx.Auth.CorruptFileError
       iex> problem = "is a directory"
@@ -97,9 +97,9 @@ end
 
 defmodule BaileysEx.Auth.InvalidTermError do
   @moduledoc """
-  A term that could not be loaded again, and was refused before anything was written.
+  A term that could not be loaded again; it was refused before anything was written.
 
-    * `:member` is where in the term, such as `"pre-key.private"`, or `nil` for the whole
+    * `:member` is the position in the term, such as `"pre-key.private"`, or `nil` for the whole term
     * `:problem` says what is wrong, and never shows the value
   """
 
@@ -114,8 +114,8 @@ end
 
 defmodule BaileysEx.Auth.InvalidKeyError do
   @moduledoc """
-  A type and id that cannot name a file of the directory: the name would be longer than 255 bytes or
-  holds a NUL, or another id has that file name already.
+  A type and id that cannot name a file of the directory: the name would be longer than 255 bytes, would
+  contain a NUL, or already belongs to another id.
   """
 
   @type t() :: %__MODULE__{type: String.t(), id: String.t(), problem: String.t()}
@@ -145,11 +145,11 @@ defmodule BaileysEx.Auth.DamagedDirectoryError do
   @impl true
   def message(%__MODULE__{path: path, files: files}), do: listed(path, files, "file")
 
-  # A message is read by a person: the rest is in the error.
+  # A person reads the message; the error itself lists all files.
   @shown 10
 
   @doc false
-  # The first of many errors, for those of rows too; `what` is one of them.
+  # The first of many errors, also used for rows; `what` names one of them.
   @spec listed(String.t(), [Exception.t()], String.t()) :: String.t()
   def listed(place, errors, what) do
     lines = errors |> Enum.take(@shown) |> Enum.map(&("\n  " <> Exception.message(&1)))
@@ -174,7 +174,7 @@ defmodule BaileysEx.Auth.DamagedRowsError do
   @moduledoc """
   Some values of an account that was to be imported cannot be read. The error names all of them.
 
-    * `:source` is what they came from, such as the name of a file
+    * `:source` is where they came from, such as the name of a file
     * `:rows` holds a `BaileysEx.Auth.CorruptFileError` for each, with the name of the row as its `:path`
   """
 

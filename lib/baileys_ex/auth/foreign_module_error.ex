@@ -1,13 +1,13 @@
 defmodule BaileysEx.Auth.ForeignModuleError do
   @moduledoc """
-  Modules of this library are loaded from another application: the application `:baileys_ex_auth`
-  does not start.
+  Modules of this library were loaded from another application, so the application `:baileys_ex_auth` does not
+  start.
 
-    * `:application` is the other one
-    * `:modules` are those that it defines too
+    * `:application` is the other application
+    * `:modules` are the modules that both define
 
-  This happens where baileys_ex, which has modules of the same names, is used together with this library
-  and was not changed by `mix baileys.auth.adopt`: its own code would keep the account. The guide "With
+  This happens if baileys_ex, which has modules of the same names, is used together with this library without
+  having been changed by `mix baileys.auth.adopt`. Its own code would then keep the account. The guide "With
   baileys_ex" shows what to do.
   """
 

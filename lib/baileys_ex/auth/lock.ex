@@ -1,43 +1,41 @@
 defmodule BaileysEx.Auth.Lock do
   @moduledoc """
-  Mutual exclusion on a resource, any term, among the processes of a cluster or of a node.
+  Mutual exclusion on a resource, which is any term, among the processes of a cluster or of one node.
 
-  `run/2` excludes every other caller of `run/2` for the same resource on all connected nodes.
-  Callers of one node are served in the order in which they came; the first of each node then competes
-  with those of the other nodes through `:global.trans/4`. `run_local/2` is the first half alone.
+  `run/2` excludes all other callers of `run/2` for the same resource on all connected nodes. Callers on one
+  node are served in order of arrival; the first of each node then competes with those of the other nodes
+  through `:global.trans/4`. `run_local/2` is only the first half.
 
       BaileysEx.Auth.Lock.run({MyBackend, path}, fn -> replace_file(path) end)
 
-  A lock is released when the function returns, raises, throws or exits, and when its process
-  or node dies. A call for a resource that the same process already holds runs the function at
-  once, and the lock is held until the outermost call is over. The two kinds are separate: holding
-  one does not hold the other.
+  A lock is released when the function returns, raises, throws or exits, and when its process or node dies. If
+  the calling process already holds the resource, the function runs at once, and the lock is held until the
+  outermost call ends. The two kinds of lock are separate: holding one does not hold the other.
 
-  A process that is killed inside a NIF releases its lock at once, while the NIF continues. The
-  backends of this library therefore do their work in a process that nobody kills, and which holds the
-  lock; where the caller holds it already, they work in the caller.
+  If a process is killed inside a NIF, its lock is released at once, although the NIF continues. The backends
+  of this library therefore work in a process that nobody kills, and this process holds the lock. If the
+  caller already holds the lock, they work in the caller.
 
-  What a lock does not do:
+  A lock does not:
 
     * order callers of *different* nodes
-    * exclude nodes that are not connected: each side of a partition continues. The backends of files have
-      a lock of the operating system against that
-    * detect a deadlock, of two processes that each wait for what the other holds
-    * stop the function when the lock server is killed; callers of `run/2` are then still excluded by
-      `:global`
+    * exclude nodes that are not connected: each side of a partition continues. The file backends prevent that
+      with an operating system lock
+    * detect a deadlock between two processes that each wait for what the other holds
+    * stop the function if the lock server is killed; `:global` then still excludes callers of `run/2`
   """
 
   alias BaileysEx.Auth.Lock.Server
   alias BaileysEx.Auth.Telemetry
 
-  # `:global` itself sleeps up to a quarter of a second after the first refusal and eight seconds
-  # after the sixth, for a lock that is held for about a millisecond.
+  # `:global` itself sleeps up to a quarter of a second after the first refusal and eight seconds after the
+  # sixth. That is too long for a lock that is held for about a millisecond.
   @first_pause_ms 1
   @longest_pause_ms 32
 
   @doc """
-  Runs `fun` while no other process of the connected nodes runs one for `resource`, and returns
-  what it returns. Waits as long as it takes.
+  Runs `fun` while no other process of the connected nodes runs one for `resource`, and returns its result.
+  Waits as long as necessary.
 
       iex> BaileysEx.Auth.Lock.run({:my_backend, "auth"}, fn -> :done end)
       :done
@@ -55,20 +53,20 @@ defmodule BaileysEx.Auth.Lock do
   end
 
   @doc false
-  # As `run/2`, for what excludes other nodes by itself: where none is connected, `:global` is not asked
-  # for the order among them.
+  # As `run/2`, for work that itself excludes other nodes: if no node is connected, `:global` is not asked to
+  # order them.
   @spec run_in_order(resource :: term(), (() -> result)) :: result when result: var
   def run_in_order(resource, fun) when is_function(fun, 0) do
     if Node.list() == [], do: in_line(:cluster, resource, fun), else: run(resource, fun)
   end
 
   @doc false
-  # Whether the calling process is inside a `run/2` of the resource.
+  # Whether the calling process is inside a `run/2` for the resource.
   @spec holds?(term()) :: boolean()
   def holds?(resource), do: Process.get({__MODULE__, {:cluster, resource}}, false)
 
   @doc """
-  As `run/2`, among the processes of this node only.
+  As `run/2`, but only among the processes of this node.
 
       iex> BaileysEx.Auth.Lock.run_local({:my_backend, "auth"}, fn -> :done end)
       :done
@@ -92,7 +90,7 @@ defmodule BaileysEx.Auth.Lock do
     Telemetry.execute([:lock, :wait], %{duration: duration}, watched(scope, resource))
   end
 
-  # Other resources may be ids, or a context of a custom backend that is nobody's business.
+  # Other resources may contain ids, or the context of a custom backend, and must not be shown.
   defp watched(:cluster, {backend, path}) when is_atom(backend) and is_binary(path) do
     %{scope: :cluster, backend: backend, path: path}
   end
@@ -125,8 +123,8 @@ defmodule BaileysEx.Auth.Lock do
       Server.acquire(resource)
   end
 
-  # The requester in the id must be the process: with anything that two callers share, `:global`
-  # takes the second for the first and lets both in.
+  # The requester in the id must be the process. If two callers shared a requester, `:global` would take them
+  # for the same one and let both in.
   defp trans(id, fun, pause) do
     case :global.trans(id, fun, [node() | Node.list()], 0) do
       {:done, result} ->

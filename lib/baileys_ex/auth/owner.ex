@@ -1,19 +1,19 @@
 defmodule BaileysEx.Auth.Owner do
   @moduledoc """
-  Who has claimed an auth directory, or an account of another backend.
+  The owner of an auth directory, or of an account of another backend: the process that has claimed it.
 
-  A `BaileysEx.Auth.KeyStore` claims what it works on when it starts, and gives the claim up when it stops.
-  The newest claim wins: every write under an older one is refused with a
-  `BaileysEx.Auth.NotOwnerError`. `owner/1` of each backend tells who the owner is:
+  A `BaileysEx.Auth.KeyStore` claims its directory or account when it starts, and releases the claim when it
+  stops. The newest claim wins: every write under an older one is refused with a
+  `BaileysEx.Auth.NotOwnerError`. `owner/1` of each backend returns the owner:
 
       {:ok, owner} = BaileysEx.Auth.NativeFilePersistence.owner("/var/lib/my_app/auth")
       owner && to_string(owner)
       #=> "my_app@web-2 (process 4711 on web-2) since 2026-11-27 02:11:03Z"
 
-    * `:id` is random, 32 hexadecimal digits, and never used again
-    * `:counter` is one more than that of the claim before
-    * `:node` is the name of the BEAM node, `:os_process` the id of the operating system's process
-      and `:host` the name of the machine
+    * `:id` consists of 32 random hexadecimal digits and is never used again
+    * `:counter` is one more than that of the previous claim
+    * `:node` is the name of the BEAM node, `:os_process` the id of the operating system process and `:host`
+      the name of the machine
     * `:since` is when the claim was made, by the clock of that machine
   """
 
@@ -30,7 +30,7 @@ defmodule BaileysEx.Auth.Owner do
         }
 
   @doc """
-  This VM, now, with a fresh id, for `claim/2` of a backend, which sets the counter.
+  Describes this VM, now, with a fresh id, for the backend's `claim/2`, which sets the counter.
 
       iex> owner = BaileysEx.Auth.Owner.new()
       iex> {byte_size(owner.id), owner.counter, owner.os_process == System.pid()}
@@ -72,7 +72,7 @@ defmodule BaileysEx.Auth.Owner do
     }
   end
 
-  # The record may have been written by hand.
+  # Somebody may have edited the record by hand.
   defp since(ms) do
     case DateTime.from_unix(ms, :millisecond) do
       {:ok, since} -> since

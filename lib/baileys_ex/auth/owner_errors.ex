@@ -1,11 +1,10 @@
 defmodule BaileysEx.Auth.NotOwnerError do
   @moduledoc """
-  A write was refused because somebody else has claimed the directory or account since. Nothing was
-  written.
+  A write was refused because somebody else has claimed the directory or account. Nothing was written.
 
-    * `:place` is the directory, or what the backend calls the account
-    * `:owner` is the `BaileysEx.Auth.Owner` who has it now; `nil` where nobody has, for instance after the
-      new owner has stopped, or where the directory was replaced
+    * `:place` is the directory, or the backend's name for the account
+    * `:owner` is the current `BaileysEx.Auth.Owner`, or `nil` if there is none, for instance because the new
+      owner has stopped or the directory was replaced
   """
 
   alias BaileysEx.Auth.Owner
@@ -34,7 +33,7 @@ defmodule BaileysEx.Auth.LockedError do
   Another process held the lock of a directory for longer than 15 seconds, so nothing was done.
 
     * `:path` is the directory
-    * `:holder` is the process with the lock, such as `"process 4711 on web-2"`; `nil` where it is not known
+    * `:holder` is the process with the lock, such as `"process 4711 on web-2"`, or `nil` if it is not known
   """
 
   @type t() :: %__MODULE__{path: Path.t(), holder: String.t() | nil}

@@ -1,24 +1,25 @@
 defmodule BaileysEx.Auth.Repair do
   @moduledoc """
-  Repairs an auth directory that is damaged, as far as that is possible. `mix baileys.auth.repair` does it.
+  Repairs a damaged auth directory as far as that is possible. `mix baileys.auth.repair` runs it.
 
       {:ok, plan} = BaileysEx.Auth.Repair.plan("baileys_auth_info")
       for step <- plan.steps, do: {step.file, step.problem, step.remedy}
       {:ok, done} = BaileysEx.Auth.Repair.run("baileys_auth_info")
 
-  `plan/2` changes nothing. `run/2` makes the plan anew and carries it out in one commit, after copying every
-  file that it changes to a directory of its own within the auth directory (`:set_aside`). Stop what uses the
-  directory first.
+  `plan/2` changes nothing. `run/2` makes the plan again and carries it out in one commit. First it copies
+  every file that it changes to a separate directory inside the auth directory (`:set_aside`). Stop the
+  program that uses the directory before you run it.
 
-  Nothing is invented. Credentials come from a file that holds them whole; where no file does, there is no
-  remedy, and nothing is changed at all: restore the directory from a backup, or pair again.
+  Nothing is invented. Credentials are taken only from a file that holds all of them. If there is no such
+  file, there is no remedy and nothing at all is changed: restore the directory from a backup, or pair again.
 
-  Both take the option `:backend`, by default as `BaileysEx.Auth.Inspection.detect/1` says.
+  Both functions take the option `:backend`. Its default is the result of
+  `BaileysEx.Auth.Inspection.detect/1`.
 
   ## Errors
 
-  Those of `BaileysEx.Auth.Inspection.detect/1`, and of the backend where a later version or another backend
-  has written the directory.
+  The errors are those of `BaileysEx.Auth.Inspection.detect/1`, and those of the backend if a later version or
+  another backend has written the directory.
   """
 
   alias BaileysEx.Auth.Directory.{Busy, Forms, Owner}
@@ -36,18 +37,18 @@ defmodule BaileysEx.Auth.Repair do
   }
 
   @typedoc """
-  What is to be done about a file.
+  What to do about a file.
 
-    * `{:keep_document, kept, dropped}`: the document at the start of the file is whole, `kept` bytes long; the
-      `dropped` bytes after it are removed
-    * `{:take, file, modified, others}`: the credentials are whole in another file, last written at `modified`;
-      the files `others` hold credentials too. What was saved after that is lost
-    * `{:remove_key, type, id}`: the key is removed, and made anew
-    * `:rebuild_manifest`: a manifest is written with what is known. Ids that a file name does not tell are
-      lost; the keys then have the ids that their file names suggest
-    * `{:apply_journal, commits, trusted, bytes}`: of the journal's `bytes` the first `trusted` are whole
+    * `{:keep_document, kept, dropped}`: the document at the start of the file is whole and `kept` bytes long;
+      the `dropped` bytes after it are removed
+    * `{:take, file, modified, others}`: another file, last written at `modified`, holds the whole
+      credentials; the files `others` hold credentials too. Anything saved after `modified` is lost
+    * `{:remove_key, type, id}`: the key is removed, and will be made again
+    * `:rebuild_manifest`: a manifest is written with what is known. Ids that cannot be read from file names
+      are lost; those keys then get the ids that their file names suggest
+    * `{:apply_journal, commits, trusted, bytes}`: the first `trusted` of the journal's `bytes` are whole
       commits, which are applied; the rest is only set aside
-    * `:none`: the credentials are nowhere whole
+    * `:none`: no file holds the whole credentials
   """
   @type remedy() ::
           {:keep_document, kept :: pos_integer(), dropped :: pos_integer()}
@@ -58,8 +59,8 @@ defmodule BaileysEx.Auth.Repair do
           | :none
 
   @typedoc """
-  One file: what is wrong with it, what is to be done, and what is lost by that (`:cost`). `:modified` is when
-  the file was last written, `nil` where it does not exist.
+  One file: what is wrong with it, what to do, and what that loses (`:cost`). `:modified` is when the file was
+  last written, or `nil` if it does not exist.
   """
   @type step() :: %{
           file: String.t(),
@@ -73,9 +74,9 @@ defmodule BaileysEx.Auth.Repair do
   @typedoc """
   A plan, or what was done.
 
-    * `:left`: problems that are not repaired here, such as files of another user
-    * `:hopeless?`: the credentials have no remedy, and nothing is done
-    * `:set_aside`: the directory with the files as they were; `nil` where nothing was done
+    * `:left`: problems that a repair does not fix, such as files of another user
+    * `:hopeless?`: there is no remedy for the credentials, and nothing is done
+    * `:set_aside`: the directory with the files as they were; `nil` if nothing was done
   """
   @type t() :: %{
           path: Path.t(),
@@ -89,8 +90,8 @@ defmodule BaileysEx.Auth.Repair do
   @type option() :: {:backend, module()}
 
   @doc """
-  Finds out what can be done, see `t:t/0`. It only reads. `:backend` says whose files the directory holds, by
-  default what `BaileysEx.Auth.Inspection.detect/1` says.
+  Finds out what can be repaired, see `t:t/0`. It only reads. `:backend` is the backend whose files the
+  directory holds; by default the result of `BaileysEx.Auth.Inspection.detect/1`.
 
       iex> BaileysEx.Auth.FilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
       iex> File.write!("auth/lid-mapping-15550000000.json", "{")
@@ -98,8 +99,8 @@ defmodule BaileysEx.Auth.Repair do
       iex> for step <- plan.steps, do: {Path.basename(step.file), step.remedy}
       [{"lid-mapping-15550000000.json", {:remove_key, :"lid-mapping", "15550000000"}}]
 
-  Errors are those of `BaileysEx.Auth.Inspection.detect/1`, and those of the backend for a directory that a later
-  version or another backend has written.
+  The errors are those of `BaileysEx.Auth.Inspection.detect/1`, and those of the backend if a later version or
+  another backend has written the directory.
   """
   @spec plan(Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def plan(path, opts \\ []) do
@@ -110,8 +111,8 @@ defmodule BaileysEx.Auth.Repair do
   end
 
   @doc """
-  Does what `plan/2` says, with the same options and errors. The files that it changes are copied first, to the
-  directory that the result names as `:set_aside`.
+  Carries out what `plan/2` proposes, with the same options and errors. It first copies the files that it
+  changes to the directory that the result names as `:set_aside`.
 
       iex> BaileysEx.Auth.FilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
       iex> File.write!("auth/lid-mapping-15550000000.json", "{")
@@ -122,7 +123,8 @@ defmodule BaileysEx.Auth.Repair do
   @spec run(Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def run(path, opts \\ []) do
     with {:ok, module, path} <- directory(path, opts) do
-      # Hidden, and no name that an unfinished file has: it stays until somebody deletes it.
+      # A hidden name that no cleanup of unfinished files matches, so the copy stays until somebody deletes
+      # it.
       aside = ".baileys_ex.set-aside-#{System.system_time(:millisecond)}"
       apply = fn -> Native.repair_apply(path, Forms.format(module), aside) end
       result = Owner.run([{module, path}], fn call -> call.(fn -> Busy.wait(apply) end) end)

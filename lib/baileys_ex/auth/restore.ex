@@ -1,42 +1,43 @@
 defmodule BaileysEx.Auth.Restore do
   @option_list """
-    * `:backend`: the form of the snapshot; by default what `BaileysEx.Auth.Inspection.detect/1` says
-    * `:aside`: where the old content of the directory is kept, a path that does not exist yet; by default
+    * `:backend`: the form of the snapshot; by default the result of `BaileysEx.Auth.Inspection.detect/1`
+    * `:aside`: where to keep the old content of the directory, a path that does not exist yet. The default is
       `.NAME.set-aside-TIME` beside the directory, a name that `--all` and `BaileysEx.Auth.Accounts` skip
   """
 
   @moduledoc """
-  Restores a snapshot to an auth directory. `mix baileys.auth.restore` does it.
+  Restores a snapshot to an auth directory. `mix baileys.auth.restore` runs it.
 
       {:ok, %{set_aside: aside}} =
         BaileysEx.Auth.Restore.run("/backup/monday/ada", "/var/lib/my_app/auth/ada")
 
-  The snapshot is verified first. Then everything that the directory holds, damaged or not, is copied to a
-  directory of its own, with the journal, and the directory gets the snapshot's content at once. After a failure
-  or crash the directory is as it was, or is complete when it is next opened; after a failure where it is as it was,
-  nothing is set aside either. It stays the same directory, with its owner, group and mode, and may be a mount point.
-  First stop the program that uses it: a store that has the directory can write no more
+  The snapshot is verified first. Then everything in the directory, damaged or not, is copied to a separate
+  directory, together with the journal, and the directory gets the content of the snapshot at once. After a
+  failure or crash, the directory is as it was, or the next open completes it. If a failure leaves it as it
+  was, nothing is set aside either. It remains the same directory, with its owner, group and mode, and may be
+  a mount point. First stop the program that uses it: a store of the directory can no longer write
   (`BaileysEx.Auth.NotOwnerError`).
 
-  A restored account is back in time: messages that arrived since the snapshot cannot be read again.
+  A restored account has gone back in time: it cannot read messages again that have arrived since the
+  snapshot.
 
   ## Options
 
   #{@option_list}
   ## Errors
 
-    * those of `verify/2` of the backend for the snapshot: a damaged snapshot is not restored
+    * those of the backend's `verify/2` for the snapshot: a damaged snapshot is not restored
     * `{:error, {:unreadable_snapshot, snapshot, posix}}`: the operating system refuses to read the snapshot
-    * `{:error, {:invalid_restore_target, path, posix}}`: it refuses to write to the directory, or to the place of
-      its old content, such as `:enospc`
-    * `{:error, {:no_credentials, snapshot}}`: the snapshot holds keys only
+    * `{:error, {:invalid_restore_target, path, posix}}`: the operating system refuses to write to the
+      directory or to the place for its old content, for example with `:enospc`
+    * `{:error, {:no_credentials, snapshot}}`: the snapshot holds only keys
     * `{:error, {:other_form, path, module}}`: the directory belongs to the other backend, `module`
-    * `{:error, {:target_not_empty, path}}`: the directory holds files that are none of an account's
-    * `{:error, {:overlap, path, other}}`: one of the directories is within another
-    * `{:error, {:set_aside_exists, aside}}`: the place for the old content exists already
-    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: there is a link in the directory, which cannot be kept
-    * `{:error, {:recovery_required, module, path}}`: the new content was durable, and an error occurred before
-      all of it was in place; see `recover/1` of the backend. The old content is at `:aside`
+    * `{:error, {:target_not_empty, path}}`: the directory holds files that do not belong to an account
+    * `{:error, {:overlap, path, other}}`: one of the directories is inside another
+    * `{:error, {:set_aside_exists, aside}}`: the place for the old content already exists
+    * `{:error, %BaileysEx.Auth.CorruptFileError{}}`: the directory contains a link, which cannot be kept
+    * `{:error, {:recovery_required, module, path}}`: an error occurred after the new content was durable and
+      before all of it was in place; see `recover/1` of the backend. The old content is at `:aside`
   """
 
   alias BaileysEx.Auth.Directory.{Busy, Forms, Owner}
@@ -51,7 +52,7 @@ defmodule BaileysEx.Auth.Restore do
 
   @type option() :: {:backend, module()} | {:aside, Path.t()}
 
-  @typedoc "`:set_aside` is where the old content of the directory is now; `nil` where it was empty."
+  @typedoc "`:set_aside` is where the old content of the directory is now; `nil` if it was empty."
   @type t() :: %{
           backend: module(),
           snapshot: Path.t(),
@@ -104,8 +105,8 @@ defmodule BaileysEx.Auth.Restore do
   end
 
   @doc """
-  Whether `path` holds the same credentials and keys as `snapshot`, and no other files. `false` too where one of
-  the two is damaged or cannot be read.
+  Whether `path` holds the same credentials and keys as `snapshot`, and no other files. `false` also if either
+  of them is damaged or cannot be read.
 
       iex> alias BaileysEx.Auth.{NativeFilePersistence, Restore}
       iex> NativeFilePersistence.save_credentials("auth", BaileysEx.Auth.State.new())
@@ -128,7 +129,7 @@ defmodule BaileysEx.Auth.Restore do
     end
   end
 
-  # What the operating system refuses does not say what it is about.
+  # Errors of the operating system do not say which path they concern.
   defp of_snapshot({:error, posix}, snapshot) when is_atom(posix),
     do: {:error, {:unreadable_snapshot, snapshot, posix}}
 
@@ -143,7 +144,7 @@ defmodule BaileysEx.Auth.Restore do
     with :error <- Forms.given!(opts), do: Inspection.detect(snapshot)
   end
 
-  # Hidden, so that nobody takes it for one more account.
+  # Hidden, so that it is not taken for another account.
   defp beside(path) do
     time = DateTime.utc_now() |> DateTime.truncate(:millisecond) |> DateTime.to_iso8601(:basic)
     Path.join(Path.dirname(path), ".#{Path.basename(path)}.set-aside-#{time}")
@@ -165,7 +166,8 @@ defmodule BaileysEx.Auth.Restore do
     end
   end
 
-  # Of an account, or of one that was: the content of another directory is not replaced by a mistaken path.
+  # Accepts the directory of an account, or of a former one. A mistaken path must not replace the content of
+  # any other directory.
   defp replaceable(path, module) do
     case Inspection.detect(path) do
       {:ok, ^module} -> :ok
@@ -187,7 +189,7 @@ defmodule BaileysEx.Auth.Restore do
 
   defp restore(module, snapshot, path, aside) do
     format = Forms.format(module)
-    # Of both forms: the directory may hold the other one's files, too.
+    # Locks both forms: the directory may also contain files of the other one.
     locks = for place <- [snapshot, path], {backend, _} <- Forms.all(), do: {backend, place}
     work = fn -> Native.store_restore(snapshot, format, path, aside) end
 

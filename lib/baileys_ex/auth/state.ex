@@ -2,7 +2,7 @@ defmodule BaileysEx.Auth.State do
   @moduledoc """
   The credentials of one account, which Baileys keeps in `creds.json`.
 
-  `new/1` makes a fresh identity, to be paired; the other functions read or change one.
+  `new/1` makes a fresh identity, ready to be paired; the other functions read or change a state.
 
   ## Fields
 
@@ -10,19 +10,19 @@ defmodule BaileysEx.Auth.State do
       keys, `%{public: binary, private: binary}`
     * `:signed_pre_key` is `%{key_pair: key_pair, key_id: integer, signature: binary}`
     * `:adv_secret_key` and `:my_app_state_key_id` are base64 text, as in Baileys
-    * `:me` is `%{id: jid, name: name, lid: jid}` once paired; other members have string keys
-    * `:account_settings` is `%{unarchive_chats: boolean, default_disappearing_mode: map | nil}`; when it
-      was read from JSON, the mode has Baileys' string keys; from an event of baileys_ex it may have
-      atoms (`:ephemeral_expiration`, `:ephemeral_setting_timestamp`). It is written to JSON with
-      Baileys' names
-    * `:additional_data` is for your own data; the JSON backend accepts what JSON can hold
-    * `:unknown_fields` are members of a file that this library does not know, by their names in
-      that file; they are written back
+    * `:me` is `%{id: jid, name: name, lid: jid}` once paired; any other members have string keys
+    * `:account_settings` is `%{unarchive_chats: boolean, default_disappearing_mode: map | nil}`. If it was
+      read from JSON, the mode has Baileys' string keys. If it comes from an event of baileys_ex, it may have
+      atoms (`:ephemeral_expiration`, `:ephemeral_setting_timestamp`). In JSON it is written with Baileys'
+      names
+    * `:additional_data` is for your own data; the JSON backend accepts anything that JSON can represent
+    * `:unknown_fields` are members of a file that this library does not know, under their names in that file;
+      they are written back
 
-  The names are those of Baileys' `AuthenticationCreds` in snake case, except for
-  `:pairing_ephemeral_key` (`pairingEphemeralKeyPair`).
+  The names are those of Baileys' `AuthenticationCreds` in snake case, except for `:pairing_ephemeral_key`
+  (`pairingEphemeralKeyPair`).
 
-  A state is printed with its account and counters only:
+  `inspect/1` shows only the account and counters of a state:
 
       iex> BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net"}, registered: true)
       #BaileysEx.Auth.State<me: "1555@s.whatsapp.net", registered: true, next_pre_key_id: 1>
@@ -113,16 +113,15 @@ defmodule BaileysEx.Auth.State do
   @doc """
   Makes a fresh identity, as Baileys' `initAuthCreds` does.
 
-  It has three key pairs, a pre-key with id 1 that is signed by the identity, a registration id of 14 bits
-  and a random secret. A field that is given, in a keyword list or a map, is used instead of a generated
-  one. A `:signed_identity_key` that is given signs the pre-key.
+  It has three key pairs, a pre-key with id 1 that the identity has signed, a registration id of 14 bits and a
+  random secret. Fields given in a keyword list or a map replace the generated ones. If `:signed_identity_key`
+  is given, it signs the pre-key.
 
       iex> state = BaileysEx.Auth.State.new(platform: "android")
       iex> {state.platform, state.signed_pre_key.key_id, byte_size(state.noise_key.public)}
       {"android", 1, 32}
 
-  Raises an `ArgumentError` for a name that is no field, and where a given `:signed_identity_key`
-  cannot sign.
+  Raises an `ArgumentError` for an unknown field, and if a given `:signed_identity_key` cannot sign.
   """
   @spec new(keyword() | map()) :: t()
   def new(fields \\ []) do
@@ -140,10 +139,10 @@ defmodule BaileysEx.Auth.State do
   end
 
   @doc """
-  The value of a field of a state, or of a map that holds credentials under `:creds`.
+  Returns a field of a state, or of a map that holds credentials under `:creds`.
 
-  A field that is absent or `nil` is looked up in `:creds`; where it is absent or `nil` there too, the
-  result is `default`.
+  If the field is absent or `nil`, it is looked up in `:creds`. If it is absent or `nil` there too, the result
+  is `default`.
 
       iex> state = BaileysEx.Auth.State.new(platform: "android")
       iex> BaileysEx.Auth.State.get(state, :platform)
@@ -163,7 +162,7 @@ defmodule BaileysEx.Auth.State do
   end
 
   @doc """
-  The account's JID, `nil` until pairing has begun.
+  Returns the account's JID, or `nil` until pairing has begun.
 
       iex> BaileysEx.Auth.State.me_id(BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net"}))
       "1555@s.whatsapp.net"
@@ -174,7 +173,7 @@ defmodule BaileysEx.Auth.State do
   def me_id(state), do: me_member(state, :id)
 
   @doc """
-  The account's name, `nil` until it is known.
+  Returns the account's name, or `nil` until it is known.
 
       iex> state = BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net", name: "Zoë"})
       iex> BaileysEx.Auth.State.me_name(state)
@@ -184,7 +183,7 @@ defmodule BaileysEx.Auth.State do
   def me_name(state), do: me_member(state, :name)
 
   @doc """
-  The account's LID, `nil` until it is known.
+  Returns the account's LID, or `nil` until it is known.
 
       iex> state = BaileysEx.Auth.State.new(me: %{id: "1555@s.whatsapp.net", lid: "9@lid"})
       iex> BaileysEx.Auth.State.me_lid(state)
@@ -194,11 +193,11 @@ defmodule BaileysEx.Auth.State do
   def me_lid(state), do: me_member(state, :lid)
 
   @doc """
-  Whether the account has finished pairing: it has an id, and the identity that the phone signed.
+  Whether the account has finished pairing: it has an id, and an identity that the phone has signed.
 
-  `registered` does not tell this: Baileys 7.0.0-rc14 sets it in one place only, when a pairing code was
-  used, and an account that was paired by QR code works with `false`. Nor does `me` alone, which is set
-  as soon as a pairing code is asked for.
+  `registered` does not answer this question: Baileys 7.0.0-rc14 sets it only when a pairing code was used,
+  and an account that was paired by QR code works with `false`. Nor does `me` alone, which is set as soon as a
+  pairing code is requested.
 
       iex> alias BaileysEx.Auth.State
       iex> asked = State.new(me: %{id: "1555@s.whatsapp.net"}, registered: true)
@@ -215,8 +214,8 @@ defmodule BaileysEx.Auth.State do
   end
 
   @doc """
-  The credentials to save: those under `:creds`, the state itself, or those members of a map that are fields
-  of a state.
+  Returns the credentials to save: those under `:creds`, the state itself, or the members of a map that are
+  fields of a state.
 
       iex> BaileysEx.Auth.State.creds_view(%{creds: %{registered: true}, keys: :elsewhere})
       %{registered: true}
@@ -233,8 +232,8 @@ defmodule BaileysEx.Auth.State do
 
     * maps are merged deeply; key pairs and the signed pre-key are replaced as a whole
     * everything else is replaced; `nil` is a value like any other
-    * names that are no field of the state are ignored
-    * a map with `:creds` gets the update there; a map without is merged as it is
+    * names that are not fields of the state are ignored
+    * in a map with `:creds`, the update goes there; a map without `:creds` is merged directly
 
   ## Example
 
@@ -262,15 +261,15 @@ defmodule BaileysEx.Auth.State do
   end
 
   @doc """
-  Makes a whole state from one that another version saved, or from a map of its fields.
+  Makes a complete state from one that another version saved, or from a map of its fields.
 
-  Fields that are missing get the struct's defaults. Fields of a state that this version does not know
-  move to `:unknown_fields` under their names, so that saving loses nothing; other names in a map are
-  left out. (A struct with fields that are not its own would print as a plain map, with its secrets.)
+  Missing fields get the struct's defaults. Fields of a state that this version does not know move to
+  `:unknown_fields` under their names, so that saving loses nothing; unknown names in a map are dropped. (A
+  struct with unknown fields would print as a plain map, with its secrets.)
 
-  The members that make up the identity must be there and have their shape. Otherwise the result is
-  `{:error, {member, problem}}`, such as `{"signed_pre_key.signature", "is missing"}`; `member` is
-  `nil` where the term is no state at all. No value is shown.
+  The members that make up the identity must be present and well-formed. Otherwise the result is
+  `{:error, {member, problem}}`, such as `{"signed_pre_key.signature", "is missing"}`; `member` is `nil` if
+  the term is not a state at all. No value is shown.
 
       iex> BaileysEx.Auth.State.complete(%{registered: true})
       {:error, {"noise_key", "is missing"}}
@@ -295,7 +294,7 @@ defmodule BaileysEx.Auth.State do
 
   def complete(_term), do: {:error, {nil, "is not a state"}}
 
-  # A member that the older version did not know is among its unknown ones as JSON: read as that again.
+  # The older version kept a member that it did not know as JSON in `:unknown_fields`. Decodes it from there.
   defp learn(state, _known, []), do: state
   defp learn(%{unknown_fields: none} = state, _known, _new) when none == %{}, do: state
 
@@ -308,7 +307,7 @@ defmodule BaileysEx.Auth.State do
       left = Map.take(state.unknown_fields, Map.keys(still_unknown))
       state |> Map.merge(Map.take(read, new)) |> Map.put(:unknown_fields, left)
     else
-      # The field has its default, and what cannot be read stays where it is.
+      # The field keeps its default, and the unreadable member stays in `:unknown_fields`.
       _unreadable -> state
     end
   end
@@ -356,7 +355,7 @@ defmodule BaileysEx.Auth.State do
     alias BaileysEx.Auth.ShortInspect
     alias BaileysEx.Auth.State
 
-    # An implementation that raises makes the whole struct print: only what has its shape is shown.
+    # If an implementation raises, the whole struct is printed. So only well-formed values are shown.
     def inspect(state, opts) do
       shown = [
         me: State.me_id(state),

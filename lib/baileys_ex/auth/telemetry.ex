@@ -2,8 +2,8 @@ defmodule BaileysEx.Auth.Telemetry do
   @moduledoc """
   The events that this library emits through [`:telemetry`](https://hexdocs.pm/telemetry).
 
-  This library does not depend on `:telemetry`. It looks for it once, when the application
-  `:baileys_ex_auth` starts; without it no events are emitted. With it:
+  This library does not depend on `:telemetry`. It looks for it once, when the application `:baileys_ex_auth`
+  starts. Without it, no events are emitted. With it:
 
       :telemetry.attach_many(
         "auth-state",
@@ -12,8 +12,8 @@ defmodule BaileysEx.Auth.Telemetry do
         nil
       )
 
-  Handlers run in the process that did the work, after it has released the directory's lock. Only the
-  events of a migration's steps and of the lock come while it is held.
+  Handlers run in the process that did the work, after it has released the directory's lock. Only the events
+  of migration steps and of the lock itself are emitted while it is held.
 
   ## Events
 
@@ -35,27 +35,29 @@ defmodule BaileysEx.Auth.Telemetry do
   | `[:baileys_ex_auth, :store, :retrying]` | `attempt` (1 after the first failure) | `backend`, `place`, `action`, `reason` |
   | `[:baileys_ex_auth, :store, :stopped]` | `duration` since its start | `backend`, `place`, `pid`, `reason` |
 
-    * `backend` is the module; `path` the directory, absolute, and for an account in a database its
-      name as errors give it; `place` is the same of a store, `nil` where a backend has no name for it
-    * `type` is the family of the key as a string, `"creds"` for the credentials; `types` is a list
-      of them without repetition
+    * `backend` is the module. `path` is the absolute path of the directory; for an account in a database it
+      is the name of the account in errors. `place` is the same for a store, or `nil` if a backend has no name
+      for it
+    * `type` is the family of the key as a string, `"creds"` for the credentials; `types` is a list of them
+      without repetition
     * `result` is `:ok`, `:not_found` or `:error`
-    * `reason` is the kind of a failure, an atom: that of the operating system (`:enospc`), of a
-      `BaileysEx.Auth.DatabaseError` (`:unavailable`), `:corrupt`, `:invalid_key`, `:invalid_term`,
-      `:locked`, `:not_owner`, the first element of a tuple (`:changed_meanwhile`), or `:other`; `nil`
-      where nothing failed. For a store that was stopped in order it is `:normal` or `:shutdown`; one that
-      is killed has no event
-    * `action` is that of a `BaileysEx.Auth.KeyStore.OperationError`; `retrying` is emitted once for each try
-    * the duration of `commit` includes the wait for the lock, and a checkpoint if one was due; the
-      checkpoint then has its own event too
-    * `recovery` is emitted when an interrupted commit was completed: by the first use of a directory, or by
-      a commit after another VM was killed in the middle of one
+    * `reason` is the kind of a failure, an atom: that of the operating system (`:enospc`), that of a
+      `BaileysEx.Auth.DatabaseError` (`:unavailable`), `:corrupt`, `:invalid_key`, `:invalid_term`, `:locked`,
+      `:not_owner`, the first element of a tuple (`:changed_meanwhile`), or `:other`. It is `nil` if nothing
+      failed. For a store that was stopped in an orderly way it is `:normal` or `:shutdown`; a store that is
+      killed emits no event
+    * `action` is that of a `BaileysEx.Auth.KeyStore.OperationError`; `retrying` is emitted once for each
+      retry
+    * the duration of `commit` includes the wait for the lock, and a checkpoint if one was due; that
+      checkpoint also has its own event
+    * `recovery` is emitted when an interrupted commit was completed: by the first use of a directory, or by a
+      commit after another VM was killed in the middle of one
     * `owner` is a `BaileysEx.Auth.Owner`
-    * `scope` is `:cluster` for a lock among all connected nodes, `:node` for one of this node, and
+    * `scope` is `:cluster` for a lock among all connected nodes, `:node` for a lock on this node, and
       `:transaction` for the key of a store's transaction
 
-  No event carries an id of a key (they hold phone numbers), an error's text or anything from
-  inside a file.
+  No event contains the id of a key (it may be a phone number), the text of an error, or anything from inside
+  a file.
 
   ## In the log
 
@@ -83,13 +85,14 @@ defmodule BaileysEx.Auth.Telemetry do
   # The first is the default.
   @levels [:info, :debug, :notice, :warning, :error, :critical, :alert, :emergency]
 
-  # A host application brings it, or nobody does. Calls by `apply` make Mix ask for no dependency.
+  # The host application brings `:telemetry`, if anybody does. Calls through `apply` keep Mix from requiring
+  # the dependency.
   @compile {:no_warn_undefined, :telemetry}
 
   @enabled {__MODULE__, :enabled}
 
   @doc """
-  The names of all events, to attach a handler to.
+  Returns the names of all events, for attaching a handler to them.
 
       iex> [:baileys_ex_auth, :commit] in BaileysEx.Auth.Telemetry.events()
       true
@@ -125,8 +128,8 @@ defmodule BaileysEx.Auth.Telemetry do
   Options:
 
   #{@option_list}
-  It is `{:error, :already_exists}` where the logger is attached already, and `{:error, :no_telemetry}` where
-  the application has no `:telemetry`. Raises `ArgumentError` for options that are not known or cannot work.
+  Returns `{:error, :already_exists}` if the logger is already attached, and `{:error, :no_telemetry}` if the
+  application has no `:telemetry`. Raises `ArgumentError` for unknown options and invalid values.
   """
   @spec attach_default_logger([logger_option()]) ::
           :ok | {:error, :already_exists | :no_telemetry}
@@ -149,12 +152,12 @@ defmodule BaileysEx.Auth.Telemetry do
   end
 
   @doc """
-  Ends what `attach_default_logger/1` began.
+  Stops the logging that `attach_default_logger/1` started.
 
       BaileysEx.Auth.Telemetry.detach_default_logger()
       #=> :ok
 
-  It is `{:error, :not_found}` where the logger is not attached, or the application has no `:telemetry`.
+  Returns `{:error, :not_found}` if the logger is not attached, or if the application has no `:telemetry`.
   """
   @spec detach_default_logger() :: :ok | {:error, :not_found}
   def detach_default_logger do
@@ -162,8 +165,8 @@ defmodule BaileysEx.Auth.Telemetry do
   end
 
   @doc """
-  Looks for `:telemetry` again, and returns whether it is there. The application does this when it
-  starts; only code that loads `:telemetry` later needs to call it.
+  Looks for `:telemetry` again, and returns whether it is present. The application does this when it starts;
+  only code that loads `:telemetry` later needs to call it.
 
       BaileysEx.Auth.Telemetry.detect()
       #=> true
@@ -180,7 +183,7 @@ defmodule BaileysEx.Auth.Telemetry do
   def enabled?, do: :persistent_term.get(@enabled, false)
 
   @doc false
-  # Runs `fun`, and has `describe` make measurements and metadata of what it returned.
+  # Runs `fun`, and passes its result to `describe`, which returns measurements and metadata.
   @spec span([atom(), ...], (result -> {map(), map()}), (() -> result)) :: result
         when result: var
   def span(name, describe, fun) do
@@ -207,7 +210,7 @@ defmodule BaileysEx.Auth.Telemetry do
   end
 
   @doc false
-  # How it went, for the metadata of an event.
+  # The outcome of a call, for the metadata of an event.
   @spec outcome(term()) :: %{result: :ok | :not_found | :error, reason: atom()}
   def outcome({:error, :not_found}), do: %{result: :not_found, reason: nil}
   def outcome({:error, reason}), do: %{result: :error, reason: Reason.kind(reason)}

@@ -1,29 +1,29 @@
 defmodule BaileysEx.Auth.KeyStore.OperationError do
   @moduledoc """
-  An operation of a `BaileysEx.Auth.KeyStore` failed, usually because its persistence backend did.
+  An operation of a `BaileysEx.Auth.KeyStore` failed, usually because its persistence backend failed.
 
     * `:action` is the operation: `:start`, `:get`, `:set`, `:clear`, `:transaction` (its start) or
       `:commit` (its end)
-    * `:reason` is what the backend returned in `{:error, reason}`, or one of those below
-    * `:place` is the directory or the account, as the backend's
-      `c:BaileysEx.Auth.Persistence.place_name/1` gives it; `nil` where it gives none, or where the store
+    * `:reason` is the reason in the backend's `{:error, reason}`, or one of those below
+    * `:place` is the directory or the account, as returned by the backend's
+      `c:BaileysEx.Auth.Persistence.place_name/1`; `nil` if the backend has no name for it, or if the store
       has ended
 
   Reasons of the store itself:
 
-    * `:store_stopped`: its process does not run, or ended before it replied; a change may or may
-      not have been saved
+    * `:store_stopped`: its process is not running, or ended before it replied; a change may or may not have
+      been saved
     * `{:backend_crashed, text}`: the backend raised, threw or exited; `text` says what and where
     * `{:bad_return, callback}`: the backend returned something that its behaviour does not allow
     * `{:not_supported, :list_keys}`: `clear` needs that callback
-    * `{:rollback_failed, reason, key_reasons}`: a backend without `commit_keys` failed with
-      `reason` in the middle of a commit, and then failed to put some keys back
+    * `{:rollback_failed, reason, key_reasons}`: a backend without `commit_keys` failed with `reason` in the
+      middle of a commit, and then failed to restore some keys
 
-  Unless it is `:store_stopped` or `:rollback_failed`, nothing has changed. After
-  `:recovery_required`, whether the change was saved shows when the backend has recovered.
+  Unless the reason is `:store_stopped` or `:rollback_failed`, nothing has changed. After
+  `:recovery_required`, the backend's recovery decides whether the change was saved.
 
-  Neither the message nor `inspect/1` shows a value: of a reason they show atoms, numbers, texts and
-  the messages of exceptions, and leave out the rest.
+  Neither the message nor `inspect/1` shows a value. From a reason they show atoms, numbers, texts and the
+  messages of exceptions, and leave out the rest.
   """
 
   @type action() :: :start | :get | :set | :clear | :transaction | :commit

@@ -1,10 +1,10 @@
 defmodule BaileysEx.Auth.Postgres.Connection do
   @moduledoc """
-  How `BaileysEx.Auth.PostgresPersistence` reaches the server: one function, statement and parameters
-  in, rows out.
+  How `BaileysEx.Auth.PostgresPersistence` reaches the server: one function that takes a statement and
+  parameters, and returns rows.
 
-  An Ecto repository (`:repo`) and a Postgrex pool (`:conn`) need none of this. For another driver,
-  write a module and give `connection: {MyApp.Connection, handle}`:
+  An Ecto repository (`:repo`) and a Postgrex pool (`:conn`) do not need this. For another driver, write a
+  module and give `connection: {MyApp.Connection, handle}`:
 
       defmodule MyApp.Connection do
         @behaviour BaileysEx.Auth.Postgres.Connection
@@ -19,20 +19,20 @@ defmodule BaileysEx.Auth.Postgres.Connection do
         end
       end
 
-  Parameters are `nil`, binaries (`text` and `bytea`), integers (`bigint`), and lists of binaries
-  (`text[]` and `bytea[]`); rows are lists of `nil`, binaries and integers, in the order of the columns.
+  Parameters are `nil`, binaries (`text` and `bytea`), integers (`bigint`), and lists of binaries (`text[]`
+  and `bytea[]`). Rows are lists of `nil`, binaries and integers, in the order of the columns.
   """
 
-  @typedoc "The server's five-character SQLSTATE, or why it was not reached."
+  @typedoc "The server's five-character SQLSTATE, or why the server was not reached."
   @type problem() :: String.t() | :unavailable | :not_allowed | :driver_missing | :driver_failed
 
-  @doc "Runs one statement. An error holds no message of the driver: it may quote parameters."
+  @doc "Runs one statement. An error must not contain the driver's message, which may quote parameters."
   @callback query(handle :: term(), sql :: String.t(), params :: [term()]) ::
               {:ok, [[term()]]} | {:error, problem()}
 
   @doc """
-  Whether `query/3`, called by this process, takes part in a transaction of the application. A driver that has
-  no transactions of that kind needs no such function.
+  Whether `query/3`, called by this process, takes part in a transaction of the application. A driver without
+  transactions of that kind can leave this function out.
   """
   @callback in_transaction?(handle :: term()) :: boolean()
 
@@ -41,14 +41,14 @@ end
 
 defmodule BaileysEx.Auth.Postgres.EctoConnection do
   @moduledoc false
-  # The application's repository; its module is called at run time.
+  # The application's Ecto repository, whose module is called at run time.
   @behaviour BaileysEx.Auth.Postgres.Connection
 
   alias BaileysEx.Auth.Postgres.DriverResult
 
   @impl true
   def query(repo, sql, params) do
-    # Parameters are keys, in the log and in Ecto's telemetry.
+    # Parameters are keys, so they must not reach the log or Ecto's telemetry.
     opts = [log: false, telemetry_event: nil, cache_statement: DriverResult.name(sql)]
     DriverResult.of(repo, :query, [sql, params, opts])
   end
@@ -59,7 +59,7 @@ defmodule BaileysEx.Auth.Postgres.EctoConnection do
     function_exported?(repo, :in_transaction?, 0) and repo.in_transaction?() and
       repo.config()[:pool] != Ecto.Adapters.SQL.Sandbox
   rescue
-    # It is not running, as a query will say.
+    # The repository is not running; a query will report that.
     _error -> false
   end
 end
@@ -80,11 +80,11 @@ end
 
 defmodule BaileysEx.Auth.Postgres.DriverResult do
   @moduledoc false
-  # What Postgrex answers, also through Ecto, without anything that could show a parameter.
+  # Postgrex's results, also through Ecto, without anything that could show a parameter.
 
   alias BaileysEx.Auth.Postgres.Connection
 
-  @doc "Of a prepared statement: the same text, the same name."
+  @doc "The name of a prepared statement: the same text has the same name."
   @spec name(String.t()) :: String.t()
   def name(sql), do: "baileys_ex_auth_#{:erlang.phash2(sql)}"
 
@@ -102,20 +102,20 @@ defmodule BaileysEx.Auth.Postgres.DriverResult do
       _other -> {:error, :driver_failed}
     end
   rescue
-    # Such as an encoding error, whose message is the parameter.
+    # For example an encoding error, whose message is the parameter.
     error -> {:error, problem(error)}
   catch
     :exit, _reason -> {:error, :unavailable}
   end
 
   defp problem(%{postgres: %{pg_code: code}}) when is_binary(code), do: code
-  # After a rollback inside it.
+  # After a rollback inside a transaction.
   defp problem(%{__struct__: DBConnection.ConnectionError, message: "transaction rolling back"}),
     do: "25P02"
 
   defp problem(%{__struct__: DBConnection.ConnectionError}), do: :unavailable
   defp problem(%{__struct__: DBConnection.OwnershipError}), do: :not_allowed
-  # By Ecto, where the application has not started it, or is starting it again.
+  # Raised by Ecto if the application has not started the repository, or is restarting it.
   defp problem(%RuntimeError{message: "could not lookup Ecto repo " <> _rest}), do: :unavailable
   defp problem(_other), do: :driver_failed
 end

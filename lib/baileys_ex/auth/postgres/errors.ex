@@ -4,30 +4,30 @@ defmodule BaileysEx.Auth.DatabaseError do
 
     * `:place` is the account, such as `"account ada in PostgreSQL"`
     * `:kind` says what to do about it, see `t:kind/0`
-    * `:code` is the server's SQLSTATE, where it gave one
+    * `:code` is the server's SQLSTATE, if it returned one
 
-  A driver's own error can hold parameters, which are keys; nothing of it is kept here.
+  A driver's own error can contain parameters, which are keys, so no part of it is kept here.
 
-  Where the connection was lost (`:unavailable`) the write may have happened although its answer did not
-  arrive. The same write can be repeated without harm.
+  If the connection was lost (`:unavailable`), the write may have happened although its answer did not arrive.
+  The same write can be repeated without harm.
   """
 
   @typedoc """
-    * `:unavailable`: not reached, shut down, failing over, or the pool is not running or has no
-      connection free. A pool of Ecto or Postgrex also says this where the server refuses its login or has no
-      database of that name; it logs which
+    * `:unavailable`: the server was not reached, is shutting down or failing over, or the pool is not running
+      or has no free connection. A pool of Ecto or Postgrex also reports this if the server refuses its login
+      or has no database of that name; it logs which
     * `:missing_database`: the server has no database of that name
     * `:login_refused`: the server refuses the user or the password
     * `:timeout`: a statement or lock timeout, or a cancelled statement
     * `:conflict`: a serialization failure or deadlock
-    * `:full`: no disk space, memory or connections left on the server
-    * `:read_only`: a replica, or a server that takes no writes
+    * `:full`: the server has no disk space, memory or connections left
+    * `:read_only`: a replica, or a server that accepts no writes
     * `:missing_table`: the schema was not set up, or not under this `:prefix`
     * `:newer_schema`: a later version of this library has changed the schema
-    * `:older_schema`: the schema was not brought up to this version
+    * `:older_schema`: the schema was not upgraded to this version
     * `:aborted`: the application's transaction had failed before
     * `:not_allowed`: Ecto's sandbox has no connection for the calling process
-    * `:driver_missing`: the repository or `Postgrex` is not there to be called
+    * `:driver_missing`: the module of the repository, or `Postgrex`, is not available
     * `:refused`: anything else
   """
   @type kind() ::
@@ -117,13 +117,13 @@ end
 
 defmodule BaileysEx.Auth.CorruptRowError do
   @moduledoc """
-  A row of the database cannot be read: its value is not what its type says.
+  A row of the database cannot be read: its value does not match its type.
 
-    * `:place` is the account, `:type` and `:id` the key; both `nil` for the credentials
-    * `:member` is where in it, or `nil` for the whole
+    * `:place` is the account, `:type` and `:id` the key; both are `nil` for the credentials
+    * `:member` is the position in the value, or `nil` for the whole
     * `:problem` says what is wrong, and never shows a value
 
-  The row was left as it is. Restore it from a backup; a damaged *key* can also be deleted. Damaged
+  The row is left untouched. Restore it from a backup; a damaged *key* can also be deleted. Damaged
   *credentials* are never replaced by new ones.
   """
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Postgres.Schema do
   @moduledoc """
-  The tables of `BaileysEx.Auth.PostgresPersistence`, in versions.
+  The tables of `BaileysEx.Auth.PostgresPersistence`, and their versions.
 
   With Ecto, in a migration of the application:
 
@@ -16,8 +16,9 @@ defmodule BaileysEx.Auth.Postgres.Schema do
 
   Without Ecto, once at deployment: `BaileysEx.Auth.Postgres.Schema.migrate(conn: MyApp.Pool)`.
 
-  Three tables, under the schema that `:prefix` names (`"public"` by default): `baileys_auth_accounts` with the credentials and the owner, `baileys_auth_keys` with a row for
-  each key, and `baileys_auth_schema` with the version. Values are external term format.
+  There are three tables, in the schema that `:prefix` names (`"public"` by default): `baileys_auth_accounts`
+  with the credentials and the owner, `baileys_auth_keys` with a row for each key, and `baileys_auth_schema`
+  with the version. Values are in the external term format.
   """
 
   alias BaileysEx.Auth.{DatabaseError, Options}
@@ -35,22 +36,21 @@ defmodule BaileysEx.Auth.Postgres.Schema do
   def version, do: @version
 
   @doc """
-  The statements that lead from one version to another, to be executed in order and in one
-  transaction.
+  Returns the statements that lead from one version to another. Execute them in order and in one transaction.
 
       iex> hd(BaileysEx.Auth.Postgres.Schema.up(prefix: "whatsapp"))
       ~s(CREATE SCHEMA IF NOT EXISTS "whatsapp")
 
   Options:
 
-    * `:from`: the version that is there; by default 0, for nothing
+    * `:from`: the current version; by default 0, which means nothing
     * `:to`: the version to reach; by default `version/0`
     * `:prefix`: the name of the schema that holds the tables; `"public"` by default
-    * `:create_schema`: whether to create that schema too, where it is not there. That takes a right that the
-      role of an application need not have, even where the schema is there: give `false` then. By default
-      `true`, and `false` for `"public"`
+    * `:create_schema`: whether to create that schema too, if it does not exist. This requires a privilege
+      that an application's role need not have, even if the schema already exists: give `false` in that case.
+      By default `true`, and `false` for `"public"`
 
-  Raises `ArgumentError` for versions that do not exist, or are in the wrong order.
+  Raises `ArgumentError` for versions that do not exist or are in the wrong order.
   """
   @spec up(keyword()) :: [String.t()]
   def up(opts \\ []) do
@@ -71,7 +71,8 @@ defmodule BaileysEx.Auth.Postgres.Schema do
   end
 
   @doc """
-  The statements that remove everything, the accounts included. The option is `:prefix`, as for `up/1`.
+  Returns the statements that remove everything, including the accounts. The option is `:prefix`, as for
+  `up/1`.
 
       iex> hd(BaileysEx.Auth.Postgres.Schema.down())
       ~s(DROP TABLE "public".baileys_auth_keys)
@@ -85,12 +86,12 @@ defmodule BaileysEx.Auth.Postgres.Schema do
 
   @doc """
   Brings the schema to the newest version. It takes the options of the context of
-  `BaileysEx.Auth.PostgresPersistence`, without `:account`, and `:create_schema` as `up/1`.
+  `BaileysEx.Auth.PostgresPersistence`, without `:account`, and `:create_schema` as in `up/1`.
 
       :ok = BaileysEx.Auth.Postgres.Schema.migrate(conn: MyApp.Pool)
 
-  Where the schema has that version already, nothing changes. Run it on one node at a time. A statement that
-  fails is `{:error, %BaileysEx.Auth.DatabaseError{}}`.
+  If the schema already has that version, nothing changes. Run it on one node at a time. A failed statement is
+  `{:error, %BaileysEx.Auth.DatabaseError{}}`.
   """
   @spec migrate(keyword()) :: :ok | {:error, DatabaseError.t()}
   def migrate(opts) do
@@ -135,7 +136,7 @@ defmodule BaileysEx.Auth.Postgres.Schema do
   defp create_schema(_prefix, _other),
     do: raise(ArgumentError, "expected :create_schema to be true or false")
 
-  # Published versions never change; a later one is another clause.
+  # Published versions never change; a later version is another clause.
   defp version(1, prefix) do
     [
       """
