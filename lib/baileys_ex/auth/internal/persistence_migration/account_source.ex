@@ -129,10 +129,10 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountSource do
   @impl true
   def close(_source), do: :ok
 
-  @doc "Of rows as the NIF reports them."
+  @impl true
   def damage(source, rows), do: Enum.map(rows, &Value.corrupt(source.account, &1))
 
-  @doc "All that cannot be carried."
+  @impl true
   def damaged_error(source, damaged) do
     %DamagedAccountError{place: Account.place(source.account), rows: damaged}
   end

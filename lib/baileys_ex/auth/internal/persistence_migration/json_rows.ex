@@ -41,6 +41,17 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
     )
   end
 
+  @doc "The JSON of a row."
+  @spec text(row()) :: binary()
+  def text({:row, _name, text}), do: text
+  def text({:key, _family, _id, text}), do: text
+
+  @doc "What errors and summaries call a row."
+  @spec name(row()) :: String.t()
+  def name({:row, name, _text}), do: name
+  def name({:key, family, nil, _text}), do: family
+  def name({:key, family, id, _text}), do: "#{family}-#{id}"
+
   # A first line that is none by itself begins a document.
   defp line({text, _number} = line, :first, source) do
     if whole?(text), do: gather(line, [], source), else: {[], {:document, [line]}}

@@ -5,6 +5,8 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
   # names have in common and where the credentials are, and then carried.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
+  import BaileysEx.Auth.PersistenceMigration.JsonRows, only: [name: 1, text: 1]
+
   alias BaileysEx.Auth.{BaileysJSON, DamagedRowsError, Keys, Native, State}
   alias BaileysEx.Auth.PersistenceMigration.{Directories, Names, Rows, Spool}
 
@@ -363,7 +365,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     Spool.close(source.spool)
   end
 
-  @doc "Of rows as the NIF reports them."
+  @impl true
   def damage(source, rows) do
     for {family, id, member, problem} <- rows do
       name = if id, do: "#{family}-#{id}", else: family
@@ -371,7 +373,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     end
   end
 
-  @doc "All that cannot be carried."
+  @impl true
   def damaged_error(source, damaged), do: %DamagedRowsError{source: source.name, rows: damaged}
 
   defp key(_source, {:key, family, id, _text}), do: Names.key(family, id)
@@ -379,13 +381,6 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
   defp key(source, {:row, name, _text}) do
     with {:ok, rest} <- Names.without(name, source.carried.prefix), do: Names.parse(rest)
   end
-
-  defp text({:row, _name, text}), do: text
-  defp text({:key, _family, _id, text}), do: text
-
-  defp name({:row, name, _text}), do: name
-  defp name({:key, family, nil, _text}), do: family
-  defp name({:key, family, id, _text}), do: "#{family}-#{id}"
 
   # Credentials cannot be left out, nor can one of two values be chosen.
   defp damaged(source, row, {_family, id}, problem, can_be_skipped?) do

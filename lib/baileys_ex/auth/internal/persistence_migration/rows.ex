@@ -42,6 +42,13 @@ defmodule BaileysEx.Auth.PersistenceMigration.Rows do
   @doc "Of a source: what was carried, in the members of a summary, or why it must not be."
   @callback finish(struct()) :: {:ok, map()} | {:error, term()}
 
+  @doc "Of a source that a directory can take: the errors for rows that the target finds damaged."
+  @callback damage(struct(), [{type :: String.t(), id :: String.t() | nil, term(), term()}]) ::
+              [Exception.t()]
+
+  @doc "Of the same: the error that holds all of these."
+  @callback damaged_error(struct(), [Exception.t()]) :: Exception.t()
+
   @doc "Of a target: begins. `source` is what a damaged row is reported of."
   @callback receive(struct(), Owner.call(), opts(), :array | :buffer | nil, source :: struct()) ::
               {:ok, struct()} | {:error, term()}
@@ -54,7 +61,14 @@ defmodule BaileysEx.Auth.PersistenceMigration.Rows do
   @doc "Leaves everything as it was, unless it was published."
   @callback close(struct()) :: term()
 
-  @optional_callbacks open: 3, next: 1, finish: 1, receive: 5, put: 2, publish: 2
+  @optional_callbacks open: 3,
+                      next: 1,
+                      finish: 1,
+                      damage: 2,
+                      damaged_error: 2,
+                      receive: 5,
+                      put: 2,
+                      publish: 2
 
   @spec migrate(struct(), struct(), opts()) ::
           {:ok, PersistenceMigration.summary()} | {:error, term()}
