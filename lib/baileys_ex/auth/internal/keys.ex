@@ -3,6 +3,7 @@ defmodule BaileysEx.Auth.Keys do
   # What a key is called, and changes of keys, as every backend takes them down.
 
   alias BaileysEx.Auth.{InvalidTermError, Persistence}
+  alias BaileysEx.Signal.Store.Id
 
   @typedoc "A key by the name of its family and its id; the credentials have no id."
   @type key() :: {family :: String.t(), id :: String.t() | nil}
@@ -19,7 +20,7 @@ defmodule BaileysEx.Auth.Keys do
   def creds, do: @creds
 
   @spec key(atom() | String.t(), term()) :: key()
-  def key(type, id), do: {to_string(type), to_string(id)}
+  def key(type, id), do: {Id.text!(type), Id.text!(id)}
 
   @doc "The names of the families that are known."
   @spec families() :: [String.t()]

@@ -16,7 +16,7 @@ defmodule BaileysEx.Signal.Store.Memory do
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Auth.Options
   alias BaileysEx.Signal.Store
-  alias BaileysEx.Signal.Store.{Changes, Running, Transaction, View}
+  alias BaileysEx.Signal.Store.{Changes, Id, Running, Transaction, View}
 
   defmodule Ref do
     @moduledoc false
@@ -106,7 +106,7 @@ defmodule BaileysEx.Signal.Store.Memory do
   defp read(_table, _type, [], entries), do: entries
 
   defp read(table, type, [id | ids], entries) do
-    id = to_string(id)
+    id = Id.text!(id)
 
     case :ets.lookup(table, {type, id}) do
       [{_key, value}] -> read(table, type, ids, Map.put(entries, id, value))

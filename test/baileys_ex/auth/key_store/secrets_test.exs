@@ -5,7 +5,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
   import ExUnit.CaptureIO
   import ExUnit.CaptureLog
 
-  alias BaileysEx.Auth.KeyStore
+  alias BaileysEx.Auth.{FilePersistence, KeyStore, NativeFilePersistence}
   alias BaileysEx.Auth.KeyStore.OperationError
   alias BaileysEx.Auth.Lock
   alias BaileysEx.Signal.Store
@@ -288,6 +288,42 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
         assert_raise ArgumentError, ~r/^expected/, fn -> set.(tx, @data) end
       end
     end)
+  end
+
+  @tag :tmp_dir
+  test "a value that is in the place of a type or an id", %{tmp_dir: tmp} do
+    store = start(Batch, Table.new())
+    {:ok, memory} = Store.start_link()
+    set = fn id -> %{"pre-key": %{id => "1"}} end
+
+    in_transaction = fn id ->
+      KeyStore.transaction(store, "k", &KeyStore.get(&1, :"pre-key", [id]))
+    end
+
+    calls = [
+      fn secret -> KeyStore.get(store, :"pre-key", [secret]) end,
+      fn secret -> KeyStore.set(store, set.(secret)) end,
+      in_transaction,
+      fn secret -> Store.get(memory, :"pre-key", [secret]) end,
+      fn secret -> Store.set(memory, set.(secret)) end
+    ]
+
+    of_backends =
+      for backend <- [NativeFilePersistence, FilePersistence] do
+        [
+          fn secret -> backend.load_keys(tmp, :"pre-key", secret) end,
+          fn secret -> backend.save_keys(tmp, :"pre-key", secret, 1) end,
+          fn secret -> backend.commit_keys(tmp, set.(secret)) end,
+          fn secret -> backend.save_keys(tmp, secret, 1, 1) end
+        ]
+      end
+
+    for call <- List.flatten([calls | of_backends]),
+        secret <- [@secret, {@mark, 1}, [@mark, self()], [@mark, 0xD800]] do
+      error = assert_raise ArgumentError, fn -> call.(secret) end
+      assert Exception.message(error) =~ "that to_string/1 takes"
+      refute_marked(all_of(error))
+    end
   end
 
   test "nothing is printed where all goes well" do

@@ -6,7 +6,7 @@ defmodule BaileysEx.Auth.KeyStore.Reads do
 
   alias BaileysEx.Auth.KeyStore.{Backend, Cache, OperationError, Tenure}
   alias BaileysEx.Signal.Store
-  alias BaileysEx.Signal.Store.Changes
+  alias BaileysEx.Signal.Store.{Changes, Id}
 
   @typedoc "What a commit was made from: the number of changes seen, and what was read under it."
   @type basis() ::
@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.KeyStore.Reads do
   @spec get(Cache.table(), Store.data_type(), [term()]) :: Store.data_entries()
   def get(table, type, ids) do
     while_running!(table, :get, fn ->
-      if Enum.any?(ids, &(Cache.fetch(table, {type, to_string(&1)}) == :unknown)),
+      if Enum.any?(ids, &(Cache.fetch(table, {type, Id.text!(&1)}) == :unknown)),
         do: look!(table, :get)
     end)
 
@@ -27,7 +27,7 @@ defmodule BaileysEx.Auth.KeyStore.Reads do
   @spec read(Cache.table(), Store.data_type(), [term()]) :: Store.data_entries()
   def read(table, type, ids) do
     while_running!(table, :get, fn ->
-      ids = Enum.map(ids, &if(is_binary(&1), do: &1, else: to_string(&1)))
+      ids = Enum.map(ids, &Id.text!/1)
       read(table, type, ids, %{}, read_together(table, type, ids))
     end)
   end

@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
   # Rows as their owner has them, each with its JSON as text: `{:row, name, text}`, `{:key, family, id, text}`
   # or `{:damaged, error}`. From an enumerable, a document, or the lines of a dump.
 
-  alias BaileysEx.Auth.{BaileysJSON, CorruptFileError, Native}
+  alias BaileysEx.Auth.{BaileysJSON, CorruptFileError, Keys, Native}
 
   @type row() ::
           {:row, name :: String.t(), text :: binary()}
@@ -110,7 +110,8 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
   end
 
   defp row!({type, id, json}) when (is_atom(type) or is_binary(type)) and not is_nil(id) do
-    {family, id} = {valid!(to_string(type)), valid!(to_string(id))}
+    {family, id} = Keys.key(type, id)
+    {family, id} = {valid!(family), valid!(id)}
     with({:ok, text} <- text("#{family}-#{id}", json), do: {:key, family, id, text})
   end
 

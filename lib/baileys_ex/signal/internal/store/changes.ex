@@ -4,6 +4,7 @@ defmodule BaileysEx.Signal.Store.Changes do
   # entries saved or deleted (`nil`).
 
   alias BaileysEx.Signal.Store
+  alias BaileysEx.Signal.Store.Id
 
   @derive {Inspect, only: [:clear?]}
   @enforce_keys [:clear?, :entries]
@@ -24,7 +25,7 @@ defmodule BaileysEx.Signal.Store.Changes do
         {type, of_type} <- data,
         {id, value} <- ids!(type, of_type),
         into: %{},
-        do: {{type, to_string(id)}, value}
+        do: {{type, Id.text!(id)}, value}
       )
     )
   end

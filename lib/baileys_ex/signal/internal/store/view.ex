@@ -7,7 +7,7 @@ defmodule BaileysEx.Signal.Store.View do
   # that is outside no longer counts; `{{:was, {type, id}}, :was, …}` for what was read.
 
   alias BaileysEx.Signal.Store
-  alias BaileysEx.Signal.Store.Changes
+  alias BaileysEx.Signal.Store.{Changes, Id}
 
   @type t() :: :ets.tid()
 
@@ -27,7 +27,7 @@ defmodule BaileysEx.Signal.Store.View do
   @spec get(t(), Store.data_type(), [String.t()], ([String.t()] -> Store.data_entries())) ::
           Store.data_entries()
   def get(view, type, ids, outside) do
-    known = known(view, type, Enum.map(ids, &to_string/1))
+    known = known(view, type, Enum.map(ids, &Id.text!/1))
 
     read =
       case for({id, :unknown} <- known, do: id) do
