@@ -12,7 +12,7 @@ defmodule BaileysEx.Auth.ImportTest do
     PersistenceMigration
   }
 
-  alias BaileysEx.Test.{JSON, Property}
+  alias BaileysEx.Test.JSON
 
   @single_file %{
     "pre-key" => "preKeys",
@@ -361,92 +361,5 @@ defmodule BaileysEx.Auth.ImportTest do
       [creds] = for {:creds, nil, text} <- rows, do: value.(text)
       %{"creds" => creds, "keys" => keys}
     end
-  end
-
-  describe "the export" do
-    for form <- Fixtures.forms() do
-      test "of the fixture #{form} imports to the same account", %{tmp: tmp} do
-        backend = Fixtures.backend(unquote(form))
-        path = Path.join(tmp, "of-#{unquote(form)}")
-        File.cp_r!(Fixtures.path(unquote(form)), path)
-
-        for {prefix, creds} <- [{"", "creds"}, {"ada:", "auth_creds"}] do
-          {:ok, rows} =
-            PersistenceMigration.export({backend, path}, prefix: prefix, creds_name: creds)
-
-          target = Path.join(tmp, "native-#{byte_size(prefix)}")
-          import!(rows, target)
-
-          assert common(loaded(target)) == common(Fixtures.load_all!(backend, path))
-        end
-      end
-    end
-
-    # Sessions that do not know when they were used are given the time of writing.
-    defp common(terms), do: Fixtures.common(terms)
-
-    test "gives group keys the form that is asked for", context do
-      {:ok, rows} =
-        PersistenceMigration.export({FilePersistence, context.source}, sender_keys: :array)
-
-      texts = for {"sender-key-1" <> _, text} <- rows, do: text
-      assert texts != []
-      for text <- texts, do: assert(is_list(JSON.decode!(text)))
-      target = {NativeFilePersistence, context.native}
-      assert {:ok, %{sender_keys: :array}} = PersistenceMigration.migrate(rows, target)
-    end
-
-    test "reports damage before the first row", context do
-      File.write!(Path.join(context.source, "pre-key-77.json"), "{")
-
-      assert {:error, %{files: [_]}} =
-               PersistenceMigration.export({FilePersistence, context.source})
-
-      {:ok, rows} =
-        PersistenceMigration.export({FilePersistence, context.source}, on_corrupt: :skip)
-
-      assert Enum.count(rows) == length(context.rows)
-      assert {:error, _} = PersistenceMigration.export({FilePersistence, context.tmp <> "/none"})
-    end
-
-    test "raises where the account is damaged while it runs, and gives its locks back", context do
-      {:ok, rows} = PersistenceMigration.export({FilePersistence, context.source})
-      File.write!(Path.join(context.source, "pre-key-77.json"), "{")
-      assert_raise BaileysEx.Auth.DamagedDirectoryError, fn -> Enum.to_list(rows) end
-      assert :ok = FilePersistence.save_keys(context.source, :"lid-mapping", "1", "2")
-    end
-
-    test "that is read half-way only ends, and gives its locks back", context do
-      {:ok, rows} = PersistenceMigration.export({FilePersistence, context.source})
-      assert [{"creds", _}] = Enum.take(rows, 1)
-      assert :ok = FilePersistence.save_keys(context.source, :"lid-mapping", "1", "2")
-      refute_receive _any, 10
-    end
-  end
-
-  test "what is exported imports to the same keys, for any ids and order (property)", %{tmp: tmp} do
-    Property.for_seeds(1..30, fn seed ->
-      path = Path.join(tmp, "made-#{seed}")
-      :ok = NativeFilePersistence.save_credentials(path, BaileysEx.Auth.State.new())
-
-      changes =
-        for _ <- 1..Enum.random(1..40), reduce: %{} do
-          changes ->
-            # No two ids with one file name.
-            id =
-              Enum.map_join(1..Enum.random(1..12), fn _ ->
-                <<Property.one_of(~c"a1:/.@é ")::utf8>>
-              end)
-
-            Map.put(changes, id, Base.encode16(Property.bytes(4)))
-        end
-
-      :ok = NativeFilePersistence.commit_keys(path, %{"lid-mapping": changes})
-      prefix = Property.one_of(["", "ada:", "session-7:", "pre-key-", "é/"])
-      {:ok, rows} = PersistenceMigration.export({NativeFilePersistence, path}, prefix: prefix)
-      rows = Enum.shuffle(rows)
-      import!(rows, path <> "-again")
-      assert loaded(path <> "-again") == loaded(path)
-    end)
   end
 end
