@@ -87,6 +87,10 @@ defmodule BaileysEx.Auth.CLI do
       invalid != [] ->
         finish({:usage, mistake(hd(invalid), switches)}, name, json?, terminal)
 
+      # It would be the current directory: a variable that a script has not set, as in `delete "$DIR" --yes`.
+      "" in arguments ->
+        finish({:usage, "an argument is empty"}, name, json?, terminal)
+
       true ->
         {:ok, _started} = Application.ensure_all_started(:baileys_ex_auth)
 

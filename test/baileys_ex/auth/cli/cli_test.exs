@@ -40,6 +40,10 @@ defmodule BaileysEx.Auth.CLITest do
         assert {2, "", error} = cli([command, "a", "--no-such-option"])
         assert error =~ "unknown option --no-such-option"
 
+        # A variable of the shell that is not set, and would be the current directory.
+        assert {2, "", error} = cli([command, ""])
+        assert error =~ "an argument is empty"
+
         assert {2, json, ""} = cli([command, "--json"])
         assert %{"error" => %{"code" => "usage"}} = JSON.decode!(json)
       end
