@@ -58,7 +58,8 @@ defmodule BaileysEx.Auth.MixProject do
       extras:
         ["README.md"] ++
           guides() ++ ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"],
-      assets: %{"guides/images" => "images"},
+      # Where the guides look for pictures, and where the README does.
+      assets: %{"guides/images" => "images", "./guides/images" => "guides/images"},
       groups_for_extras: [Guides: guides()],
       groups_for_modules: module_groups(),
       # Names in the side bar are then short enough to be seen whole.

@@ -16,6 +16,23 @@ defmodule BaileysEx.Auth.DocsTest do
       assert @docs[:groups_for_extras][:Guides] -- extras == []
     end
 
+    test "have their pictures where they look for them" do
+      pictures =
+        for page <- @docs[:extras],
+            [_, picture] <- Regex.scan(~r/!\[[^\]]*\]\(([^)]+)\)/, read(page)),
+            do: picture
+
+      assert length(pictures) > 1
+
+      for picture <- pictures do
+        assert Enum.any?(@docs[:assets], fn {source, target} ->
+                 Path.dirname(picture) == target and
+                   File.regular?(Path.join([@root, source, Path.basename(picture)]))
+               end),
+               picture
+      end
+    end
+
     test "hold every public module in exactly one group" do
       for module <- public_modules(), not mix_task?(module) do
         groups =
@@ -87,7 +104,7 @@ defmodule BaileysEx.Auth.DocsTest do
   # What is longer has to be scrolled to: the box is as wide as the text.
   test "code in the documentation fits its box" do
     for page <- @docs[:extras], Path.extname(page) == ".md" do
-      [_text | parts] = @root |> Path.join(page) |> File.read!() |> String.split(~r/^ *```/m)
+      [_text | parts] = page |> read() |> String.split(~r/^ *```/m)
       code = parts |> Enum.take_every(2) |> Enum.flat_map(&tl(String.split(&1, "\n")))
       assert too_wide(code, 99) == [], page
     end
@@ -135,6 +152,8 @@ defmodule BaileysEx.Auth.DocsTest do
     for env <- ~w(dev test prod), do: assert(deps_in(env) == "[]")
     assert deps_in("docs") =~ ":ex_doc"
   end
+
+  defp read(page), do: @root |> Path.join(page) |> File.read!()
 
   defp too_wide(lines, columns), do: Enum.filter(lines, &(String.length(&1) > columns))
 
