@@ -2,13 +2,12 @@ defmodule BaileysEx.Signal.Curve do
   @moduledoc """
   Curve25519 as Signal and Baileys use it: key pairs, agreement (X25519) and signatures (XEdDSA).
 
-  A private key is 32 bytes. A public key is 32 bytes, or 33 with the type byte `5` in front, the
-  "Signal public key"; every function takes both.
+  A private key is 32 bytes. A public key is 32 bytes, or 33 with the type byte `5` in front (the "Signal
+  public key"). Every function accepts both forms.
 
-  The arithmetic is that of the `curve25519-dalek` crate. libsignal accepts its signatures, and it
-  accepts those of libsignal.
+  The arithmetic is that of the `curve25519-dalek` crate. libsignal accepts its signatures and vice versa.
 
-  No function shows a key: a wrong argument leads to a named error, not to a `FunctionClauseError`, whose
+  No function shows a key: a wrong argument raises a named error rather than a `FunctionClauseError`, whose
   stack trace would print the arguments.
   """
 
@@ -27,8 +26,8 @@ defmodule BaileysEx.Signal.Curve do
   @doc """
   Generates a key pair of raw 32-byte keys.
 
-  With `:private_key` it returns the pair of that key, which is kept as given. Raises an `ArgumentError`
-  if the key is not 32 bytes.
+  With `:private_key` it returns the pair of that key, which is kept as given. Raises an `ArgumentError` if
+  the key is not 32 bytes.
 
       iex> %{public: public, private: private} = BaileysEx.Signal.Curve.generate_key_pair()
       iex> {byte_size(public), byte_size(private)}
@@ -49,10 +48,10 @@ defmodule BaileysEx.Signal.Curve do
   end
 
   @doc """
-  Generates a pre-key signed by the identity, as Baileys' `signedKeyPair` does.
+  Generates a pre-key and signs it with the identity, as Baileys' `signedKeyPair` does.
 
   The signature covers the 33-byte public key. `:key_pair` gives the pair to sign; otherwise a fresh one is
-  made. A key that is not valid is `{:error, reason}`, which names it: `:invalid_identity_key`,
+  generated. An invalid key is `{:error, reason}`, and the reason says which: `:invalid_identity_key`,
   `:invalid_private_key` or `:invalid_public_key`.
 
       iex> identity = BaileysEx.Signal.Curve.generate_key_pair()
@@ -98,7 +97,7 @@ defmodule BaileysEx.Signal.Curve do
   def sign(_private, _message), do: raise(ArgumentError, "the message must be a binary")
 
   @doc """
-  Whether a signature is of this message by this key. Anything malformed is `false`.
+  Whether the signature was made for this message with this key. Malformed arguments give `false`.
 
   Baileys' own `Curve.verify` returns `true` for every well-formed signature; this function checks the
   signature.
@@ -115,9 +114,9 @@ defmodule BaileysEx.Signal.Curve do
   def verify(_public, _message, _signature), do: false
 
   @doc """
-  The X25519 secret that the owner of `private` shares with the owner of `public`, 32 bytes.
+  Returns the 32-byte X25519 secret that the owner of `private` shares with the owner of `public`.
 
-  A public key of low order, with which every secret is zero, is `{:error, :invalid_public_key}`.
+  A public key of low order, with which every secret would be zero, is `{:error, :invalid_public_key}`.
 
       iex> alice = BaileysEx.Signal.Curve.generate_key_pair()
       iex> bob = BaileysEx.Signal.Curve.generate_key_pair()
@@ -135,7 +134,7 @@ defmodule BaileysEx.Signal.Curve do
   def shared_key(_private, _public), do: {:error, :invalid_private_key}
 
   @doc """
-  The 33-byte form of a public key: puts the type byte in front, unless it is there.
+  Returns the 33-byte form of a public key. Puts the type byte in front unless it is already there.
 
       iex> {:ok, key} = BaileysEx.Signal.Curve.generate_signal_pub_key(<<7::256>>)
       iex> key
@@ -152,8 +151,8 @@ defmodule BaileysEx.Signal.Curve do
   def generate_signal_pub_key(_public), do: {:error, :invalid_public_key}
 
   @doc """
-  As `generate_signal_pub_key/1`, for code that cannot go on without the key: raises an
-  `ArgumentError`, which does not show it.
+  As `generate_signal_pub_key/1`, for code that cannot continue without the key: raises an `ArgumentError`,
+  which does not show the key.
 
       iex> BaileysEx.Signal.Curve.ensure_signal_public_key!(<<7::256>>)
       <<5, 7::256>>
@@ -167,8 +166,8 @@ defmodule BaileysEx.Signal.Curve do
   end
 
   @doc """
-  The key pair with its public key in the 33-byte form, its other members as they are. Raises an
-  `ArgumentError` where there is no valid public key.
+  Returns the key pair with its public key in the 33-byte form and its other members unchanged. Raises an
+  `ArgumentError` if there is no valid public key.
 
       iex> pair = BaileysEx.Signal.Curve.generate_key_pair()
       iex> %{public: <<5, public::binary>>} = BaileysEx.Signal.Curve.ensure_signal_key_pair!(pair)
@@ -196,7 +195,7 @@ defmodule BaileysEx.Signal.Curve do
   defp public_of(%{public: public}), do: public
   defp public_of(_key_pair), do: nil
 
-  # Without randomness nothing can go on, and no caller could do better than stop.
+  # Nothing can continue without randomness, and no caller could do better than stop.
   defp random!({:error, :no_randomness}), do: raise("the operating system gives no random bytes")
   defp random!(result), do: result
 end

@@ -1,10 +1,10 @@
 defmodule BaileysEx.Signal.SessionRecord do
   @moduledoc """
-  All sessions with one device of another account: at most one that is open, and closed ones, which late
+  All sessions with one device of another account: at most one open session, and closed ones, which late
   messages may still need.
 
   A session is stored under its raw base key. As in libsignal (`CLOSED_SESSIONS_MAX` in
-  `src/session_record.js`), at most 40 closed sessions are kept: those that were closed first are removed
+  `src/session_record.js`), at most 40 closed sessions are kept; the ones that were closed first are removed
   first. An open session is never removed.
 
       iex> alias BaileysEx.Signal.SessionRecord
@@ -15,21 +15,21 @@ defmodule BaileysEx.Signal.SessionRecord do
       iex> record |> SessionRecord.close_open_session() |> SessionRecord.have_open_session?()
       false
 
-  Sessions are plain maps with key material in them; the record is printed without it.
+  Sessions are plain maps that contain key material; `inspect/1` of the record leaves it out.
   """
 
   alias BaileysEx.Auth.Options
 
   @max_closed_sessions 40
 
-  @typedoc "33 bytes with the type byte 5 in front, or 32, as found."
+  @typedoc "33 bytes with the type byte 5 in front, or 32 bytes, as found."
   @type public_key() :: binary()
 
   @typedoc """
   One session.
 
-    * `:closed` is `nil` for the open session, else milliseconds since 1970
-    * `:used` and `:created`, milliseconds since 1970, are there in sessions that Baileys made
+    * `:closed` is `nil` for the open session, and otherwise milliseconds since 1970
+    * `:used` and `:created`, in milliseconds since 1970, exist in sessions that Baileys made
     * `:chains` are stored under the base64 text of the ratchet key
   """
   @type session() :: %{
@@ -58,7 +58,7 @@ defmodule BaileysEx.Signal.SessionRecord do
 
     * `:counter` is the number of the next message
     * `:key` is `nil` in a closed chain
-    * `:message_keys` are the seeds of messages that were skipped, by number
+    * `:message_keys` are the seeds of skipped messages, by number
   """
   @type chain() :: %{
           chain_key: %{counter: integer(), key: binary() | nil},
@@ -77,7 +77,7 @@ defmodule BaileysEx.Signal.SessionRecord do
   defstruct sessions: %{}
 
   @doc """
-  A record without sessions.
+  Returns a record without sessions.
 
       iex> BaileysEx.Signal.SessionRecord.new()
       #BaileysEx.Signal.SessionRecord<sessions: 0, open: false>
@@ -107,7 +107,7 @@ defmodule BaileysEx.Signal.SessionRecord do
   def have_open_session?(%__MODULE__{} = record), do: get_open_session(record) != nil
 
   @doc """
-  The open session as `{base_key, session}`, or `nil` where none is open.
+  Returns the open session as `{base_key, session}`, or `nil` if none is open.
 
       iex> alias BaileysEx.Signal.SessionRecord
       iex> open = %{index_info: %{closed: nil}}
@@ -121,7 +121,7 @@ defmodule BaileysEx.Signal.SessionRecord do
   end
 
   @doc """
-  The session with this base key, open or closed; `nil` where there is none.
+  Returns the session with this base key, open or closed, or `nil` if there is none.
 
       iex> alias BaileysEx.Signal.SessionRecord
       iex> SessionRecord.get_session(SessionRecord.new(), "base key")
@@ -131,15 +131,16 @@ defmodule BaileysEx.Signal.SessionRecord do
   def get_session(%__MODULE__{sessions: sessions}, base_key), do: Map.get(sessions, base_key)
 
   @doc """
-  Adds or replaces a session. If more than 40 are closed then, those that were closed first are removed.
+  Adds or replaces a session. If this makes more than 40 closed ones, those that were closed first are
+  removed.
 
       iex> alias BaileysEx.Signal.SessionRecord
       iex> closed = %{index_info: %{closed: 1_764_200_000_000}}
       iex> SessionRecord.put_session(SessionRecord.new(), "base key", closed)
       #BaileysEx.Signal.SessionRecord<sessions: 1, open: false>
 
-  Raises an `ArgumentError`, without showing it, where the session has no `index_info` that says
-  whether it is closed.
+  Raises an `ArgumentError` if the session has no `index_info` that says whether it is closed. The error does
+  not show the session.
   """
   @spec put_session(t(), public_key(), session()) :: t()
   def put_session(
@@ -158,7 +159,7 @@ defmodule BaileysEx.Signal.SessionRecord do
   @doc """
   Closes a session, now or at `:closed_at` (milliseconds since 1970).
 
-  A session that is closed already keeps its time; an unknown base key changes nothing.
+  A session that is already closed keeps its time; an unknown base key changes nothing.
 
       iex> alias BaileysEx.Signal.SessionRecord
       iex> open = %{index_info: %{closed: nil}}

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Signal.Store do
   @moduledoc """
-  The store of Signal keys that a messaging runtime works on, after Baileys' `keys` contract.
+  The store of Signal keys that a messaging runtime uses, modelled on Baileys' `keys` contract.
 
   A store is started with `start_link/1` and then used through its handle:
 
@@ -10,12 +10,11 @@ defmodule BaileysEx.Signal.Store do
       iex> BaileysEx.Signal.Store.get(store, :"lid-mapping", ["15550000000", "15550000001"])
       %{"15550000000" => "800000000"}
 
-    * `get/3` leaves out what is not there.
+    * `get/3` leaves out missing keys.
     * `set/2` saves several entries; `nil` deletes one.
-    * `transaction/3` excludes every other transaction with the same key; callers are served in the
-      order in which they came. The callback is given a handle of the transaction. What it writes
-      through that handle is visible to its own reads at once, and to everybody else when the
-      transaction is over: all of it, or none.
+    * `transaction/3` excludes all other transactions with the same key; callers are served in order of
+      arrival. The callback receives a handle of the transaction. Its own reads see the writes made through
+      that handle at once. Everybody else sees them when the transaction is over: all of them, or none.
 
           BaileysEx.Signal.Store.transaction(store, "session:alice.0", fn tx ->
             %{"alice.0" => record} = BaileysEx.Signal.Store.get(tx, :session, ["alice.0"])
@@ -23,35 +22,33 @@ defmodule BaileysEx.Signal.Store do
           end)
 
       A callback that raises, throws or exits changes nothing. A transaction that is started on
-      the handle of another one becomes a part of it. Starting one on the *store's* handle, for a key
-      for which the same process already has a transaction, raises: it would wait for itself.
+      the handle of another one becomes a part of it. If a process starts one on the *store's*
+      handle, for a key for which it already has a transaction, the call raises: it would wait for
+      itself.
 
   ## Implementations
 
-  `BaileysEx.Signal.Store.Memory`, the default, keeps everything in memory;
-  `BaileysEx.Auth.KeyStore` keeps it in an auth directory, in PostgreSQL or in a custom backend.
+  `BaileysEx.Signal.Store.Memory`, the default, keeps everything in memory. `BaileysEx.Auth.KeyStore` keeps
+  keys in an auth directory, in PostgreSQL or in a custom backend.
 
-  A store of your own implements the callbacks of this behaviour. `c:wrap/1` is given what
-  `c:start_link/1` has started, and makes the reference that the other callbacks take.
-  `c:transaction/3` gives its function a reference of the transaction, which the other callbacks take
-  as well.
+  A store of your own implements the callbacks of this behaviour. `c:wrap/1` receives the process that
+  `c:start_link/1` has started, and makes the reference that the other callbacks take. `c:transaction/3` gives
+  its function a reference of the transaction, which the other callbacks must accept as well.
 
   ## Types, ids and values
 
-  A type is a family of keys, by the name that Baileys has for it. An id is a string; for another term
-  its `to_string/1` is used. A store takes any value but `nil`. Those that Baileys has, as of 7.0.0-rc14,
-  are for these types:
+  A type is a family of keys, under Baileys' name for it. An id is a string; any other term is converted with
+  `to_string/1`. A store accepts any value but `nil`. As of 7.0.0-rc14, Baileys has these types and values:
 
     * `:session`, by `"<user>.<device>"`: a `BaileysEx.Signal.SessionRecord`
     * `:"pre-key"`, by its number: `%{public: <<_::256>>, private: <<_::256>>}`
     * `:"sender-key"`, by `"<group>::<user>::<device>"`: a `BaileysEx.Signal.Group.SenderKeyRecord`
     * `:"sender-key-memory"`, by group: a map of devices' JIDs to booleans
-    * `:"app-state-sync-key"`, by its id in base64: `%{key_data: binary}`, and where they are known
-      `:fingerprint` (`%{raw_id: integer, current_index: integer, device_indexes: [integer]}`) and
-      `:timestamp` (an integer)
+    * `:"app-state-sync-key"`, by its id in base64: `%{key_data: binary}`, and if known `:fingerprint`
+      (`%{raw_id: integer, current_index: integer, device_indexes: [integer]}`) and `:timestamp` (an integer)
     * `:"app-state-sync-version"`, by collection, such as `"regular"`:
       `%{version: integer, hash: binary, index_value_map: %{base64 => %{value_mac: binary}}}`
-    * `:"lid-mapping"`: by phone number the user of the LID, and by `"<LID>_reverse"` the phone number
+    * `:"lid-mapping"`: by phone number, the user of the LID; by `"<LID>_reverse"`, the phone number
     * `:"device-list"`, by user: the devices, such as `["0", "3"]`
     * `:tctoken`, by JID: `%{token: binary, timestamp: string, sender_timestamp: integer}`
     * `:"identity-key"`, by `"<user>.<device>"`: the public key, 33 bytes
@@ -59,7 +56,7 @@ defmodule BaileysEx.Signal.Store do
 
   alias BaileysEx.Signal.Store.Running
 
-  # A name, as a caller gives one: the stores are built on this module.
+  # Only a name, because the stores depend on this module.
   @default :"Elixir.BaileysEx.Signal.Store.Memory"
 
   @typedoc "The handle of a store or of a transaction."
@@ -94,7 +91,7 @@ defmodule BaileysEx.Signal.Store do
   @doc "Starts a store of this kind, linked to the caller."
   @callback start_link(keyword()) :: start_result()
 
-  @doc "The reference that the other callbacks take, from the pid or name of a running store."
+  @doc "Returns the reference that the other callbacks take, given the pid or name of a running store."
   @callback wrap(term()) :: term()
 
   @doc "See `get/3`."
@@ -106,7 +103,7 @@ defmodule BaileysEx.Signal.Store do
   @doc "See `clear/1`."
   @callback clear(term()) :: :ok
 
-  @doc "See `transaction/3`; the function is given a reference of the transaction."
+  @doc "See `transaction/3`; the function receives a reference of the transaction."
   @callback transaction(term(), String.t(), (term() -> result)) :: result when result: var
 
   @doc "See `in_transaction?/1`."
@@ -118,8 +115,8 @@ defmodule BaileysEx.Signal.Store do
   @doc """
   Starts a store, linked to the caller, and returns its handle.
 
-  `:module` says which store, by default `BaileysEx.Signal.Store.Memory`. The other options are those of
-  that module's `start_link/1`, and so are `:ignore` and the errors.
+  `:module` selects the store, by default `BaileysEx.Signal.Store.Memory`. The other options are those of that
+  module's `start_link/1`, which also determines `:ignore` and the errors.
 
       iex> {:ok, store} = BaileysEx.Signal.Store.start_link(module: BaileysEx.Signal.Store.Memory)
       iex> store.module
@@ -135,14 +132,14 @@ defmodule BaileysEx.Signal.Store do
   end
 
   @doc """
-  The values of `ids` by id, without those that are not there.
+  Returns a map from each of the `ids` that exists to its value.
 
       iex> {:ok, store} = BaileysEx.Signal.Store.start_link()
       iex> BaileysEx.Signal.Store.set(store, %{"device-list": %{"15550000000" => ["0", "3"]}})
       iex> BaileysEx.Signal.Store.get(store, :"device-list", ["15550000000", "15550000001"])
       %{"15550000000" => ["0", "3"]}
 
-  A store that cannot read a key raises, see the `get/3` of its module.
+  A store that cannot read a key raises; see `get/3` of its module.
   """
   @spec get(t(), data_type(), [String.t()]) :: data_entries()
   def get(%__MODULE__{module: module, ref: ref}, type, ids), do: module.get(ref, type, ids)
@@ -157,15 +154,15 @@ defmodule BaileysEx.Signal.Store do
       iex> BaileysEx.Signal.Store.set(store, %{"lid-mapping": %{"15550000000" => nil}})
       :ok
 
-  Raises `ArgumentError` where the calling process is in a transaction of this store: use the handle of
-  the transaction then. A store that cannot save raises, see the `set/2` of its module.
+  Raises `ArgumentError` if the calling process is in a transaction of this store: use the handle of the
+  transaction instead. A store that cannot save raises; see `set/2` of its module.
   """
   @spec set(t(), data_set()) :: :ok
   def set(%__MODULE__{module: module, ref: ref}, data), do: module.set(ref, data)
   def set(_other, _data), do: no_handle!()
 
   @doc """
-  Deletes every entry. Raises as `set/2` does.
+  Deletes all entries. Raises the same errors as `set/2`.
 
       iex> {:ok, store} = BaileysEx.Signal.Store.start_link()
       iex> BaileysEx.Signal.Store.set(store, %{"lid-mapping": %{"15550000000" => "800000000"}})
@@ -179,10 +176,11 @@ defmodule BaileysEx.Signal.Store do
   def clear(_other), do: no_handle!()
 
   @doc """
-  Runs `fun` in a transaction and returns what it returns.
+  Runs `fun` in a transaction and returns its result.
 
-  `fun` is given the handle of the transaction. Transactions with the same `key`, any string, run one after
-  the other. When `fun` returns, all that it wrote is saved; when it raises, throws or exits, nothing is.
+  `fun` receives the handle of the transaction. Transactions with the same `key`, which is any string, run one
+  after the other. When `fun` returns, everything that it wrote is saved. If it raises, throws or exits,
+  nothing is saved.
 
       iex> alias BaileysEx.Signal.Store
       iex> {:ok, store} = Store.start_link()
@@ -192,7 +190,7 @@ defmodule BaileysEx.Signal.Store do
       ...> end)
       %{"15550000000" => "800000000"}
 
-  Raises `ArgumentError` where the same process is in a transaction with this key already.
+  Raises `ArgumentError` if the process is already in a transaction with this key.
   """
   @spec transaction(t(), String.t(), (t() -> result)) :: result when result: var
   def transaction(%__MODULE__{module: module, ref: ref} = store, key, fun) do
@@ -202,7 +200,7 @@ defmodule BaileysEx.Signal.Store do
   def transaction(_other, _key, _fun), do: no_handle!()
 
   @doc """
-  Whether this is the handle of a transaction that is still running; `false` for the handle of a store.
+  Whether this is the handle of a transaction that is still running. `false` for the handle of a store.
 
       iex> alias BaileysEx.Signal.Store
       iex> {:ok, store} = Store.start_link()
@@ -216,13 +214,13 @@ defmodule BaileysEx.Signal.Store do
   def in_transaction?(_other), do: no_handle!()
 
   @doc """
-  The handle of a store that runs already. It takes
+  Returns the handle of a store that is already running. It takes
 
     * `{module, server}`, where `server` is a pid or a name
     * `server` alone, for a store of this library
-    * a handle, which is returned as it is
+    * a handle, which is returned unchanged
 
-  and gives `nil` where nothing runs under that name, and for `nil`.
+  and returns `nil` for `nil`, or if nothing runs under that name.
 
       iex> {:ok, pid} = BaileysEx.Signal.Store.Memory.start_link(name: MyApp.Keys)
       iex> store = BaileysEx.Signal.Store.wrap_running(MyApp.Keys)
@@ -231,7 +229,7 @@ defmodule BaileysEx.Signal.Store do
       iex> BaileysEx.Signal.Store.wrap_running(MyApp.Nobody)
       nil
 
-  Raises `ArgumentError` for anything else, such as a process that is no store.
+  Raises `ArgumentError` for anything else, such as a process that is not a store.
   """
   @spec wrap_running(t() | {module(), term()} | term() | nil) :: t() | nil
   def wrap_running(nil), do: nil
@@ -245,7 +243,7 @@ defmodule BaileysEx.Signal.Store do
 
   def wrap_running(server), do: wrap_process(server, :its_own)
 
-  # The arguments of a FunctionClauseError, which may be keys, would be in its stack trace.
+  # A FunctionClauseError would put the arguments, which may be keys, into its stack trace.
   @spec no_handle!() :: no_return()
   defp no_handle! do
     raise ArgumentError, "expected the handle of a store, from start_link/1 or wrap_running/1"

@@ -19,8 +19,8 @@ defmodule BaileysEx.Auth.Application do
     )
   end
 
-  # The account must not be kept by other code than this without anybody being told. Raised, since
-  # that is shown as a text.
+  # If another application's modules were used, its code would keep the account without anybody noticing. This
+  # raises, because the VM prints an exception as text.
   defp check_modules! do
     modules = Application.spec(:baileys_ex_auth, :modules)
 

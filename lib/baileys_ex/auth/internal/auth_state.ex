@@ -1,15 +1,15 @@
 defmodule BaileysEx.Auth.AuthState do
   @moduledoc false
-  # Credentials as all backends take and give them, also through the `use_*_auth_state` helpers.
+  # Credentials as all backends accept and return them, also through the `use_*_auth_state` helpers.
 
   alias BaileysEx.Auth.{InvalidTermError, Persistence, State}
 
-  # A name for the connection, and no call: the key store stands above the backends.
+  # Only a name for the connection, never called here: the key store depends on the backends.
   @key_store :"Elixir.BaileysEx.Auth.KeyStore"
 
   @type save() :: (State.t() -> :ok | {:error, term()})
 
-  @doc "The loaded state, with what keeps keys and credentials under this context of the backend."
+  @doc "Returns the loaded state, with what keeps keys and credentials in this context of the backend."
   @spec helper(module(), context :: term(), State.t(), save()) :: Persistence.auth_state_helper()
   def helper(module, context, state, save) do
     %{
@@ -31,22 +31,22 @@ defmodule BaileysEx.Auth.AuthState do
 
   defp save_fields(%State{} = state, save), do: save.(state)
 
-  # Another struct is no enumerable of fields.
+  # Any other struct is not an enumerable of fields.
   defp save_fields(fields, save) when is_map(fields) and not is_struct(fields),
     do: save.(struct(State, fields))
 
   defp save_fields(_other, _save), do: no_state()
 
   @doc """
-  The credentials where none are saved: a fresh identity, unless `must_exist?`. `place` is what the error
-  then names.
+  Returns the credentials of an account that has none saved: a fresh identity, unless `must_exist?`. `place`
+  is what the error then names.
   """
   @spec fresh(place :: String.t(), must_exist? :: boolean()) ::
           {:ok, State.t()} | {:error, {:no_credentials, String.t()}}
   def fresh(_place, false), do: {:ok, State.new()}
   def fresh(place, true), do: {:error, {:no_credentials, place}}
 
-  @doc "A whole state of this version, or the refusal that names what the given one lacks."
+  @doc "Returns a complete state of this version, or the error that names what the given one lacks."
   @spec complete(term()) :: {:ok, State.t()} | {:error, InvalidTermError.t()}
   def complete(state) do
     with {:error, {member, problem}} <- State.complete(state) do
@@ -54,7 +54,7 @@ defmodule BaileysEx.Auth.AuthState do
     end
   end
 
-  @doc "What credentials that are no state are refused with; to raise would show them."
+  @doc "The error for credentials that are not a state. Raising would show them."
   @spec no_state() :: {:error, InvalidTermError.t()}
   def no_state do
     {:error, %InvalidTermError{member: "creds", problem: "is not a BaileysEx.Auth.State"}}

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.Deletion do
   @moduledoc false
-  # What ends an account: everything goes by one commit, under a claim of its own. Whoever has the account is
-  # fenced, and does not write it back.
+  # Deletes an account: one commit removes everything, under its own claim. The current owner is fenced, and
+  # so does not write the account back.
 
   alias BaileysEx.Auth.{Claims, NotOwnerError, Owner}
 
@@ -11,7 +11,7 @@ defmodule BaileysEx.Auth.Deletion do
     owner = Owner.new()
 
     with :ok <- module.claim(context, owner) do
-      # A store of this VM would go on under this claim, and after it.
+      # Otherwise a store of this VM would go on writing under this claim, and after it.
       lost = %NotOwnerError{place: module.place_name(context), owner: owner}
       Claims.lost(module.place(context), lost)
       deleted = delete.()

@@ -2,7 +2,7 @@ defmodule BaileysEx.Auth.Directory do
   @moduledoc false
   # What the two file backends do with a directory: paths, locks, opening, changes and errors.
   #
-  # A backend is `{module, format}`; the NIF takes absolute paths, and knows directories by their real
+  # A backend is `{module, format}`. The NIF takes absolute paths, and identifies directories by their real
   # path and format.
 
   alias BaileysEx.Auth.Directory.{Busy, Owner}
@@ -22,7 +22,7 @@ defmodule BaileysEx.Auth.Directory do
   }
 
   @type backend() :: {module(), :json | :etf}
-  @doc "Where a key's file is, for messages."
+  @doc "Returns the file of a key, for messages."
   @spec file(Path.t(), Keys.key(), String.t()) :: Path.t()
   def file(path, {family, id}, extension) do
     stem = if id, do: "#{family}-#{id}", else: family
@@ -31,8 +31,8 @@ defmodule BaileysEx.Auth.Directory do
   end
 
   @doc """
-  Runs a NIF that reads, without a lock. The first touch of a directory by this VM recovers what
-  an interrupted commit left, under the lock.
+  Runs a NIF that reads, without a lock. The first access of this VM to a directory recovers an interrupted
+  commit, under the lock.
   """
   @spec read(backend(), Path.t(), (Path.t() -> term())) :: {:ok, term()} | {:error, term()}
   def read({module, format}, path, nif) do
@@ -47,7 +47,7 @@ defmodule BaileysEx.Auth.Directory do
   defp open_and_read({module, format} = backend, path, nif) do
     with :ok <- locked(backend, path, &Native.store_open(&1, format)) do
       case nif.(path) do
-        # A write of another process failed in between.
+        # A write of another process failed in the meantime.
         :closed -> {:error, {:recovery_required, module, path}}
         result -> result(result, module)
       end
@@ -65,7 +65,7 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
-  @doc "As `locked/3`, for changes `{family, id, change}`; without any, nothing is done."
+  @doc "As `locked/3`, for changes `{family, id, change}`. Does nothing if there are none."
   @spec commit(backend(), Path.t(), [change], (Path.t(), [change] -> term())) ::
           :ok | {:error, term()}
         when change: {String.t(), String.t() | nil, term()}
@@ -81,7 +81,7 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
-  # The store that works on the directory may have nothing to write, and remembers what it read.
+  # The store that uses the directory may have nothing to write, and would keep serving its cache.
   defp tell_store({:error, %NotOwnerError{} = error} = result, backend, path) do
     Claims.lost(place(backend, path), error)
     result
@@ -89,7 +89,7 @@ defmodule BaileysEx.Auth.Directory do
 
   defp tell_store(result, _backend, _path), do: result
 
-  @doc "Runs a NIF that needs the directory for itself."
+  @doc "Runs a NIF that needs exclusive access to the directory."
   @spec locked(backend(), Path.t(), (Path.t() -> term())) ::
           :ok | {:ok, term()} | {:error, term()}
   def locked({module, _format} = backend, path, nif) do
@@ -103,13 +103,13 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
-  @doc "Brings the files up to the journal; `{:error, _}` where somebody writes right now."
+  @doc "Brings the files up to date with the journal. Returns `{:error, _}` if somebody is writing at the moment."
   @spec tidy(backend(), Path.t()) :: :ok | {:error, term()}
   def tidy({_module, format} = backend, path) do
     done(backend, path, Native.store_tidy(path, format))
   end
 
-  @doc "A consistent copy. The target is locked as well: what a killed one left there is removed."
+  @doc "Makes a consistent copy. The target is locked too, and leftovers of a killed copy are removed from it."
   @spec snapshot(backend(), Path.t(), Path.t()) :: :ok | {:error, term()}
   def snapshot({module, format} = backend, path, target) do
     with {:ok, path} <- real(path), {:ok, real_target} <- real(target) do
@@ -129,7 +129,7 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
-  # These two are about nothing else.
+  # These two errors cannot concern anything else.
   defp snapshot_target(posix, _target) when posix in [:einval, :enotempty], do: posix
   defp snapshot_target(posix, target), do: {:invalid_snapshot_target, absolute(target), posix}
 
@@ -151,7 +151,7 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
-  @doc "What tells a directory from others, whatever its path; `nil` where nobody has written yet."
+  @doc "Returns what distinguishes a directory from others, whatever its path; `nil` if nobody has written to it yet."
   @spec place(backend(), Path.t()) :: term() | nil
   def place(backend, path) do
     case look(backend, path) do
@@ -164,7 +164,7 @@ defmodule BaileysEx.Auth.Directory do
     with {:ok, path} <- real(path), do: result(Native.store_owner(path, format), module)
   end
 
-  @doc "How often somebody else than the store was seen to change keys."
+  @doc "Returns how many times somebody other than the store was seen to change keys."
   @spec changes_seen(backend(), Path.t()) :: {:ok, non_neg_integer()} | {:error, term()}
   def changes_seen({module, format}, path) do
     with {:ok, path} <- real(path), do: result(Native.store_changes(path, format), module)
@@ -178,8 +178,8 @@ defmodule BaileysEx.Auth.Directory do
   end
 
   @doc """
-  As `Path.expand/1`, which asks the file server for the current directory even where the path
-  needs no change.
+  As `Path.expand/1`, which however asks the file server for the current directory even if the path needs no
+  change.
   """
   @spec absolute(Path.t()) :: Path.t()
   def absolute("/" <> relative = path) do
@@ -190,8 +190,8 @@ defmodule BaileysEx.Auth.Directory do
   def absolute(path), do: Path.expand(path)
 
   @doc """
-  The one path of a directory, whatever links lead to it: locks and what the NIF knows of it belong to
-  that. The disk is not asked again once the directory is known by it.
+  Returns the one real path of a directory, whatever links lead to it. Locks and the NIF's knowledge belong to
+  that path. Once the directory is known by it, the disk is not asked again.
   """
   @spec real(Path.t()) :: {:ok, Path.t()} | {:error, :einval}
   def real(path) do
@@ -205,7 +205,7 @@ defmodule BaileysEx.Auth.Directory do
     end
   end
 
-  # Rust takes text only, and to raise there would show what was to be saved. It looks at ids itself.
+  # Rust accepts only text, and raising there would show the values to save. It checks ids itself.
   defp text_types(keys) do
     Enum.find_value(keys, :ok, fn {family, id} ->
       problem = "the type is not UTF-8 text"

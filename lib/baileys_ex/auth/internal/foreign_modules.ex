@@ -5,8 +5,8 @@ defmodule BaileysEx.Auth.ForeignModules do
   alias BaileysEx.Auth.ForeignModuleError
 
   @doc """
-  Of `modules`, those whose code does not come from `ebin`. What is in memory alone, such as a module
-  that was just compiled, has no other place.
+  Returns those of `modules` whose code does not come from `ebin`. A module that exists only in memory, for
+  example because it was just compiled, comes from no other place.
   """
   @spec check([module()], Path.t(), (module() -> term())) ::
           :ok | {:error, ForeignModuleError.t()}

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.JSON do
   @moduledoc false
-  # Writes JSON, in ASCII so that no locale can spoil it. Members are in order of their names.
+  # Writes JSON, in ASCII so that no locale can spoil it. Members are sorted by name.
 
   @type value() ::
           nil
@@ -13,8 +13,8 @@ defmodule BaileysEx.Auth.JSON do
           | %{optional(atom() | String.t()) => value()}
 
   @doc """
-  Encodes a value. Atoms are text, as names without a question mark at their end, which tools for
-  JSON take for an operator; bytes that are no text show as U+FFFD.
+  Encodes a value. Atoms become text; names lose a question mark at their end, which tools for JSON take for
+  an operator. Bytes that are not text become U+FFFD.
 
       iex> IO.iodata_to_binary(BaileysEx.Auth.JSON.encode(%{b: [1, nil], a: "Zoë"}))
       ~S({"a":"Zo\\u00EB","b":[1,null]})
@@ -61,7 +61,7 @@ defmodule BaileysEx.Auth.JSON do
   defp escape(<<char::utf8, rest::binary>>, done), do: escape(rest, [units(char) | done])
   defp escape(<<_no_text, rest::binary>>, done), do: escape(rest, [units(0xFFFD) | done])
 
-  # Characters beyond 16 bits are two UTF-16 units.
+  # Characters beyond 16 bits become two UTF-16 units.
   defp units(char) do
     for <<(unit::16 <- <<char::utf16>>)>> do
       ["\\u", unit |> Integer.to_string(16) |> String.pad_leading(4, "0")]

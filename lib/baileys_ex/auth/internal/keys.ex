@@ -1,16 +1,16 @@
 defmodule BaileysEx.Auth.Keys do
   @moduledoc false
-  # What a key is called, and changes of keys, as every backend takes them down.
+  # The names of keys, and changes of keys in the form that all backends use.
 
   alias BaileysEx.Auth.{InvalidTermError, Persistence}
   alias BaileysEx.Signal.Store.Id
 
-  @typedoc "A key by the name of its family and its id; the credentials have no id."
+  @typedoc "A key, as the name of its family and its id; the credentials have no id."
   @type key() :: {family :: String.t(), id :: String.t() | nil}
 
   @creds {"creds", nil}
 
-  # The families that Baileys and baileys_ex have: their atoms exist wherever this is loaded.
+  # The families of Baileys and baileys_ex. Their atoms exist wherever this module is loaded.
   @families ~w(session pre-key sender-key sender-key-memory app-state-sync-key
                app-state-sync-version lid-mapping device-list tctoken identity-key)a
   @family_atoms Map.new(@families, &{Atom.to_string(&1), &1})
@@ -22,11 +22,11 @@ defmodule BaileysEx.Auth.Keys do
   @spec key(atom() | String.t(), term()) :: key()
   def key(type, id), do: {Id.text!(type), Id.text!(id)}
 
-  @doc "The names of the families that are known."
+  @doc "The names of the known families."
   @spec families() :: [String.t()]
   def families, do: Map.keys(@family_atoms)
 
-  @doc "The type of a family that was read: never a new atom."
+  @doc "Returns the type of a family that was read. Never creates an atom."
   @spec type(String.t()) :: atom() | String.t()
   def type(family) do
     case @family_atoms do
@@ -37,7 +37,7 @@ defmodule BaileysEx.Auth.Keys do
     ArgumentError -> family
   end
 
-  @doc "A flat list of `{family, id, value}`; `nil` stands for deletion."
+  @doc "Returns a flat list of `{family, id, value}`; `nil` stands for deletion."
   @spec flatten(Persistence.changes()) ::
           {:ok, [{String.t(), String.t(), term() | nil}]} | {:error, InvalidTermError.t()}
   def flatten(changes) do
@@ -48,7 +48,7 @@ defmodule BaileysEx.Auth.Keys do
          {family, id, value}
        end}
     else
-      # Not left to raise: that would show the values.
+      # Not left to raise, because that would show the values.
       {:error, %InvalidTermError{problem: "changes are not a map of types to maps of ids"}}
     end
   end

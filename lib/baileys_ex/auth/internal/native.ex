@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.Native do
   @moduledoc false
-  # Stubs of the NIF, and nothing else. `native/auth_nif` says what each takes and gives; errors
-  # come as `BaileysEx.Auth.NativeError` documents.
+  # Only the stubs of the NIF. `native/auth_nif` documents their arguments and results, and
+  # `BaileysEx.Auth.NativeError` their errors.
 
   @on_load :load
 
@@ -19,16 +19,16 @@ defmodule BaileysEx.Auth.Native do
   def curve_sign(_private, _message), do: stub()
   def curve_verify(_public, _message, _signature), do: stub()
 
-  # Which directory a path leads to (native/auth_nif/src/stores.rs)
+  # The directory that a path leads to (native/auth_nif/src/stores.rs)
   def directory_known_path(_path), do: stub()
   def directory_real_path(_path), do: stub()
   def stores_due(_idle_ms), do: stub()
 
-  # What it takes of the disk, and whose it is (native/auth_nif/src/directory.rs)
+  # The disk space and the owner of a directory (native/auth_nif/src/directory.rs)
   def directory_disk_use(_path), do: stub()
   def directory_holds_others(_path), do: stub()
 
-  # A directory as a whole (native/auth_nif/src/directory.rs)
+  # Whole directories (native/auth_nif/src/directory.rs)
   def store_open(_path, _format), do: stub()
   def store_recover(_path, _format), do: stub()
   def store_checkpoint(_path, _format), do: stub()
@@ -45,7 +45,7 @@ defmodule BaileysEx.Auth.Native do
   def layout_kinds(_names, _format), do: stub()
   def store_list(_path, _format), do: stub()
 
-  # Its keys (native/auth_nif/src/json.rs and etf.rs)
+  # Keys of a directory (native/auth_nif/src/json.rs and etf.rs)
   def json_load(_path, _family, _id), do: stub()
   def json_commit(_path, _by, _changes), do: stub()
   def etf_load(_path, _family, _id), do: stub()
@@ -70,15 +70,15 @@ defmodule BaileysEx.Auth.Native do
   def survey_step(_survey, _files), do: stub()
   def survey_finish(_survey), do: stub()
 
-  # What can be done about a damaged directory (native/auth_nif/src/repair.rs)
+  # Repairs of a damaged directory (native/auth_nif/src/repair.rs)
   def repair_plan(_path, _format), do: stub()
   def repair_apply(_path, _format, _aside), do: stub()
 
-  # The operating-system process (native/auth_nif/src/process.rs)
+  # The operating system process (native/auth_nif/src/process.rs)
   def process_end_by_signals(_ends), do: stub()
   def process_user, do: stub()
 
-  # Between a directory and a store that is none, in steps (native/auth_nif/src/rows.rs)
+  # Between a directory and a store of another kind, in steps (native/auth_nif/src/rows.rs)
   def outgoing_begin(_source, _from, _flags), do: stub()
   def outgoing_step(_outgoing, _files), do: stub()
   def outgoing_finish(_outgoing), do: stub()

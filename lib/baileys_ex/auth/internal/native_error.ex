@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.NativeError do
   @moduledoc false
-  # The errors of the NIF as callers of the library get them.
+  # Turns errors of the NIF into those that callers of the library receive.
 
   alias BaileysEx.Auth.{
     CorruptFileError,
@@ -26,10 +26,10 @@ defmodule BaileysEx.Auth.NativeError do
           | {:not_owner, Path.t(), tuple() | nil}
           | {:changed, Path.t()}
 
-  @doc "What `backend` answers for an error of the NIF."
+  @doc "Returns the error of `backend` for an error of the NIF."
   @spec to_public(reason(), module()) :: term()
   def to_public(:not_found, _backend), do: :not_found
-  # The names are those of `rustix`'s errno table in the NIF: bounded.
+  # The names are those of `rustix`'s errno table in the NIF, so their number is bounded.
   def to_public({:io, posix}, _backend), do: String.to_atom(posix)
 
   def to_public({:corrupt, path, member, problem, kind}, _backend) do

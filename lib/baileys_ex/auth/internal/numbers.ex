@@ -3,7 +3,7 @@ defmodule BaileysEx.Auth.Numbers do
   # Numbers in sentences for people.
 
   @doc """
-  An integer with its thousands apart.
+  An integer with separated thousands.
 
       iex> BaileysEx.Auth.Numbers.number(1234567)
       "1,234,567"

@@ -1,8 +1,9 @@
 defmodule BaileysEx.Auth.Options do
   @moduledoc false
-  # What may be asked of a function. A misspelt option would leave its default standing without a word.
+  # Checks the options of a function. Without this check, a misspelt option would silently leave its default
+  # in place.
 
-  @doc "The options, if all of them are known. The message shows no value: one may be a key."
+  @doc "Returns the options if all of them are known. The message shows no value, because one may be a key."
   @spec check!(keyword(), [atom()]) :: keyword()
   def check!(opts, known) do
     if not Keyword.keyword?(opts) do
@@ -18,7 +19,7 @@ defmodule BaileysEx.Auth.Options do
     end
   end
 
-  @doc "Whether credentials that are not there are an error, as `load_credentials` of each backend takes it."
+  @doc "Whether missing credentials are an error, as an option of `load_credentials` of each backend."
   @spec must_exist?(keyword()) :: boolean()
   def must_exist?(opts) do
     case opts |> check!([:must_exist]) |> Keyword.get(:must_exist, false) do
@@ -27,7 +28,7 @@ defmodule BaileysEx.Auth.Options do
     end
   end
 
-  @doc "The value of an option that has a few; the first is taken where none is given."
+  @doc "Returns the value of an option that allows only a few. The first is the default."
   @spec one_of!(keyword(), atom(), [choice, ...]) :: choice when choice: atom()
   def one_of!(opts, name, [default | _] = choices) do
     value = Keyword.get(opts, name, default)

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.ShortInspect do
   @moduledoc false
-  # How the structs that hold key material print: `#Module<name: value, ...>`, with nothing in it
-  # but what its `Inspect` implementation chose to show.
+  # How structs with key material are printed: `#Module<name: value, ...>`, with only the values that their
+  # `Inspect` implementation chose to show.
 
   import Inspect.Algebra
 

@@ -1,8 +1,8 @@
 defmodule BaileysEx.Auth.SideBySide do
   @moduledoc false
-  # Work on many accounts, a few at a time: each reads or writes a disk, with a scheduler of its own.
+  # Work on many accounts, a few at a time: each of them reads or writes a disk and needs its own scheduler.
 
-  @doc "The results, in order. `on_progress` is told of each that is done, in the calling process."
+  @doc "Returns the results, in order. Calls `on_progress` in the calling process after each of them."
   @spec map([item], (item -> result), (map() -> term())) :: [result] when item: var, result: var
   def map(items, fun, on_progress) do
     total = length(items)

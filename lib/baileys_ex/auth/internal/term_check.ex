@@ -1,15 +1,15 @@
 defmodule BaileysEx.Auth.TermCheck do
   @moduledoc false
-  # Which part of credentials could not be loaded again.
+  # Finds the part of credentials that could not be loaded again.
 
   alias BaileysEx.Auth.{Native, NativeError, State}
 
-  # How deep an error names the way to what is wrong.
+  # The maximum depth of the path that an error names.
   @named_levels 16
 
   @doc """
-  The error of the field that is refused. The check of the whole term cannot say where it is; `nil`
-  where no field is too much alone.
+  Returns the error of the field that is refused, because the check of the whole term cannot say where the
+  problem is. `nil` if no field alone is refused.
   """
   @spec refused_field(State.t(), module()) :: term() | nil
   def refused_field(state, backend) do
@@ -18,7 +18,7 @@ defmodule BaileysEx.Auth.TermCheck do
     end)
   end
 
-  # The innermost part that is refused by itself.
+  # Finds the innermost part that is refused by itself.
   defp refused(member, value, {backend, _levels} = depth) do
     case Native.etf_check(member, :erlang.term_to_binary(value)) do
       :ok ->
@@ -37,7 +37,7 @@ defmodule BaileysEx.Auth.TermCheck do
     |> Enum.find_value(fn {key, part} -> refused(member <> step(key), part, deeper(depth)) end)
   end
 
-  # An improper list has a last part of its own.
+  # The last part of an improper list is an element too.
   defp refused_part(member, [head | tail], depth) do
     refused(member <> "[]", head, deeper(depth)) || refused_part(member, tail, depth)
   end
@@ -48,7 +48,7 @@ defmodule BaileysEx.Auth.TermCheck do
 
   defp refused_part(_member, _value, _depth), do: nil
 
-  # Only what can be nothing but a name is shown.
+  # Shows only keys that cannot be anything but names.
   defp step(key) when is_atom(key), do: ".#{key}"
 
   defp step(key) when is_binary(key) do

@@ -2,11 +2,11 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
   @moduledoc """
   The account's signature over this device, which WhatsApp sends during pairing: `creds.account`.
 
-  All members are raw binaries, or `nil`. Baileys keeps them as base64 text. The struct is printed with
-  the names of the members that it has, without values.
+  All members are raw binaries, or `nil`. Baileys keeps them as base64 text. `inspect/1` shows the names of
+  the members that are present, without their values.
 
-  `encode/1` and `decode/1` are its form in protobuf, that of `proto.ADVSignedDeviceIdentity` in
-  Baileys (`WAProto`): four optional members of bytes, numbered 1 to 4 in the order of the struct.
+  `encode/1` and `decode/1` use the protobuf form, that of `proto.ADVSignedDeviceIdentity` in Baileys
+  (`WAProto`): four optional members of bytes, numbered 1 to 4 in the order of the struct.
   """
 
   @type t() :: %__MODULE__{
@@ -28,22 +28,23 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
   @end_group 4
   @fixed32 5
 
-  # What a varint may be: 64 bits in ten bytes of seven, as protobuf.js reads them.
+  # The longest possible varint: 64 bits in ten bytes of seven bits, as protobuf.js reads them.
   @longest_varint 10
 
   @typedoc """
-  Why bytes are no such message: they end within a member, or hold what protobuf does not allow.
+  Why bytes are not such a message: they end inside a member, or contain something that protobuf does not
+  allow.
   """
   @type reason() :: :truncated | :invalid_protobuf
 
   @doc """
-  The message in protobuf. Members that are `nil` are left out.
+  Returns the message in protobuf. Members that are `nil` are left out.
 
       iex> alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
       iex> ADVSignedDeviceIdentity.encode(%ADVSignedDeviceIdentity{details: "ab"})
       <<0x0A, 2, "ab">>
 
-  A member that is neither a binary nor `nil` raises an `ArgumentError`, which does not show it.
+  Raises an `ArgumentError`, which does not show the member, if one is neither a binary nor `nil`.
   """
   @spec encode(t()) :: binary()
   def encode(%__MODULE__{} = identity) do
@@ -54,8 +55,8 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
   end
 
   @doc """
-  Reads a message. As protobuf requires, the last of several values for a member counts, and unknown
-  members are skipped. Bytes that are no such message are `{:error, reason}`, see `t:reason/0`.
+  Reads a message. As protobuf requires, the last of several values for a member counts, and unknown members
+  are skipped. Other bytes are `{:error, reason}`, see `t:reason/0`.
 
       iex> alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
       iex> {:ok, identity} = ADVSignedDeviceIdentity.decode(<<0x0A, 2, "ab", 0x50, 1>>)
@@ -91,7 +92,7 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
     end
   end
 
-  # A member of another type than expected is one that is not known.
+  # A member with an unexpected wire type counts as unknown.
   for {name, number} <- Enum.with_index(@members, 1) do
     defp put(identity, unquote(number), @bytes, value), do: %{identity | unquote(name) => value}
   end
@@ -118,7 +119,7 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity do
 
   defp value(_end_group_or_none, _number, _rest), do: {:error, :invalid_protobuf}
 
-  # Groups may hold groups: their numbers are kept in a list, however deep they are.
+  # Groups may be nested: a list of their numbers replaces recursion, however deep they are.
   defp skip_group([], rest), do: {:ok, nil, rest}
 
   defp skip_group([open | outer] = groups, rest) do

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Signal.Group.SenderChainKey do
   @moduledoc """
-  The position of a sender's chain in a group: the number of the next message, and the seed from which
-  its key and all later ones are derived. The struct is printed with its number only.
+  The position of a sender's chain in a group: the number of the next message, and the seed from which its key
+  and all later ones are derived. `inspect/1` shows only the number.
   """
 
   alias BaileysEx.Signal.Group.SenderMessageKey
@@ -15,7 +15,7 @@ defmodule BaileysEx.Signal.Group.SenderChainKey do
   defstruct [:iteration, :seed]
 
   @doc """
-  A chain that stands at this message number, with a seed of 32 bytes.
+  Returns a chain at this message number, with a seed of 32 bytes.
 
       iex> BaileysEx.Signal.Group.SenderChainKey.new(3, <<0::256>>)
       #BaileysEx.Signal.Group.SenderChainKey<iteration: 3>
@@ -24,21 +24,21 @@ defmodule BaileysEx.Signal.Group.SenderChainKey do
   def new(iteration, seed), do: %__MODULE__{iteration: iteration, seed: seed}
 
   @doc """
-  The chain one message later. The next seed is HMAC-SHA256 of the byte `2`, with the seed as its key, as
-  in Baileys (`lib/Signal/Group/sender-chain-key.js`).
+  Advances the chain by one message. The next seed is HMAC-SHA256 of the byte `2`, with the seed as its key,
+  as in Baileys (`lib/Signal/Group/sender-chain-key.js`).
 
       iex> alias BaileysEx.Signal.Group.SenderChainKey
       iex> SenderChainKey.next(SenderChainKey.new(3, <<0::256>>))
       #BaileysEx.Signal.Group.SenderChainKey<iteration: 4>
   """
   @spec next(t()) :: t()
-  # Guarded: an operator that fails puts its operands into the log, as of OTP 29.
+  # The guard matters: as of OTP 29, a failing operator puts its operands into the log.
   def next(%__MODULE__{iteration: iteration, seed: seed}) when is_integer(iteration) do
     %__MODULE__{iteration: iteration + 1, seed: HKDF.hmac(seed, @chain_key_seed)}
   end
 
   @doc """
-  The key of the message that the chain stands at. Its seed is HMAC-SHA256 of the byte `1`, with the
+  Returns the key of the message at the chain's position. Its seed is HMAC-SHA256 of the byte `1`, with the
   chain's seed as its key, as in Baileys (`lib/Signal/Group/sender-chain-key.js`).
 
       iex> alias BaileysEx.Signal.Group.SenderChainKey

@@ -2,8 +2,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
   @moduledoc """
   The sender keys of one member of a group, the newest last.
 
-  At most 5 are kept, as in Baileys (`MAX_STATES` in `lib/Signal/Group/sender-key-record.js`); the oldest
-  is removed first. The struct is printed with their number only.
+  At most 5 are kept, as in Baileys (`MAX_STATES` in `lib/Signal/Group/sender-key-record.js`); the oldest is
+  removed first. `inspect/1` shows only their number.
   """
 
   alias BaileysEx.Signal.Group.SenderKeyState
@@ -15,7 +15,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
   defstruct sender_key_states: []
 
   @doc """
-  A record without sender keys.
+  Returns a record without sender keys.
 
       iex> BaileysEx.Signal.Group.SenderKeyRecord.new()
       #BaileysEx.Signal.Group.SenderKeyRecord<states: 0>
@@ -24,7 +24,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
   def new, do: %__MODULE__{}
 
   @doc """
-  Whether there is no sender key.
+  Whether the record has no sender keys.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyRecord
       iex> SenderKeyRecord.empty?(SenderKeyRecord.new())
@@ -34,7 +34,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
   def empty?(%__MODULE__{sender_key_states: states}), do: states == []
 
   @doc """
-  The newest sender key, the one to send with; `nil` where there is none.
+  Returns the newest sender key, which is the one to send with, or `nil` if there is none.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyRecord
       iex> record = SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)
@@ -45,8 +45,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
   def current_state(%__MODULE__{sender_key_states: states}), do: List.last(states)
 
   @doc """
-  The sender key with this id, which a message names; `nil` where there is none. Where two have the id, it is
-  the older one, as in Baileys.
+  Returns the sender key with this id, which a message names, or `nil` if there is none. If two have the id,
+  it is the older one, as in Baileys.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyRecord
       iex> record = SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)
@@ -61,8 +61,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
   end
 
   @doc """
-  Adds a sender key that another member handed out: its id, the number of its next message, the seed of its
-  chain (32 bytes) and the public signing key (32 bytes, or 33 with the type byte).
+  Adds a sender key that another member has distributed: its id, the number of its next message, the seed of
+  its chain (32 bytes) and the public signing key (32 bytes, or 33 with the type byte).
 
       iex> alias BaileysEx.Signal.Group.SenderKeyRecord
       iex> SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)
@@ -74,7 +74,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
   end
 
   @doc """
-  Makes this sender key, our own, the only one. It is given as in `add_state/5`, but with the signing key pair.
+  Replaces all sender keys with this one, our own. It takes the arguments of `add_state/5`, but the signing
+  key pair instead of the public key.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyRecord
       iex> pair = BaileysEx.Signal.Curve.generate_key_pair()
@@ -94,8 +95,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyRecord do
   end
 
   @doc """
-  Replaces the sender key with the same id, the one that `state_for_key_id/2` finds, or adds it where there
-  is none.
+  Replaces the sender key with the same id, which is the one that `state_for_key_id/2` finds, or adds it if
+  there is none.
 
       iex> alias BaileysEx.Signal.Group.{SenderChainKey, SenderKeyRecord, SenderKeyState}
       iex> record = SenderKeyRecord.add_state(SenderKeyRecord.new(), 42, 0, <<0::256>>, <<1::256>>)

@@ -1,10 +1,10 @@
 defmodule BaileysEx.Signal.Group.SenderKeyState do
   @moduledoc """
-  One sender key of a group: its chain, its signing key, and the keys of messages that were skipped.
+  One sender key of a group: its chain, its signing key, and the keys of skipped messages.
 
   At most 2000 skipped keys are kept, as in Baileys (`MAX_MESSAGE_KEYS` in
-  `lib/Signal/Group/sender-key-state.js`); the oldest is removed first. The struct is printed with its id
-  and counts only.
+  `lib/Signal/Group/sender-key-state.js`); the oldest is removed first. `inspect/1` shows only the id and
+  counts.
   """
 
   alias BaileysEx.Signal.Curve
@@ -16,7 +16,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   @typedoc "Only the sender itself has the private key."
   @type signing_key() :: %{public: binary(), private: binary() | nil}
 
-  @typedoc "The state as plain data, as Baileys stores it: without what derives from a seed."
+  @typedoc "The state as plain data, as Baileys stores it, without values derived from a seed."
   @type structure() :: %{
           required(:sender_key_id) => non_neg_integer(),
           required(:sender_chain_key) => %{iteration: non_neg_integer(), seed: binary()},
@@ -37,9 +37,9 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   defstruct [:sender_key_id, :sender_chain_key, :sender_signing_key, sender_message_keys: []]
 
   @doc """
-  A sender key without skipped messages: its id, the number of its next message, the seed of its chain
-  (32 bytes) and its signing key. A private key that is absent or empty is `nil`. Raises an `ArgumentError`
-  where the signing key has no `:public`.
+  Returns a sender key without skipped messages, from its id, the number of its next message, the seed of its
+  chain (32 bytes) and its signing key. A private key that is absent or empty becomes `nil`. Raises an
+  `ArgumentError` if the signing key has no `:public`.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyState
       iex> SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
@@ -58,7 +58,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   end
 
   @doc """
-  The state that plain data describes.
+  Returns the state that this plain data describes.
 
       iex> BaileysEx.Signal.Group.SenderKeyState.from_structure(%{
       ...>   sender_key_id: 42,
@@ -68,7 +68,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
       ...> })
       #BaileysEx.Signal.Group.SenderKeyState<sender_key_id: 42, iteration: 7, skipped: 1>
 
-  Raises an `ArgumentError`, without showing it, where the data describes none.
+  Raises an `ArgumentError`, which does not show the data, if it does not describe a state.
   """
   @spec from_structure(structure()) :: t()
   def from_structure(
@@ -86,7 +86,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   def from_structure(_structure), do: raise(ArgumentError, "not the structure of a sender key")
 
   @doc """
-  The state as plain data.
+  Returns the state as plain data.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyState
       iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
@@ -104,7 +104,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   end
 
   @doc """
-  Whether the key of the skipped message with this number is kept here.
+  Whether this state keeps the key of the skipped message with this number.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyState
       iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
@@ -117,7 +117,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   end
 
   @doc """
-  Keeps the key of a skipped message. Where there are more than 2000 then, the oldest goes.
+  Keeps the key of a skipped message. If this makes more than 2000, the oldest is removed.
 
       iex> alias BaileysEx.Signal.Group.{SenderKeyState, SenderMessageKey}
       iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
@@ -133,7 +133,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   end
 
   @doc """
-  Takes the key of a skipped message out: `{state, key}`, with `nil` for the key where it is not kept here.
+  Removes and returns the key of a skipped message, as `{state, key}`. The key is `nil` if this state does not
+  keep it.
 
       iex> alias BaileysEx.Signal.Group.{SenderKeyState, SenderMessageKey}
       iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
@@ -152,7 +153,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   end
 
   @doc """
-  Replaces the chain, such as by that of the next message.
+  Replaces the chain, for example by the one of the next message.
 
       iex> alias BaileysEx.Signal.Group.{SenderChainKey, SenderKeyState}
       iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
@@ -165,7 +166,8 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   end
 
   @doc """
-  The public signing key in its 33-byte form; a key that is neither 32 nor 33 bytes is given as it is.
+  Returns the public signing key in its 33-byte form. A key that is neither 32 nor 33 bytes is returned
+  unchanged.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyState
       iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})
@@ -181,7 +183,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyState do
   end
 
   @doc """
-  The private signing key, if this is our own sender key; `nil` for that of another member.
+  Returns the private signing key, if this is our own sender key, or `nil` for that of another member.
 
       iex> alias BaileysEx.Signal.Group.SenderKeyState
       iex> state = SenderKeyState.new(42, 0, <<0::256>>, %{public: <<1::256>>})

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Signal.Group.SenderMessageKey do
   @moduledoc """
-  The key of one group message. The struct is printed with the number of its message only.
+  The key of one group message. `inspect/1` shows only the number of the message.
 
   `iv` (16 bytes) and `cipher_key` (32 bytes) are derived from the seed, as in Baileys
   (`lib/Signal/Group/sender-message-key.js`): HKDF with SHA-256, a salt of 32 zero bytes and the info
@@ -19,7 +19,7 @@ defmodule BaileysEx.Signal.Group.SenderMessageKey do
   defstruct [:iteration, :iv, :cipher_key, :seed]
 
   @doc """
-  The key of the message with this number, from a seed of 32 bytes.
+  Returns the key of the message with this number, from a seed of 32 bytes.
 
       iex> key = BaileysEx.Signal.Group.SenderMessageKey.new(3, <<0::256>>)
       #BaileysEx.Signal.Group.SenderMessageKey<iteration: 3>

@@ -1,14 +1,14 @@
 defmodule BaileysEx.Signal.Store.Memory do
   @moduledoc """
-  A `BaileysEx.Signal.Store` that keeps everything in memory, for tests and for runtimes that save
-  keys elsewhere. What it holds is gone when its process ends.
+  A `BaileysEx.Signal.Store` that keeps everything in memory, for tests and for runtimes that save keys
+  elsewhere. Its content is lost when its process ends.
 
       iex> {:ok, store} = BaileysEx.Signal.Store.start_link()
       iex> BaileysEx.Signal.Store.set(store, %{"lid-mapping": %{"15550000000" => "800000000"}})
       :ok
 
-  The functions of `BaileysEx.Signal.Store` work on it. Reads go to an ETS table and send no message;
-  the store's process makes the changes.
+  Use it through the functions of `BaileysEx.Signal.Store`. Reads go to an ETS table and send no message; the
+  store's process makes the changes.
   """
 
   use GenServer
@@ -124,7 +124,7 @@ defmodule BaileysEx.Signal.Store.Memory do
 
   @impl GenServer
   def init([]) do
-    # Messages hold keys: they stay out of crash dumps and process information.
+    # Messages contain keys: this flag keeps them out of crash dumps and process information.
     Process.flag(:sensitive, true)
     table = :ets.new(__MODULE__, [:set, :protected, read_concurrency: true])
     {:ok, %{table: table, locks: Queue.new()}}

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Inspection.Census do
   @moduledoc false
-  # What a directory holds, by names and metadata alone: nothing is opened, and nothing changed.
+  # Surveys a directory by names and metadata alone: it opens and changes nothing.
 
   import Bitwise, only: [&&&: 2]
 
@@ -24,10 +24,10 @@ defmodule BaileysEx.Auth.Inspection.Census do
 
   @journal ".baileys_ex.journal"
 
-  # Names a call of the NIF, which runs on a normal scheduler.
+  # Names per call of the NIF, which runs on a normal scheduler.
   @names 256
 
-  @doc "The names in a directory, as bytes, in order."
+  @doc "Returns the names in a directory, as bytes, sorted."
   @spec names(Path.t()) :: {:ok, [binary()]} | {:error, File.posix()}
   def names(path) do
     with {:ok, names} <- :file.list_dir_all(path) do
@@ -35,13 +35,15 @@ defmodule BaileysEx.Auth.Inspection.Census do
     end
   end
 
-  @doc "What each name is in a directory of this format; see `Native.layout_kinds/2`."
+  @doc "Returns what each name is in a directory of this format; see `Native.layout_kinds/2`."
   @spec kinds([binary()], :json | :etf) :: [term()]
   def kinds(names, format) do
     names |> Enum.chunk_every(@names) |> Enum.flat_map(&Native.layout_kinds(&1, format))
   end
 
-  @doc "When what has no file yet was written, in seconds since 1970: its journal tells, or else its directory."
+  @doc """
+  When the changes without a file were written, in seconds since 1970, according to the journal or else the directory.
+  """
   @spec held_since(Path.t()) :: integer() | nil
   def held_since(path) do
     Enum.find_value([Path.join(path, @journal), path], fn path ->
@@ -78,7 +80,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
     end
   end
 
-  # A key under an old name is one only where it is not there under its current one.
+  # A key under an old name counts only if the key does not exist under its current name.
   defp settled({:old_key, family, id, current}, names) do
     if current in names, do: :leftover, else: {:key, family, id}
   end
@@ -88,7 +90,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
   defp look(census, path, name, kind, uid) do
     case info(path <> "/" <> name) do
       {:ok, info} -> census |> another_s(name, info, uid) |> count(name, kind, info)
-      # Replaced or deleted while we look: the directory may be in use.
+      # Replaced or deleted in the meantime: the directory may be in use.
       {:error, _posix} -> census
     end
   end
@@ -106,7 +108,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
     end
   end
 
-  # What root made in somebody's directory, for one, his application cannot read.
+  # For example, the user's application cannot read what root has created in the user's directory.
   defp another_s(census, name, {_type, _size, _mtime, _mode, uid}, of_directory) do
     if uid == of_directory,
       do: census,
@@ -125,7 +127,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
     }
   end
 
-  # A symbolic link has no permissions of its own, and is reported as damage where a key should be.
+  # A symbolic link has no permissions of its own. In the place of a key it is reported as damage.
   defp wide(name, {type, _size, _mtime, mode, _uid}) when type in [:regular, :directory] do
     if (mode &&& 0o077) == 0, do: [], else: [%{name: text(name), mode: mode}]
   end
@@ -155,7 +157,7 @@ defmodule BaileysEx.Auth.Inspection.Census do
   defp time(nil), do: nil
   defp time(seconds), do: DateTime.from_unix!(seconds)
 
-  # File names are bytes; the VM gives characters where it takes them for text.
+  # File names are bytes, but the VM returns characters if it takes them for text.
   defp bytes(name) when is_binary(name), do: name
 
   defp bytes(name) do

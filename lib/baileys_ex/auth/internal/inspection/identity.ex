@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Inspection.Identity do
   @moduledoc false
-  # Whose an account is, of its credentials, where they could be read.
+  # The identity of an account, from its credentials, if they could be read.
 
   alias BaileysEx.Auth.State
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Inspection.InDatabase do
   @moduledoc false
-  # What an account in PostgreSQL holds.
+  # Reports on an account in PostgreSQL.
 
   alias BaileysEx.Auth.Inspection.{Growth, Identity, PreKeys, WarnAbove}
   alias BaileysEx.Auth.Postgres.{Account, Claim, Survey, Value}

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Inspection.Recognition do
   @moduledoc false
-  # What is an auth directory, and of which backend, by the names of its files.
+  # Recognises auth directories and their backends by the names of their files.
 
   alias BaileysEx.Auth.Directory.Forms
   alias BaileysEx.Auth.Inspection.Census
@@ -8,7 +8,7 @@ defmodule BaileysEx.Auth.Inspection.Recognition do
 
   @native_manifest ".baileys_ex_native_file_persistence.etf"
 
-  @doc "The backend of a directory with these names: the one that the options give, or the one they show."
+  @doc "Returns the backend of a directory with these names: the one in the options, or the one that the names show."
   @spec backend(keyword(), Path.t(), [String.t()]) :: {:ok, module()} | {:error, term()}
   def backend(opts, path, names) do
     with :error <- Forms.given!(opts) do
@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.Inspection.Recognition do
     end
   end
 
-  @doc "Whether what has this name under `root` is an account's directory, or a link to one that is not there."
+  @doc "Whether this name under `root` is the directory of an account, or a dangling link."
   @spec account?(Path.t(), String.t()) :: boolean()
   def account?(root, name) do
     path = Path.join(root, name)
@@ -25,7 +25,7 @@ defmodule BaileysEx.Auth.Inspection.Recognition do
       (holds_account?(Path.expand(path)) or leads_nowhere?(path))
   end
 
-  @doc "Whether a directory of this name, directly under a root, can be an account's."
+  @doc "Whether a directory of this name, directly under a root, can belong to an account."
   @spec place_of_account?(String.t()) :: boolean()
   def place_of_account?(name),
     do: not String.starts_with?(name, ".") and name != "lost+found"
@@ -43,7 +43,7 @@ defmodule BaileysEx.Auth.Inspection.Recognition do
 
   defp recognise(_path, [module]), do: {:ok, module}
 
-  # All that is there may be in the journal, as where the file of the credentials was lost.
+  # The whole account may be in the journal, for example if the file of the credentials was lost.
   defp recognise(path, []) do
     with true <- File.exists?(Path.join(path, @native_manifest)),
          {:ok, {_exists, _epoch, commits, _bytes, _torn}} when commits > 0 <-

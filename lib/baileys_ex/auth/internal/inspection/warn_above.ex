@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Inspection.WarnAbove do
   @moduledoc false
-  # How many keys of a type are expected at most: `:warn_above`, and `--warn-above` of the task.
+  # The number of keys of a type above which a report warns: `:warn_above`, and `--warn-above` of the task.
 
   alias BaileysEx.Auth.Keys
 
@@ -10,7 +10,7 @@ defmodule BaileysEx.Auth.Inspection.WarnAbove do
   # More pre-keys than Baileys ever has waiting, and more contacts than most accounts have.
   @default 5_000
 
-  @doc "The option, or the default; what cannot be meant raises an `ArgumentError`."
+  @doc "Returns the option, or the default. Raises an `ArgumentError` for an invalid value."
   @spec from!(keyword()) :: t()
   def from!(opts) do
     case opts |> Keyword.get(:warn_above, @default) |> check() do
@@ -20,7 +20,7 @@ defmodule BaileysEx.Auth.Inspection.WarnAbove do
   end
 
   @doc """
-  As the task takes it.
+  Parses the form that the task takes.
 
       iex> alias BaileysEx.Auth.Inspection.WarnAbove
       iex> {WarnAbove.parse("100"), WarnAbove.parse("session=200,pre-key=9")}
@@ -34,12 +34,12 @@ defmodule BaileysEx.Auth.Inspection.WarnAbove do
     if text =~ "=", do: text |> String.split(",") |> by_type(), else: text |> number() |> check()
   end
 
-  @doc "How many keys of a type are expected at most."
+  @doc "Returns how many keys of a type are expected at most."
   @spec of(t(), atom() | String.t()) :: non_neg_integer()
   def of(by_type, type) when is_map(by_type), do: Map.get(by_type, type, @default)
   def of(number, _type), do: number
 
-  @doc "The numbers with their types as in reports, or what is wrong with them."
+  @doc "Returns the numbers with their types as in reports, or what is wrong with them."
   @spec check(term()) :: {:ok, t()} | {:error, problem :: String.t()}
   def check(number) when is_integer(number) and number >= 0, do: {:ok, number}
 

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.State.Check do
   @moduledoc false
-  # Whether a state holds an identity: whatever lacks one must neither be saved nor be taken for one.
-  # Problems name the member and never show a value.
+  # Checks that a state contains an identity. A state without one must neither be saved nor be accepted as
+  # credentials. Problems name the member and never show a value.
 
   @type problem() :: {member :: String.t(), problem :: String.t()}
 

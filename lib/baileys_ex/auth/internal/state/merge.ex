@@ -1,19 +1,19 @@
 defmodule BaileysEx.Auth.State.Merge do
   @moduledoc false
-  # How a field of the credentials takes an update.
+  # How an update changes a field of the credentials.
 
   alias BaileysEx.Protocol.Proto.ADVSignedDeviceIdentity
 
-  # Halves of two key pairs make no key pair: these are replaced, never merged.
+  # Halves of two key pairs do not make a key pair: these fields are replaced, never merged.
   @whole [:noise_key, :pairing_ephemeral_key, :signed_identity_key, :signed_pre_key]
 
-  # Members of the disappearing mode in an event of baileys_ex, and in a file of Baileys.
+  # The names of the disappearing mode's members in an event of baileys_ex, and in a file of Baileys.
   @mode_names [
     ephemeral_expiration: "ephemeralExpiration",
     ephemeral_setting_timestamp: "ephemeralSettingTimestamp"
   ]
 
-  @doc "The new value of a field."
+  @doc "Returns the new value of a field."
   @spec field(term(), old :: term(), update :: term()) :: term()
   def field(key, _old, new) when key in @whole, do: new
   def field(:account, nil, new), do: merge(%ADVSignedDeviceIdentity{}, new)
@@ -26,7 +26,7 @@ defmodule BaileysEx.Auth.State.Merge do
 
   def field(_key, old, new), do: merge(old, new)
 
-  # What an update brings under one name is not kept under the other.
+  # If an update sets a member under one name, the other name is removed.
   defp without_twins(mode, update) when is_map(update) do
     pairs = @mode_names ++ Enum.map(@mode_names, fn {atom, name} -> {name, atom} end)
     Map.drop(mode, for({name, twin} <- pairs, is_map_key(update, name), do: twin))

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Signal.Store.Changes do
   @moduledoc false
-  # What a `set`, a `clear` or a transaction does to a store: perhaps everything deleted, then
-  # entries saved or deleted (`nil`).
+  # The effect of a `set`, a `clear` or a transaction on a store: possibly deletes everything, and then saves
+  # entries or deletes them (`nil`).
 
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.Id
@@ -42,13 +42,13 @@ defmodule BaileysEx.Signal.Store.Changes do
 
   defp ids!(_type, _of_type), do: no_data_set!()
 
-  # The message leaves the argument out: it may hold keys.
+  # The message leaves out the argument, which may contain keys.
   @spec no_data_set!() :: no_return()
   defp no_data_set! do
     raise ArgumentError, "expected a map of changes, %{type => %{id => value | nil}}"
   end
 
-  @doc "The entries by type, as a backend's `commit_keys` takes them."
+  @doc "Returns the entries by type, as a backend's `commit_keys` takes them."
   @spec to_data_set(entries()) :: Store.data_set()
   def to_data_set(entries) do
     Enum.reduce(entries, %{}, fn {{type, id}, value}, data ->
@@ -59,7 +59,7 @@ defmodule BaileysEx.Signal.Store.Changes do
   @spec empty?(t()) :: boolean()
   def empty?(%__MODULE__{clear?: clear?, entries: entries}), do: not clear? and entries == %{}
 
-  @doc "Both, the second after the first."
+  @doc "Combines two changes, the second applied after the first."
   @spec merge(t(), t()) :: t()
   def merge(_earlier, %__MODULE__{clear?: true} = later), do: later
 
@@ -68,7 +68,7 @@ defmodule BaileysEx.Signal.Store.Changes do
   end
 
   @doc """
-  A function that returns `changes`, to send them to another process. Crash reports, system status
+  Returns a function that returns `changes`, for sending them to another process. Crash reports, system status
   and exit reasons print messages, but not what a function closes over.
   """
   @spec hide(t()) :: (() -> t())

@@ -1,15 +1,16 @@
 defmodule BaileysEx.Signal.Store.Running do
   @moduledoc false
-  # Which store a process is, by one call that all stores of this library answer and its other servers
-  # refuse: a wrong one is an error of the caller, and never the end of the process that was asked.
+  # Finds out which store a process is. One call does this: all stores of this library answer it, and the
+  # library's other servers refuse it. A wrong process is thus an error of the caller, and never ends the
+  # process that was asked.
 
   @type answer() :: {:ok, module(), pid(), :ets.tid()}
 
-  @doc "What a store of `module` answers the call `{#{inspect(__MODULE__)}, :describe}`."
+  @doc "The answer of a store of `module` to the call `{#{inspect(__MODULE__)}, :describe}`."
   @spec answer(module(), :ets.tid()) :: answer()
   def answer(module, table), do: {:ok, module, self(), table}
 
-  @doc "The process and the table of a running store of `module`."
+  @doc "Returns the process and the table of a running store of `module`."
   @spec fetch!(module(), GenServer.server()) :: {pid(), :ets.tid()}
   def fetch!(module, server) do
     case ask(server) do
@@ -18,7 +19,7 @@ defmodule BaileysEx.Signal.Store.Running do
     end
   end
 
-  @doc "The module that a running store is of."
+  @doc "Returns the module of a running store."
   @spec module!(GenServer.server()) :: module()
   def module!(server) do
     case ask(server) do
@@ -36,8 +37,8 @@ defmodule BaileysEx.Signal.Store.Running do
   end
 
   @doc """
-  Ends the clauses of a store's functions that take a reference from `wrap/1`. What they were given
-  instead may come with keys, and a `FunctionClauseError` has all arguments in its stack trace.
+  The last clause of each function that takes a reference from `wrap/1`. The wrong argument may be accompanied
+  by keys, and a `FunctionClauseError` has all arguments in its stack trace.
   """
   @spec no_reference!(module()) :: no_return()
   @spec no_reference!(module(), String.t()) :: no_return()

@@ -1,15 +1,15 @@
 defmodule BaileysEx.Signal.Store.Transaction do
   @moduledoc false
-  # Runs a function in its caller, under the lock for a key of a store, with a view of its own.
+  # Runs a function in its caller, under the lock for a key of a store, with its own view of the store.
 
   alias BaileysEx.Auth.Lock.{Queue, Server}
   alias BaileysEx.Auth.Telemetry
   alias BaileysEx.Signal.Store.View
 
-  @doc "Waits for the lock; exits if `store`, the process that keeps the locks, is not there."
+  @doc "Waits for the lock. Exits if `store`, the process that keeps the locks, is not running."
   @spec lock!(store :: pid(), key :: term()) :: Queue.token()
   def lock!(store, key) do
-    # The key itself may be an id.
+    # The key is left out, because it may be an id.
     describe = fn _result -> {%{}, %{scope: :transaction}} end
 
     case Telemetry.span([:lock, :wait], describe, fn -> Server.acquire(store, key) end) do
@@ -38,8 +38,8 @@ defmodule BaileysEx.Signal.Store.Transaction do
   end
 
   @doc """
-  Refuses what would be committed outside of a transaction of `store` that this process is in. It would
-  stay when that one fails, and be gone when that one writes the same entry.
+  Refuses a commit outside of a transaction of `store` that this process is in. Such a commit would stay if
+  the transaction fails, and be lost if the transaction writes the same entry.
   """
   @spec refuse_inside!(store :: pid()) :: :ok
   def refuse_inside!(store) do

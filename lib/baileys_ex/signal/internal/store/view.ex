@@ -1,10 +1,10 @@
 defmodule BaileysEx.Signal.Store.View do
   @moduledoc false
-  # What a running transaction has read and written, in an ETS table of its process: it disappears
-  # with that process, and the processes that the callback starts may use it too.
+  # The reads and writes of a running transaction, in an ETS table that its process owns. The table disappears
+  # with that process. Processes that the callback starts may use it too.
   #
-  # Rows: `{{type, id}, :read | :written, {:ok, value} | :absent}`, and `:cleared` once everything
-  # that is outside no longer counts; `{{:was, {type, id}}, :was, …}` for what was read.
+  # Rows: `{{type, id}, :read | :written, {:ok, value} | :absent}`; `:cleared`, once nothing outside counts
+  # any more; and `{{:was, {type, id}}, :was, …}` for values that were read.
 
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.{Changes, Id}
@@ -23,7 +23,7 @@ defmodule BaileysEx.Signal.Store.View do
   @spec open?(t()) :: boolean()
   def open?(view), do: :ets.info(view, :type) != :undefined
 
-  @doc "Reads through the view; `outside` gives the entries of ids that it does not know yet."
+  @doc "Reads through the view. `outside` returns the entries of ids that the view does not know yet."
   @spec get(t(), Store.data_type(), [String.t()], ([String.t()] -> Store.data_entries())) ::
           Store.data_entries()
   def get(view, type, ids, outside) do
@@ -63,7 +63,7 @@ defmodule BaileysEx.Signal.Store.View do
     )
   end
 
-  @doc "What was read from outside, as it was then."
+  @doc "Returns what was read from outside, as it was then."
   @spec reads(t()) :: %{optional(Changes.key()) => {:ok, Store.data_value()} | :absent}
   def reads(view) do
     Map.new(:ets.select(view, [{{{:was, :"$1"}, :was, :"$2"}, [], [{{:"$1", :"$2"}}]}]))
@@ -88,13 +88,13 @@ defmodule BaileysEx.Signal.Store.View do
   defp read(view, type, ids, outside) do
     entries = outside.(ids)
     read = Map.new(ids, &{&1, entry(entries[&1])})
-    # The second row stays when the entry is written.
+    # This second row stays when the entry is written.
     rows =
       for {id, entry} <- read,
           row <- [{{type, id}, :read, entry}, {{:was, {type, id}}, :was, entry}],
           do: row
 
-    # One that another process of this transaction has written meanwhile stays.
+    # A row that another process of this transaction has written in the meantime stays.
     alive!(fn -> Enum.each(rows, &:ets.insert_new(view, &1)) end)
     read
   end
