@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Accounts.Place do
   @moduledoc false
-  # Where the accounts of one supervisor are, and what an account's name leads to there.
+  # The place where the accounts of one supervisor are, and the context of each account there.
 
   alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence, PostgresPersistence}
 
@@ -41,7 +41,7 @@ defmodule BaileysEx.Auth.Accounts.Place do
     raise ArgumentError, "expected :context, a keyword list, and no :root for PostgreSQL"
   end
 
-  # Where it is now: the current directory may be another one later.
+  # Resolved now, because the current directory may be another one later.
   defp new!(backend, root, nil) when is_binary(root) do
     %__MODULE__{backend: backend, root: Path.expand(root), context: nil}
   end
@@ -50,7 +50,7 @@ defmodule BaileysEx.Auth.Accounts.Place do
     raise ArgumentError, "expected :root, a path, and no :context for accounts in files"
   end
 
-  @doc "The context of an account in the backend."
+  @doc "Returns the context of an account in the backend."
   @spec context(t(), String.t()) ::
           {:ok, Path.t() | keyword()} | {:error, {:invalid_account_name, String.t()}}
   def context(place, name) do
@@ -60,7 +60,7 @@ defmodule BaileysEx.Auth.Accounts.Place do
     end
   end
 
-  @doc "What the backend's `use_*_auth_state` gives."
+  @doc "Returns the result of the backend's `use_*_auth_state`."
   @spec load(t(), Path.t() | keyword(), keyword()) :: {:ok, map()} | {:error, term()}
   def load(%__MODULE__{backend: backend}, context, opts) do
     apply(backend, Map.fetch!(@helpers, backend), [context, opts])

@@ -1,14 +1,15 @@
 defmodule BaileysEx.Auth.Directory.Backend do
   @moduledoc false
-  # What the backends of directories have in common, word for word:
+  # The common part of the backends over directories:
   #
   #     use BaileysEx.Auth.Directory.Backend, format: :json, directory: "baileys_auth_info"
   #
-  # defines `default_path/0`; each callback of `BaileysEx.Auth.Persistence` without a path, for that
+  # defines `default_path/0`; every callback of `BaileysEx.Auth.Persistence` without a path, for that
   # directory; and with a path `load_credentials/1`, `load_keys/3`, `delete_keys/3`, `list_keys/1`,
-  # `commit_keys/2`, `recover/1`, `delete_auth_state/1`, `verify/1,2` and those of ownership. The module
-  # defines the rest: `load_credentials/2`, `save_credentials/2`, `save_keys/4`, `snapshot/2`, and the private
-  # `load/2`, `change/1`, and `commit/3`, which is told on whose behalf it commits.
+  # `commit_keys/2`, `recover/1`, `delete_auth_state/1`, `verify/1,2` and the callbacks of ownership. The
+  # module itself defines `load_credentials/2`, `save_credentials/2`, `save_keys/4`, `snapshot/2`, and the
+  # private `load/2`, `change/1` and `commit/3`; the last argument of `commit/3` says on whose behalf it
+  # commits.
 
   @spec __using__(keyword()) :: Macro.t()
   defmacro __using__(opts) do
@@ -21,7 +22,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
 
         @format unquote(opts[:format])
         @backend {__MODULE__, @format}
-        # In examples.
+        # For examples.
         @name inspect(__MODULE__)
         @short_name __MODULE__ |> Module.split() |> List.last()
       end,
@@ -35,8 +36,8 @@ defmodule BaileysEx.Auth.Directory.Backend do
   defp default_directory(directory) do
     quote do
       @doc """
-      The directory that is used when none is given, as an absolute path: `#{unquote(directory)}` under the
-      current directory.
+      Returns the absolute path of the directory that is used if none is given: `#{unquote(directory)}` under
+      the current directory.
 
           iex> path = #{@name}.default_path()
           iex> path == Path.expand("#{unquote(directory)}")
@@ -110,16 +111,16 @@ defmodule BaileysEx.Auth.Directory.Backend do
   defp with_path do
     quote do
       @doc """
-      Loads the credentials of a directory. Where none were saved it gives a fresh `BaileysEx.Auth.State`, and
-      writes nothing. Members that an older file lacks have the defaults of the struct.
+      Loads the credentials of a directory. If none were saved, it returns a fresh `BaileysEx.Auth.State` and
+      writes nothing. Members that an older file lacks get the defaults of the struct.
 
           iex> {:ok, state} = #{@name}.load_credentials("auth")
           iex> {state.me, File.exists?("auth")}
           {nil, false}
 
-      A file that cannot be read, and credentials of the other backend, are an error, never a fresh state:
-      the first is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, the second
-      `{:error, {:unexpected_persistence_backend, module, detail}}`. The others are listed in the
+      It never returns a fresh state for a file that cannot be read or for credentials of the other backend.
+      The first is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, the second
+      `{:error, {:unexpected_persistence_backend, module, detail}}`. The other errors are listed in the
       module's documentation.
       """
       @impl true
@@ -130,9 +131,10 @@ defmodule BaileysEx.Auth.Directory.Backend do
       Loads the value of one key, as it was saved.
 
       `type` is the family as Baileys names it, such as `:session`, `:"pre-key"` or `:"lid-mapping"`; `id` is
-      anything that `to_string/1` takes. What a value looks like depends on the family: a `:"lid-mapping"` is a
+      anything that `to_string/1` accepts. The form of a value depends on the family: a `:"lid-mapping"` is a
       string, a `:"device-list"` a list of strings, a `:"pre-key"` a map with `:public` and `:private` of 32
-      bytes each, a `:session` a `BaileysEx.Signal.SessionRecord`. `BaileysEx.Signal.Store` lists them all.
+      bytes each, and a `:session` a `BaileysEx.Signal.SessionRecord`. `BaileysEx.Signal.Store` lists them
+      all.
 
           iex> alias #{@name}
           iex> #{@short_name}.save_keys("auth", :"lid-mapping", "15550000000", "800000000")
@@ -141,8 +143,8 @@ defmodule BaileysEx.Auth.Directory.Backend do
           iex> #{@short_name}.load_keys("auth", :"lid-mapping", "15550000001")
           {:error, :not_found}
 
-      A key that was never saved, or was deleted, is `{:error, :not_found}`; a file that is there and cannot be
-      read is `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left alone. The other errors are listed in
+      A key that was never saved or was deleted is `{:error, :not_found}`. A file that cannot be read is
+      `{:error, %BaileysEx.Auth.CorruptFileError{}}`, and is left untouched. The other errors are listed in
       the module's documentation.
       """
       @impl true
@@ -150,7 +152,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
       def load_keys(path, type, id), do: load(path, Keys.key(type, id))
 
       @doc """
-      Deletes a key, durably. It is `:ok` too where the key is not there, and where its file cannot be read. The
+      Deletes a key durably. Returns `:ok` even if the key does not exist or its file cannot be read. The
       errors are listed in the module's documentation.
 
           iex> #{@name}.delete_keys("auth", :session, "15550000000.0")
@@ -161,7 +163,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
       def delete_keys(path, type, id), do: save_keys(path, type, id, nil)
 
       @doc """
-      Lists the ids of every key by type, as strings. Files of keys are not read.
+      Lists the ids of all keys by type, as strings, without reading the files of keys.
 
           iex> #{@name}.save_keys("auth", :"lid-mapping", "1555", "8000")
           :ok
@@ -176,8 +178,8 @@ defmodule BaileysEx.Auth.Directory.Backend do
       def list_keys(path), do: Directory.list_keys(@backend, path)
 
       @doc """
-      Saves several keys, by type and id, and deletes those whose value is `nil`. After `:ok` all of it survives
-      a crash; after an error, none of it was done. Values are as for `save_keys/4`.
+      Saves several keys, by type and id, and deletes those whose value is `nil`. After `:ok` all changes
+      survive a crash; after an error none was made. The values are those of `save_keys/4`.
 
           iex> #{@name}.commit_keys("auth", %{
           ...>   "lid-mapping": %{"1555" => "8000", "8000_reverse" => "1555"},
@@ -185,7 +187,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
           ...> })
           :ok
 
-      Errors are those of `save_keys/4`.
+      The errors are those of `save_keys/4`.
       """
       @impl true
       @spec commit_keys(Path.t(), Persistence.changes()) :: :ok | {:error, term()}
@@ -199,24 +201,25 @@ defmodule BaileysEx.Auth.Directory.Backend do
       end
 
       @doc """
-      Makes a directory usable again whose operations return `{:error, {:recovery_required, module, path}}`: what
-      was committed is written once more, whole, and synced. Call it when the cause, such as a full disk, is
-      gone. Where there is nothing to recover it changes nothing.
+      Repairs a directory whose operations return `{:error, {:recovery_required, module, path}}`: writes
+      everything that was committed once more, completely, and syncs it. Call it when the cause, such as a
+      full disk, is gone. If there is nothing to recover, it changes nothing.
 
           iex> #{@name}.save_keys("auth", :"lid-mapping", "1555", "8000")
           iex> #{@name}.recover("auth")
           :ok
 
-      It returns the same error where the directory still cannot be written; the other errors are listed in
-      the module's documentation.
+      It returns the same error if the directory still cannot be written. The other errors are listed in the
+      module's documentation.
       """
       @impl true
       @spec recover(Path.t()) :: :ok | {:error, term()}
       def recover(path), do: Directory.locked(@backend, path, &Native.store_recover(&1, @format))
 
       @doc """
-      Deletes credentials and keys, durably, all of them or none: for an account that has been logged out, which
-      cannot be paired again with its old state. There is no way back: make a copy with `snapshot/2` before.
+      Deletes the credentials and all keys durably, all or none of them. This is for an account that has been
+      logged out, which cannot be paired again with its old state. It cannot be undone: make a copy with
+      `snapshot/2` first.
 
           iex> #{@name}.save_keys("auth", :"lid-mapping", "1555", "8000")
           iex> #{@name}.delete_auth_state("auth")
@@ -224,16 +227,16 @@ defmodule BaileysEx.Auth.Directory.Backend do
           iex> #{@name}.list_keys("auth")
           {:ok, %{}}
 
-      It claims the directory first, so a store that uses it, on whatever machine, can write no more. The
-      directory itself stays, with the files that this library needs there and those that are no part of the
-      account. It is `:ok` where there is no directory; what is there and is none, or cannot be reached, is
-      `{:error, posix}`. The other errors are listed in the module's documentation.
+      It claims the directory first, so that a store that uses it, on any machine, can no longer write. The
+      directory itself stays, with the files that this library needs in it and those that are not part of the
+      account. Returns `:ok` if there is no directory. If the path is not a directory or cannot be reached,
+      the result is `{:error, posix}`. The other errors are listed in the module's documentation.
       """
       @impl true
       @spec delete_auth_state(Path.t()) :: :ok | {:error, term()}
       def delete_auth_state(path) do
         with {:ok, path} <- path |> Path.expand() |> Directory.text() do
-          # What is there and cannot be reached is not taken for nothing.
+          # A directory that cannot be reached is not treated as a missing one.
           if File.lstat(path) == {:error, :enoent},
             do: :ok,
             else: Deletion.run(__MODULE__, path, fn -> delete_all(path) end)
@@ -245,13 +248,13 @@ defmodule BaileysEx.Auth.Directory.Backend do
              all = for({type, ids} <- keys, id <- ids, do: Keys.key(type, id)),
              gone = for({family, id} <- [Keys.creds() | all], do: {family, id, change(nil)}),
              :ok <- commit(path, gone, nil) do
-          # Nothing of it stays in the journal.
+          # Leaves nothing of the account in the journal.
           Directory.locked(@backend, path, &Native.store_checkpoint(&1, @format))
         end
       end
 
       @doc """
-      Reads every file, and changes nothing. See `t:BaileysEx.Auth.Verification.report/0` for what it returns.
+      Reads every file and changes nothing. `t:BaileysEx.Auth.Verification.report/0` describes the result.
 
           iex> #{@name}.save_credentials("auth", BaileysEx.Auth.State.new())
           iex> {:ok, report} = #{@name}.verify("auth")
@@ -260,14 +263,15 @@ defmodule BaileysEx.Auth.Directory.Backend do
 
       Options:
 
-        * `:credentials`: `:required` (default) or `:optional`, for a directory that holds keys only
-        * `:on_progress`: a function that is given `%{done: files, total: files}` after each step
+        * `:credentials`: `:required` (default) or `:optional`, for a directory that holds only keys
+        * `:on_progress`: a function that receives `%{done: files, total: files}` after each step
 
       Errors:
 
         * `{:error, %BaileysEx.Auth.DamagedDirectoryError{}}` names every file that cannot be read
-        * `{:error, {:no_credentials, path}}`: there are keys and no credentials, which `:credentials` requires
-        * those that are listed in the module's documentation
+        * `{:error, {:no_credentials, path}}`: there are keys but no credentials, which `:credentials`
+          requires
+        * those listed in the module's documentation
       """
       @spec verify(Path.t(), [Verification.option()]) ::
               {:ok, Verification.report()} | {:error, term()}
@@ -278,9 +282,9 @@ defmodule BaileysEx.Auth.Directory.Backend do
   defp ownership do
     quote do
       @doc """
-      Claims the directory for this VM, durably; a directory that does not exist is made. Once somebody else
-      has claimed it after that, every write of this VM there is refused with a
-      `BaileysEx.Auth.NotOwnerError`. `BaileysEx.Auth.KeyStore` claims its directory when it starts.
+      Claims the directory for this VM durably, and creates it if it does not exist. Once somebody else claims
+      it, every write of this VM is refused with a `BaileysEx.Auth.NotOwnerError`. `BaileysEx.Auth.KeyStore`
+      claims its directory when it starts.
 
           iex> #{@name}.claim("auth", BaileysEx.Auth.Owner.new())
           :ok
@@ -292,9 +296,9 @@ defmodule BaileysEx.Auth.Directory.Backend do
       def claim(path, owner), do: Directory.claim(@backend, path, owner)
 
       @doc """
-      Gives a claim up, if it still stands. `BaileysEx.Auth.KeyStore` does this when it stops. A claim that
-      somebody else's has replaced is `:ok` too, and nothing changes. The errors are listed in the module's
-      documentation.
+      Releases a claim if it still stands. `BaileysEx.Auth.KeyStore` does this when it stops. If somebody
+      else's claim has replaced it, nothing changes and the result is `:ok`. The errors are listed in the
+      module's documentation.
 
           iex> owner = BaileysEx.Auth.Owner.new()
           iex> #{@name}.claim("auth", owner)
@@ -306,8 +310,8 @@ defmodule BaileysEx.Auth.Directory.Backend do
       def release(path, owner), do: Directory.release(@backend, path, owner)
 
       @doc """
-      Tells who has claimed the directory: a `BaileysEx.Auth.Owner`, or `nil` where nobody has. It only reads;
-      the errors are listed in the module's documentation.
+      Returns who has claimed the directory: a `BaileysEx.Auth.Owner`, or `nil` if nobody has. It only reads.
+      The errors are listed in the module's documentation.
 
           iex> owner = BaileysEx.Auth.Owner.new()
           iex> #{@name}.claim("auth", owner)
@@ -321,7 +325,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
     end
   end
 
-  # Asked by the key store only.
+  # Only the key store calls these.
   defp for_the_store do
     quote do
       @doc false

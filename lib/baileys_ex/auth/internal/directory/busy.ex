@@ -1,14 +1,14 @@
 defmodule BaileysEx.Auth.Directory.Busy do
   @moduledoc false
-  # Waits for a directory that another process of the operating system has locked: the NIF only
-  # tries, so that no scheduler is held.
+  # Waits for a directory that another process of the operating system has locked. The NIF itself only tries,
+  # so that it occupies no scheduler.
 
-  # Commits take a millisecond, a migration of a hundred thousand keys some seconds.
+  # A commit takes a millisecond, and a migration of a hundred thousand keys some seconds.
   @limit_ms 15_000
   @first_pause_ms 1
   @longest_pause_ms 20
 
-  @doc "What `try` answers when it is no longer busy, or the last answer when `limit_ms` have passed."
+  @doc "Returns the first answer of `try` that is not busy, or its last answer after `limit_ms`."
   @spec wait((() -> answer), non_neg_integer()) :: answer when answer: term()
   def wait(try, limit_ms \\ @limit_ms) do
     case try.() do
@@ -26,7 +26,7 @@ defmodule BaileysEx.Auth.Directory.Busy do
     if now() >= deadline do
       answer
     else
-      # Two that wait for each other's pauses would meet for ever.
+      # Random, because two callers with equal pauses could collide for ever.
       Process.sleep(:rand.uniform(pause))
 
       case try.() do
@@ -42,7 +42,7 @@ defmodule BaileysEx.Auth.Directory.Busy do
   end
 
   defp busy?({:busy, _path, _holder}), do: true
-  # Of a migration or a copy.
+  # For a migration or a copy.
   defp busy?({side, {:busy, _path, _holder}}) when side in [:source, :target], do: true
   defp busy?(_reason), do: false
 

@@ -1,8 +1,8 @@
 defmodule BaileysEx.Auth.Directory.Checkpointer do
   @moduledoc false
-  # Lets the files of native directories follow their journals: of those that have been idle for a
-  # while, of the longest idle where much is held in memory, and of all when the application stops.
-  # Nothing depends on it but how much a next start has to do: commits do the same when they must.
+  # Makes checkpoints of native directories: of those that have been idle for a while, of the longest idle if
+  # memory holds much, and of all when the application stops. This only saves the next start some work:
+  # commits make checkpoints themselves if they must.
 
   use GenServer
 
@@ -11,7 +11,7 @@ defmodule BaileysEx.Auth.Directory.Checkpointer do
   @backend {NativeFilePersistence, :etf}
   @every_ms 2_000
   @idle_ms 30_000
-  # Below the five seconds after which the supervisor kills.
+  # Less than the five seconds after which the supervisor kills.
   @last_ms 4_000
 
   @spec start_link(keyword()) :: GenServer.on_start()
@@ -40,7 +40,7 @@ defmodule BaileysEx.Auth.Directory.Checkpointer do
     end)
   end
 
-  # Who writes there now lets it be done later; what fails is told to who writes next.
+  # If somebody is writing there now, a later round does it. The next writer is told of an error.
   defp tidy(path), do: Directory.tidy(@backend, path)
 
   defp wait, do: Process.send_after(self(), :look, @every_ms)

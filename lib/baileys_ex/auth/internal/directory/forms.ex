@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Directory.Forms do
   @moduledoc false
-  # The two forms of an auth directory: whose backend writes which.
+  # The two forms of an auth directory, and their backends.
 
   alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence}
 
@@ -9,11 +9,11 @@ defmodule BaileysEx.Auth.Directory.Forms do
   @spec all() :: [{module(), :json | :etf}]
   def all, do: Enum.to_list(@formats)
 
-  @doc "`nil` where the module is no backend of directories."
+  @doc "Returns `nil` if the module is not a backend over directories."
   @spec format(module()) :: :json | :etf | nil
   def format(module), do: Map.get(@formats, module)
 
-  @doc "The `:backend` of these options, `:error` without. Raises `ArgumentError` for any other module."
+  @doc "Returns the `:backend` of these options, or `:error` without one. Raises `ArgumentError` for any other module."
   @spec given!(keyword()) :: {:ok, module()} | :error
   def given!(opts) do
     with {:ok, module} when not is_map_key(@formats, module) <- Keyword.fetch(opts, :backend) do

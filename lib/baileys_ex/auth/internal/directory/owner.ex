@@ -1,21 +1,21 @@
 defmodule BaileysEx.Auth.Directory.Owner do
   @moduledoc false
-  # A process that holds the locks of directories and does the work on them for its caller.
+  # A process that holds the locks of directories and works on them for its caller.
   #
-  # A process that is killed inside a NIF gives its locks back at once, and the NIF goes on writing:
-  # the next owner's commit would be overwritten. Here the caller may be killed; work that has begun
-  # ends before the locks are given back, and work that has not begun never does.
+  # If a process is killed inside a NIF, its locks are released at once, but the NIF goes on writing and would
+  # overwrite the next owner's commit. Here the caller may be killed: work that has begun ends before the
+  # locks are released, and work that has not begun never starts.
 
   alias BaileysEx.Auth.Lock
 
-  @typedoc "Runs a function in the owner, and returns or raises what it did."
+  @typedoc "Runs a function in the owner, and returns its result or raises its exception."
   @type call() :: ((() -> term()) -> term())
 
   @doc """
-  Runs `fun` in the caller, while nobody else owns the directories. What it does to them it does
-  through the function that it is given.
+  Runs `fun` in the caller, while nobody else owns the directories. It must access them through the function
+  that it receives.
 
-  Inside a `Lock.run/2` of one of the resources everything runs in the caller, who holds the lock.
+  Inside a `Lock.run/2` for one of the resources, everything runs in the caller, which already holds the lock.
   """
   @spec run([{module(), Path.t()}], (call() -> result)) :: result when result: var
   def run(resources, fun) do
@@ -35,7 +35,7 @@ defmodule BaileysEx.Auth.Directory.Owner do
     end
   end
 
-  # All take several in one order: two callers cannot wait for each other.
+  # All callers lock several resources in the same order, so that two of them cannot wait for each other.
   defp hold(resources, fun) do
     resources
     |> Enum.sort(:desc)
@@ -71,14 +71,14 @@ defmodule BaileysEx.Auth.Directory.Owner do
   end
 
   defp own(resources, caller) do
-    # Messages hold keys: they stay out of crash dumps and process information.
+    # Messages contain keys: this flag keeps them out of crash dumps and process information.
     Process.flag(:sensitive, true)
     monitor = Process.monitor(caller)
 
     try do
       hold(resources, fn -> serve(caller, monitor, &answer/1) end)
     catch
-      # Without the locks nothing is done, and each request is told why.
+      # Without the locks nothing is done, and each request gets the reason.
       kind, reason ->
         failure = {kind, reason, __STACKTRACE__}
         serve(caller, monitor, fn _work -> failure end)

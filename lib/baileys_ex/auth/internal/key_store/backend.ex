@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.KeyStore.Backend do
   @moduledoc false
-  # Calls a persistence module by the widest arity that it exports, and turns whatever goes wrong
-  # in it into `{:error, reason}` with a reason that holds no value.
+  # Calls a persistence module by the widest arity that it exports. Turns any failure inside it into
+  # `{:error, reason}` with a reason that contains no value.
 
   alias BaileysEx.Auth.{
     CorruptFileError,
@@ -16,8 +16,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
 
   alias BaileysEx.Signal.Store.Changes
 
-  # Each callback's leading arguments, `[context]` or `[]`; `nil` for one that is not there. `:place_name` is
-  # what it answered: what people call the place, `nil` where the backend does not say.
+  # The leading arguments of each callback, `[context]` or `[]`, or `nil` if the callback is missing.
+  # `:place_name` is its answer: the name of the place for people, or `nil` if the backend does not say.
   @derive {Inspect, only: [:module]}
   @enforce_keys [
     :module,
@@ -70,7 +70,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
       load_many: if_exported(module, :load_many, save, 2),
       save_keys: save,
       delete_keys: required!(module, :delete_keys, 2, context),
-      # Without a context these would speak of another place than the keys that are saved with one.
+      # Without a context, these would concern another place than the keys that are saved with one.
       list_keys: if_exported(module, :list_keys, save, 0),
       commit_keys: if_exported(module, :commit_keys, save, 1),
       commit_keys_unless_changed: if_exported(module, :commit_keys_unless_changed, save, 2),
@@ -103,7 +103,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   @spec loads_many?(t()) :: boolean()
   def loads_many?(%__MODULE__{load_many: load_many}), do: not is_nil(load_many)
 
-  @doc "Those of a type's ids that are there."
+  @doc "Returns those of a type's ids that exist."
   @spec load_many(t(), atom(), [String.t()]) :: {:ok, Changes.entries()} | {:error, term()}
   def load_many(backend, type, ids) do
     case call(backend, :load_many, [type, ids]) do
@@ -115,7 +115,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     end
   end
 
-  @doc "Saves, or deletes where the value is `nil`."
+  @doc "Saves a key, or deletes it if the value is `nil`."
   @spec save(t(), Changes.key(), term() | nil) :: :ok | {:error, term()}
   def save(backend, {type, id}, nil) do
     with other when other != :ok <- call(backend, :delete_keys, [type, id]) do
@@ -133,7 +133,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   @spec batch?(t()) :: boolean()
   def batch?(%__MODULE__{commit_keys: commit_keys}), do: not is_nil(commit_keys)
 
-  @doc "With the number of `changes_seen/1`: only if nobody else has changed anything since."
+  @doc "Commits. Given the number of `changes_seen/1`, only if nobody else has changed anything since."
   @spec commit(t(), Changes.entries(), non_neg_integer() | nil) :: :ok | {:error, term()}
   def commit(backend, entries, seen \\ nil)
 
@@ -151,7 +151,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     end
   end
 
-  @doc "`{:ok, nil}` where the backend cannot tell."
+  @doc "Returns `{:ok, nil}` if the backend cannot tell."
   @spec changes_seen(t()) :: {:ok, non_neg_integer() | nil} | {:error, term()}
   def changes_seen(%__MODULE__{changes_seen: nil}), do: {:ok, nil}
 
@@ -176,7 +176,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     with other when other != :ok <- call(backend, :release, [owner]), do: failure(:release, other)
   end
 
-  @doc "What two stores of one VM cannot both have; `nil` where the backend cannot tell, or has nothing yet."
+  @doc "What two stores of one VM cannot share; `nil` if the backend cannot tell, or holds nothing yet."
   @spec place_of(t()) :: term() | nil
   def place_of(%__MODULE__{place: nil}), do: nil
 
@@ -184,7 +184,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     with {:error, _reason} <- call_here(backend, :place, []), do: nil
   end
 
-  # A context may hold a password, and is never shown.
+  # Never shows the context, which may contain a password.
   defp place_name(%__MODULE__{place_name: nil}), do: nil
 
   defp place_name(backend) do
@@ -198,7 +198,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   def list(backend) do
     case call(backend, :list_keys, []) do
       {:ok, listed} when is_map(listed) and not is_struct(listed) -> keys(Map.to_list(listed), [])
-      # A directory that was never written.
+      # The directory has never been written.
       {:error, :enoent} -> {:ok, []}
       other -> failure(:list_keys, other)
     end
@@ -217,7 +217,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
 
   defp id?(id), do: is_binary(id) or is_integer(id) or (is_atom(id) and id != nil)
 
-  @doc "Settles what an interrupted commit left, where the backend has a way to."
+  @doc "Settles an interrupted commit, if the backend can."
   @spec recover(t()) :: :ok | {:error, term()}
   def recover(%__MODULE__{recover: nil}), do: :ok
 
@@ -225,7 +225,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     with other when other != :ok <- call(backend, :recover, []), do: failure(:recover, other)
   end
 
-  # The directory is not this backend's to use as it is.
+  # This backend cannot use the directory as it is.
   @directory_problems [
     :recovery_required,
     :changed_meanwhile,
@@ -235,10 +235,10 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     :unsupported_journal_version
   ]
 
-  # The lock has been waited for already.
+  # `LockedError` is here because the lock has already been waited for.
   @lasting [CorruptFileError, InvalidKeyError, InvalidTermError, LockedError, NotOwnerError]
 
-  @doc "Whether the same call could succeed later. What cannot be stored or read never can."
+  @doc "Whether the same call could succeed later. A value that cannot be stored or read never can."
   @spec transient?(reason :: term()) :: boolean()
   def transient?(%DatabaseError{} = error), do: DatabaseError.transient?(error)
   def transient?(%CorruptRowError{}), do: false
@@ -246,7 +246,7 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   def transient?(%module{}) when module in @lasting, do: false
 
   def transient?({reason, _module, _detail}) when reason in @directory_problems, do: false
-  # Nobody gets another user's rights while somebody waits.
+  # Waiting does not bring the rights of another user.
   def transient?(posix) when posix in [:eacces, :eperm, :erofs], do: false
   def transient?({:not_supported, _callback}), do: false
   def transient?({:rollback_failed, _reason, _keys}), do: false
@@ -275,8 +275,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
     if function_exported?(module, callback, arity + length(prefix)), do: prefix
   end
 
-  # What a transaction of the caller has written may never be committed: a store neither reads nor
-  # remembers it, and what it claims stays claimed. It calls from a process that has no transaction.
+  # A transaction of the caller may never be committed, so the store must neither read nor cache what it has
+  # written, and a claim must outlive it. This therefore calls from a process that has no transaction.
   defp call(backend, callback, args) do
     if in_transaction?(backend) do
       fn -> call_here(backend, callback, args) end |> Task.async() |> Task.await(:infinity)
@@ -297,8 +297,8 @@ defmodule BaileysEx.Auth.KeyStore.Backend do
   defp failure(_callback, {:error, reason}), do: {:error, reason}
   defp failure(callback, _other), do: {:error, {:bad_return, callback}}
 
-  # The messages of most exceptions print the term that they are about, which may be a key, and so
-  # do the arguments in a stack trace.
+  # The messages of most exceptions print the term that they concern, which may be a key. So do the arguments
+  # in a stack trace.
   defp crash(module, :error, reason, stacktrace) do
     %exception{} = Exception.normalize(:error, reason, stacktrace)
     inspect(exception) <> place(module, stacktrace)

@@ -1,15 +1,15 @@
 defmodule BaileysEx.Auth.KeyStore.Cache do
   @moduledoc false
-  # The ETS table of a key store: what was read and committed, keys that are not there included.
+  # The ETS table of a key store: what was read and committed, including keys known to be missing.
   #
-  # Rows are `{key, state, value, mark}`. The state is `:present`, `:absent`, or `:loading` with the
-  # reference of the loader as the value. A loader may only turn its own `:loading` row into an
-  # entry, in one atomic step: a commit that ends while it reads replaces the row, and what it has
-  # read, which may be older, goes to nobody else.
+  # Rows are `{key, state, value, mark}`. The state is `:present`, `:absent`, or `:loading` with the reference
+  # of the loader as the value. A loader may turn only its own `:loading` row into an entry, in one atomic
+  # step. If a commit ends while the loader reads, the commit replaces that row, so the possibly older value
+  # that the loader has read is not cached.
   #
-  # A bounded cache evicts by the clock algorithm: a hand goes round the table, takes the mark from
-  # rows that were read since it last came by, and deletes the others. Everything here is on disk
-  # as well, so whatever it deletes costs a load and nothing else. `:pinned` rows stay.
+  # A bounded cache evicts by the clock algorithm. A hand goes round the table, takes the mark from rows that
+  # were read since it last passed, and deletes the unmarked ones. Everything here is on disk as well, so an
+  # eviction only costs a load. `:pinned` rows stay.
 
   alias BaileysEx.Signal.Store.Changes
 
@@ -24,7 +24,7 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
     table
   end
 
-  @doc "Keeps what the callers of the store need to know where they find it without asking."
+  @doc "Keeps the configuration that callers of the store need, so that they find it without asking."
   @spec put_config(table(), map()) :: :ok
   def put_config(table, config) do
     :ets.update_element(table, :config, {2, config})
@@ -34,7 +34,7 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
   @spec config(table()) :: map()
   def config(table), do: :ets.lookup_element(table, :config, 2)
 
-  @doc "Counts a commit, unless the store has ended since: it was made."
+  @doc "Counts a commit. If the store has ended since, there is nothing to count in, and the commit still stands."
   @spec committed(table()) :: :ok
   def committed(table) do
     :ets.update_counter(table, :history, {2, 1})
@@ -43,14 +43,14 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
     ArgumentError -> :ok
   end
 
-  @doc "Notes the last failure."
+  @doc "Records the last failure."
   @spec failed(table(), failure :: term()) :: :ok
   def failed(table, failure) do
     :ets.update_element(table, :history, {3, failure})
     :ok
   end
 
-  @doc "How many commits there were, and the last failure."
+  @doc "Returns the number of commits, and the last failure."
   @spec history(table()) :: {non_neg_integer(), failure :: term() | nil}
   def history(table) do
     [{:history, commits, failure, :pinned}] = :ets.lookup(table, :history)
@@ -73,7 +73,7 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
     end
   end
 
-  @doc "The entry, by `load` if it is not here; then it is remembered, unless that fails."
+  @doc "Returns the entry, or else the result of `load`, which is then cached unless it is an error."
   @spec load(table(), Changes.key(), (() -> entry() | {:error, term()})) ::
           entry() | {:error, term()}
   def load(table, key, load) do
@@ -84,8 +84,8 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
   end
 
   @doc """
-  As `load/3`, for several keys: `load` gives the values of those keys that are not here, without what
-  is not there. Keys that another process settles meanwhile are left out of the answer.
+  As `load/3`, for several keys. `load` returns the values of the keys that are not cached, without missing
+  ones. Keys that another process settles in the meantime are left out of the answer.
   """
   @spec load_many(
           table(),
@@ -120,7 +120,7 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
     end
   end
 
-  @doc "Remembers what was committed (`nil`: it is not there). One atomic step for all entries."
+  @doc "Caches what was committed (`nil`: the key is missing). One atomic step for all entries."
   @spec put(table(), Changes.entries()) :: :ok
   def put(table, entries) do
     mark = max_entries(table) == :infinity
@@ -128,7 +128,7 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
     evict(table)
   end
 
-  @doc "As `put/2`, not to be evicted before the next `put/2` or `delete/2` of these keys."
+  @doc "As `put/2`, but protected from eviction until the next `put/2` or `delete/2` of these keys."
   @spec pin(table(), Changes.entries()) :: :ok
   def pin(table, entries) do
     :ets.insert(table, for({key, value} <- entries, do: row(key, value, :pinned)))
@@ -148,7 +148,9 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
   @spec gone?(table()) :: boolean()
   def gone?(table), do: :ets.info(table, :type) == :undefined
 
-  @doc "The number by which the backend tells whether somebody else has changed keys: another one than before drops everything."
+  @doc """
+  Takes the number by which the backend shows that somebody else has changed keys. A new number empties the cache.
+  """
   @spec seen(table(), non_neg_integer() | nil) :: :ok
   def seen(table, number) do
     case :ets.lookup(table, :seen) do
@@ -156,14 +158,14 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
         :ok
 
       before ->
-        # A loader that read before this goes on with a row that is not there any more.
+        # A loader that started earlier cannot cache its value, because its row is gone.
         if before != [], do: clear(table)
         :ets.insert(table, {:seen, number, nil, :pinned})
         :ok
     end
   end
 
-  @doc "The last number of `seen/2`."
+  @doc "Returns the last number given to `seen/2`."
   @spec last_seen(table()) :: non_neg_integer() | nil
   def last_seen(table) do
     case :ets.lookup(table, :seen) do
@@ -172,7 +174,7 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
     end
   end
 
-  @doc "Says for good that the claim of this store is lost. `false` where that was known."
+  @doc "Marks the claim of this store as lost, permanently. Returns `false` if that was already known."
   @spec lose(table(), Exception.t()) :: boolean()
   def lose(table, error) do
     new? = :ets.insert_new(table, {:lost, error, nil, :pinned})
@@ -188,7 +190,7 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
     end
   end
 
-  @doc "How many entries are here."
+  @doc "Returns the number of entries."
   @spec count(table()) :: non_neg_integer()
   def count(table) do
     :ets.info(table, :size) -
@@ -197,13 +199,13 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
 
   defp max_entries(table), do: :ets.lookup_element(table, :config, 3)
 
-  # Nothing is marked in a bounded cache before it is read; marking in an unbounded one is idle.
+  # In a bounded cache an entry is unmarked until it is read. An unbounded cache needs no marks.
   defp row(key, nil, mark), do: {key, :absent, nil, mark}
   defp row(key, value, mark), do: {key, :present, value, mark}
 
   defp mark(table, key), do: :ets.update_element(table, key, {4, true})
 
-  # A row that another loader has left behind is taken over: that loader may have died.
+  # Takes over the row that another loader has left behind: that loader may have died.
   defp claim(table, key) do
     mark = max_entries(table) == :infinity
     loader = make_ref()
@@ -253,7 +255,7 @@ defmodule BaileysEx.Auth.KeyStore.Cache do
 
   defp evict(_table, excess) when excess <= 0, do: :ok
 
-  # So many rows are looked at that some can be spared, but never a share of the whole table.
+  # Looks at enough rows to spare some of them, but never at a share of the whole table.
   defp evict(table, excess) do
     hand = sweep(table, hand(table), excess, 2 * excess + 32)
     :ets.insert(table, {:hand, hand, nil, :pinned})

@@ -1,14 +1,15 @@
 defmodule BaileysEx.Auth.KeyStore.Callers do
   @moduledoc false
-  # On whose behalf a process works, as `Task` notes it: Ecto's sandbox finds a test's connection by that.
+  # The processes for which a process works, as `Task` records them. Ecto's sandbox finds a test's connection
+  # by that.
 
   @key :"$callers"
 
-  @doc "The calling process, and on whose behalf it works."
+  @doc "Returns the calling process and the processes for which it works."
   @spec chain() :: [pid(), ...]
   def chain, do: [self() | Process.get(@key, [])]
 
-  @doc "From here on the calling process works on behalf of these."
+  @doc "Makes the calling process work for these from now on."
   @spec inherit([pid()]) :: :ok
   def inherit(callers) do
     Process.put(@key, callers)

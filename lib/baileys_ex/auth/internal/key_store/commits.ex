@@ -1,6 +1,7 @@
 defmodule BaileysEx.Auth.KeyStore.Commits do
   @moduledoc false
-  # How a caller commits: by the committer, again where that helps, and never over what it has not seen.
+  # The commit of a caller: goes through the committer, is retried if that can help, and never overwrites
+  # unseen changes.
 
   require Logger
 
@@ -21,8 +22,8 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
   alias BaileysEx.Signal.Store.Changes
 
   @doc """
-  Commits changes that were made from `basis`. `token` is the lock of the transaction that made them, or
-  `nil`. Raises an `OperationError`.
+  Commits changes that are based on `basis`. `token` is the lock of the transaction that made them, or `nil`.
+  Raises an `OperationError` on failure.
   """
   @spec commit(
           Cache.table(),
@@ -50,7 +51,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
       {:error, {:changed_meanwhile, _module, _place} = reason} ->
         now = Reads.look!(table, action)
 
-        # What somebody else has changed may be something else.
+        # The other change may concern different keys.
         if now != seen and Enum.all?(reads, &still?(config.backend, &1)),
           do: try_commit(table, token, action, changes, {now, reads}),
           else: fail!(table, action, reason)
@@ -109,7 +110,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
 
   defp again?(reason), do: reason != :store_stopped and Backend.transient?(reason)
 
-  # Without any value: as in the error that is raised in the end.
+  # Contains no value, like the error that is raised in the end.
   defp failed(table, config, action, reason) do
     error = %OperationError{action: action, reason: reason, place: config.backend.place_name}
     Failure.note(table, error)
@@ -123,7 +124,7 @@ defmodule BaileysEx.Auth.KeyStore.Commits do
     end
   end
 
-  # A pre-key that cannot be read is not unknown: it is deleted.
+  # An unreadable pre-key is not an unknown one: it is deleted.
   defp without_unknown_pre_keys(table, %Changes{entries: entries}) do
     unknown =
       for {{:"pre-key", _id} = key, nil} <- entries, Reads.load(table, key) == :absent, do: key

@@ -1,11 +1,10 @@
 defmodule BaileysEx.Auth.KeyStore.Committer do
   @moduledoc false
-  # Writes the commits of one store, one after the other, in a process of its own: the store goes on
-  # answering, and a caller that is killed leaves no commit half done.
+  # Writes the commits of one store, one after the other, in its own process. The store can thus keep
+  # answering, and killing a caller does not interrupt its commit.
   #
-  # Commits that have arrived while the previous one was written are written together, which costs
-  # the backend one flush. Each caller gets its own result: when such a batch fails, its members are
-  # tried alone.
+  # Commits that arrive while the previous one is being written are written together, which costs the backend
+  # one flush. Each caller gets its own result: if such a batch fails, its members are retried alone.
 
   use GenServer
 
@@ -14,14 +13,14 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Signal.Store.Changes
 
-  # The last is the number of `Cache.seen/2` that the changes were made under, or `nil`.
-  # Ten thousand stores look twice a millisecond.
+  # At this interval, ten thousand stores look twice per millisecond.
   @look_ms 5_000
 
+  # The last element is the number of `Cache.seen/2` under which the changes were made, or `nil`.
   @typep request() ::
            {GenServer.from(), Queue.token() | nil, (() -> Changes.t()), non_neg_integer() | nil}
 
-  @doc "`lock` is held during each commit."
+  @doc "Starts a committer, which holds `lock` during each commit."
   @spec start_link(store :: pid(), Cache.table(), Backend.t(), lock :: term()) ::
           GenServer.on_start()
   def start_link(store, cache, backend, lock) do
@@ -29,8 +28,8 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
   end
 
   @doc """
-  Commits once, without retrying. With the token of the transaction's lock, which stays locked until
-  the commit is over even if the caller dies; a caller that died before is not committed.
+  Commits once, without retrying. With the token of a transaction's lock, that lock stays held until the
+  commit is over, even if the caller dies. If the caller has already died, nothing is committed.
   """
   @spec commit(pid(), Queue.token() | nil, Changes.t(), non_neg_integer() | nil) ::
           :ok | {:error, term()}
@@ -43,9 +42,9 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
   @impl true
   def init({{store, cache, backend, lock}, callers}) do
     Callers.inherit(callers)
-    # Not stopped by the store's end in the middle of a commit, but after it.
+    # The end of the store stops this process only after the current commit.
     Process.flag(:trap_exit, true)
-    # Messages hold keys: they stay out of crash dumps and process information.
+    # Messages contain keys: this flag keeps them out of crash dumps and process information.
     Process.flag(:sensitive, true)
     if backend.changes_seen, do: Process.send_after(self(), :look, @look_ms)
 
@@ -81,19 +80,19 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
     end
   end
 
-  # Who only reads what is remembered would never learn of another owner.
+  # Without this, a store that only reads from its cache would never learn of another owner.
   def handle_info(:look, state) do
     Tenure.look(state.cache, state.backend)
     Process.send_after(self(), :look, @look_ms)
     continue(state)
   rescue
-    # The store is gone.
+    # The store has ended.
     ArgumentError -> continue(state)
   end
 
   def handle_info(_message, state), do: continue(state)
 
-  # The timeout comes when the mailbox is empty: whoever is there by then takes part.
+  # The timeout fires when the mailbox is empty: every request that has arrived by then takes part.
   defp continue(%{requests: []} = state), do: {:noreply, state}
   defp continue(state), do: {:noreply, state, 0}
 
@@ -110,11 +109,11 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
     end
   rescue
     error in ArgumentError ->
-      # Killed while this was being written, which has no reader any more.
+      # The store was killed during the write, and has no readers any more.
       if Cache.gone?(state.cache), do: :store_stopped, else: reraise(error, __STACKTRACE__)
   end
 
-  # Which of the transactions still hold their locks; they keep them until `:unpin`. Not a call,
+  # Returns the transactions that still hold their locks; they keep them until `:unpin`. This is not a call,
   # because the store also answers while it is stopping.
   defp pin(store, tokens) do
     monitor = Process.monitor(store)
@@ -140,7 +139,7 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
   defp commit_all([_, _ | _] = batch, %{backend: backend} = state) do
     alone = fn -> Enum.map(batch, fn {changes, seen} -> commit(changes, seen, state) end) end
 
-    # Those that were made under another number have to be told apart.
+    # Changes made under different numbers must not be mixed.
     case batch
          |> Enum.map(fn {_changes, seen} -> seen end)
          |> Enum.reject(&is_nil/1)
@@ -193,7 +192,7 @@ defmodule BaileysEx.Auth.KeyStore.Committer do
     end
   end
 
-  # After a failed flush it is unknown what will be there once the backend has recovered.
+  # After a failed flush, only the backend's recovery decides what is on disk.
   defp forget(cache, entries, reason) do
     Cache.delete(cache, Map.keys(entries))
     {:error, reason}

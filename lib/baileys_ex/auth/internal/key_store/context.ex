@@ -1,25 +1,25 @@
 defmodule BaileysEx.Auth.KeyStore.Context do
   @moduledoc false
-  # The `:persistence_context` of a store: the place that its backend works on, as far as the store may know it.
+  # The `:persistence_context` of a store: the place that its backend uses, as far as the store may know it.
 
   alias BaileysEx.Auth.Directory.Forms
   alias BaileysEx.Auth.NativeFilePersistence
 
   @type t() :: {:ok, term()} | :error
 
-  @doc "The persistence module that these options name."
+  @doc "Returns the persistence module that these options name."
   @spec module(keyword()) :: module()
   def module(opts), do: Keyword.get(opts, :persistence_module, NativeFilePersistence)
 
   @doc """
-  The context that these options name. A directory is where it is now, the default one too: the current
-  directory may be another one when the store writes, or is started again.
+  Returns the context that these options name. A directory, even the default one, is resolved now, because the
+  current directory may be another one when the store writes or is restarted.
   """
   @spec of!(keyword()) :: t()
   def of!(opts) do
     settled = opts |> settle() |> Keyword.fetch(:persistence_context)
 
-    # It may be the context of another backend, with a password, and is not shown.
+    # This may be the context of another backend, with a password, so it is not shown.
     if Forms.format(module(opts)) && not match?({:ok, path} when is_binary(path), settled) do
       raise ArgumentError, "expected :persistence_context to be the path of a directory"
     end
@@ -27,7 +27,7 @@ defmodule BaileysEx.Auth.KeyStore.Context do
     settled
   end
 
-  @doc "The options with that context; what is no path stays as it is."
+  @doc "Returns the options with that context; a value that is not a path stays unchanged."
   @spec settle(keyword()) :: keyword()
   def settle(opts) do
     module = module(opts)
@@ -48,17 +48,17 @@ defmodule BaileysEx.Auth.KeyStore.Context do
 
   defp absolute(other), do: other
 
-  @doc "What a child specification calls it; `nil` without one."
+  @doc "Returns the part of a child id that stands for the context; `nil` without one."
   @spec id(keyword()) :: term()
   def id(opts) do
     case opts[:persistence_context] do
-      # The directory of the built-in backends, which is good to see.
+      # The directory of a built-in backend, which may be shown.
       path when is_binary(path) or path == nil -> path
       context -> fingerprint(context)
     end
   end
 
-  @doc "Tells contexts apart, one may hold a password, where system status and logs show them."
+  @doc "Distinguishes contexts, which may contain a password, where system status and logs show them."
   @spec fingerprint(term()) :: binary()
   def fingerprint(context) do
     :crypto.hash(:sha256, :erlang.term_to_binary(context, [:deterministic]))

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.KeyStore.Failure do
   @moduledoc false
-  # How an operation of a store fails in its caller: by an `OperationError` that names the place.
+  # Failures of a store's operations in the caller: an `OperationError` that names the place.
 
   alias BaileysEx.Auth.KeyStore.{Cache, OperationError}
 
@@ -11,7 +11,7 @@ defmodule BaileysEx.Auth.KeyStore.Failure do
     raise error
   end
 
-  @doc "Keeps the failure for `BaileysEx.Auth.KeyStore.info/1`: its message, which holds no value."
+  @doc "Keeps the message of the failure, which contains no value, for `BaileysEx.Auth.KeyStore.info/1`."
   @spec note(Cache.table(), OperationError.t()) :: :ok
   def note(table, error) do
     Cache.failed(table, %{message: Exception.message(error), at: DateTime.utc_now()})
@@ -20,7 +20,7 @@ defmodule BaileysEx.Auth.KeyStore.Failure do
     ArgumentError -> :ok
   end
 
-  @doc "Runs `fun`, which asks the store's table; that is gone once the store has ended."
+  @doc "Runs `fun`, which uses the store's table. The table is gone once the store has ended."
   @spec while_running!(Cache.table(), OperationError.action(), (() -> result)) :: result
         when result: var
   def while_running!(table, action, fun) do
@@ -35,7 +35,7 @@ defmodule BaileysEx.Auth.KeyStore.Failure do
   defp place_name(table) do
     Cache.config(table).backend.place_name
   rescue
-    # The store has ended, and nothing tells any more.
+    # The store has ended, so its place is no longer known.
     ArgumentError -> nil
   end
 end

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.KeyStore.Reads do
   @moduledoc false
-  # How a caller reads: what the store remembers, and from the backend what it does not.
+  # The reads of a caller: from the store's cache, and otherwise from the backend.
 
   import BaileysEx.Auth.KeyStore.Failure, only: [fail!: 3, while_running!: 3]
 
@@ -8,11 +8,11 @@ defmodule BaileysEx.Auth.KeyStore.Reads do
   alias BaileysEx.Signal.Store
   alias BaileysEx.Signal.Store.{Changes, Id}
 
-  @typedoc "What a commit was made from: the number of changes seen, and what was read under it."
+  @typedoc "The basis of a commit: the number of changes seen, and what was read under it."
   @type basis() ::
           {seen :: non_neg_integer() | nil, %{optional(Changes.key()) => {:ok, term()} | :absent}}
 
-  @doc "The values that are there. Reading what is remembered costs no look at the disk."
+  @doc "Returns the values that exist. Reading cached values does not access the disk."
   @spec get(Cache.table(), Store.data_type(), [term()]) :: Store.data_entries()
   def get(table, type, ids) do
     while_running!(table, :get, fn ->
@@ -23,7 +23,7 @@ defmodule BaileysEx.Auth.KeyStore.Reads do
     read(table, type, ids)
   end
 
-  @doc "As `get/3`, in a transaction, which has looked when it began."
+  @doc "As `get/3`, inside a transaction, which has looked for changes when it began."
   @spec read(Cache.table(), Store.data_type(), [term()]) :: Store.data_entries()
   def read(table, type, ids) do
     while_running!(table, :get, fn ->
@@ -33,8 +33,8 @@ defmodule BaileysEx.Auth.KeyStore.Reads do
   end
 
   @doc """
-  Looks whether somebody else has changed anything since; what was remembered is forgotten then. Gives the
-  number of changes seen.
+  Checks whether somebody else has changed anything. If so, empties the cache. Returns the number of changes
+  seen.
   """
   @spec look!(Cache.table(), OperationError.action()) :: non_neg_integer() | nil
   def look!(table, action) do
@@ -46,7 +46,7 @@ defmodule BaileysEx.Auth.KeyStore.Reads do
     end)
   end
 
-  @doc "What the caller may have read before it saves these changes."
+  @doc "Returns what the caller may have read before it saves these changes."
   @spec remembered(Cache.table(), Changes.t()) :: basis()
   def remembered(table, %Changes{entries: entries}) do
     while_running!(table, :set, fn ->
@@ -61,7 +61,7 @@ defmodule BaileysEx.Auth.KeyStore.Reads do
     end)
   end
 
-  @doc "One key, remembered or not."
+  @doc "Loads one key, cached or not."
   @spec load(Cache.table(), Changes.key()) :: {:ok, term()} | :absent | {:error, term()}
   def load(table, key) do
     with :ok <- Cache.held(table) do
@@ -70,7 +70,7 @@ defmodule BaileysEx.Auth.KeyStore.Reads do
     end
   end
 
-  # What is not remembered, by one call of a backend that can; one id is not worth it.
+  # Loads missing ids with one call if the backend supports that; for a single id it is not worth it.
   defp read_together(table, type, [_one, _two | _more] = ids) do
     config = Cache.config(table)
 

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.KeyStore.Server do
   @moduledoc false
-  # The process of a key store: owns the table and the locks of the transactions. It neither reads
-  # nor writes the backend, so that it can always answer.
+  # The process of a key store. It owns the table and the locks of the transactions. It neither reads nor
+  # writes the backend, so that it can always answer.
 
   use GenServer
 
@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
   alias BaileysEx.Auth.Lock.Queue
   alias BaileysEx.Signal.Store.Running
 
-  # Below the five seconds after which a supervisor kills.
+  # Less than the five seconds after which a supervisor kills.
   @last_commit_ms 4_000
 
   @type config() :: %{
@@ -42,14 +42,14 @@ defmodule BaileysEx.Auth.KeyStore.Server do
     })
 
     :ok = Tenure.occupy(config.tenure, cache)
-    # Whatever is remembered from here on is compared with how things are now.
+    # Everything cached from here on is compared with the current state.
     Tenure.look(cache, config.backend)
     Tenure.started(config.backend)
 
     {:ok,
      %{
        store: config.store,
-       # What a crash report shows of whom it is about.
+       # Lets a crash report show which account it concerns.
        place: config.backend.place_name,
        table: cache,
        committer: committer,
@@ -97,7 +97,8 @@ defmodule BaileysEx.Auth.KeyStore.Server do
     {:noreply, %{state | locks: Queue.down(state.locks, token)}}
   end
 
-  # Its reason could hold what it was writing. Stopping here would log it with this message, the last.
+  # The reason could contain the values that were being written. Stopping here would log it with this message,
+  # the last one.
   def handle_info({:EXIT, committer, _reason}, %{committer: committer} = state) do
     {:noreply, state, {:continue, :committer_stopped}}
   end
@@ -108,7 +109,7 @@ defmodule BaileysEx.Auth.KeyStore.Server do
   def handle_continue(:committer_stopped, state),
     do: {:stop, {:committer_stopped, state.place}, state}
 
-  # Lets a commit that is being written end, and no other begin.
+  # Lets the current commit finish, and starts no other.
   @impl true
   def terminate(reason, %{committer: committer, tenure: tenure} = state) do
     monitor = Process.monitor(committer)

@@ -1,9 +1,9 @@
 defmodule BaileysEx.Auth.KeyStore.Stepwise do
   @moduledoc false
-  # A commit on a backend without `commit_keys`: key by key, and back again when one fails.
+  # A commit on a backend without `commit_keys`: key by key, and undone if one of them fails.
   #
-  # Until it is over, readers are served the previous entries from the cache, so that nobody reads,
-  # and remembers, what is taken back later.
+  # Until it is over, the cache serves the previous entries to readers, so that nobody reads and caches a
+  # value that is undone later.
 
   alias BaileysEx.Auth.KeyStore.{Backend, Cache}
   alias BaileysEx.Signal.Store.Changes
@@ -17,7 +17,9 @@ defmodule BaileysEx.Auth.KeyStore.Stepwise do
   def commit(backend, cache, entries) do
     with {:ok, previous, unreadable} <- previous(backend, cache, entries) do
       Cache.pin(cache, previous)
-      # What cannot be put back goes last: after it nothing can fail that would have to be undone.
+
+      # Keys that cannot be restored are written last: after them, nothing can fail that would have to be
+      # undone.
       {last, first} = Map.split(entries, unreadable)
 
       case save_all(backend, Map.to_list(first) ++ Map.to_list(last), []) do
@@ -27,7 +29,7 @@ defmodule BaileysEx.Auth.KeyStore.Stepwise do
     end
   end
 
-  # A key that cannot be read can be deleted, but not replaced along with others.
+  # An unreadable key can be deleted, but not replaced together with others.
   defp previous(backend, cache, entries) do
     Enum.reduce_while(entries, {:ok, %{}, []}, fn {key, value}, {:ok, previous, unreadable} ->
       case Cache.load(cache, key, fn -> Backend.load(backend, key) end) do
@@ -44,7 +46,7 @@ defmodule BaileysEx.Auth.KeyStore.Stepwise do
   defp save_all(backend, [{key, value} | rest], saved) do
     case Backend.save(backend, key, value) do
       :ok -> save_all(backend, rest, [key | saved])
-      # The one that failed may be half done.
+      # The key that failed may be half written.
       {:error, reason} -> {:error, reason, [key | saved]}
     end
   end

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.KeyStore.Tenure do
   @moduledoc false
-  # A store's hold on what it works on: from the claim at its start to the release at its end, or to
-  # the moment when it learns that somebody else has claimed it since.
+  # A store's hold on its place: from the claim at its start to the release at its end, or until it learns
+  # that somebody else has claimed the place.
 
   require Logger
 
@@ -12,7 +12,7 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
   @type t() :: %{backend: Backend.t(), owner: Owner.t(), place: term() | nil}
 
   @doc """
-  Settles what a crash left, and claims. `{:error, {:already_started, pid}}` where a living store of
+  Settles an interrupted commit, and claims. Returns `{:error, {:already_started, pid}}` if a living store of
   this VM has the place.
   """
   @spec begin(Backend.t()) :: {:ok, t()} | {:error, term()}
@@ -26,13 +26,13 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
     end
   end
 
-  @doc "From here on the calling process, a store with this table, has the place."
+  @doc "Gives the place to the calling process, a store with this table."
   @spec occupy(t(), Cache.table()) :: :ok
   def occupy(%{place: place, backend: backend}, table) do
     Claims.occupy(place, &told(table, backend, &1))
   end
 
-  @doc "Ends it. What cannot be given back now, the next claim takes."
+  @doc "Ends the hold. If the claim cannot be released now, the next claim replaces it."
   @spec finish(t()) :: :ok
   def finish(%{backend: backend, owner: owner, place: place}) do
     Claims.vacate(place)
@@ -45,8 +45,8 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
   end
 
   @doc """
-  Looks whether somebody else has changed anything, and then drops what is remembered; or whether
-  the claim is lost, which `{:error, reason}` says from now on.
+  Checks whether somebody else has changed anything, and if so empties the cache. If the claim is lost,
+  returns `{:error, reason}` now and in all later calls.
   """
   @spec look(Cache.table(), Backend.t()) ::
           {:ok, seen :: non_neg_integer() | nil} | {:error, term()}
@@ -61,14 +61,14 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
           lose(table, backend, error)
           {:error, error}
 
-        # It says nothing of what is remembered; whoever reads or writes next is told.
+        # The error does not concern the cache; the next read or write will report it.
         {:error, _reason} ->
           {:ok, nil}
       end
     end
   end
 
-  @doc "What the store does when it was told that its claim does not stand: it says so, once and for good."
+  @doc "Handles a lost claim: the store reports it, once and permanently."
   @spec lose(Cache.table(), Backend.t(), NotOwnerError.t()) :: :ok
   def lose(table, backend, error) do
     if Cache.lose(table, error) do
@@ -79,18 +79,18 @@ defmodule BaileysEx.Auth.KeyStore.Tenure do
     :ok
   end
 
-  # Where the store has ended meanwhile, nobody needs to be told.
+  # If the store has ended in the meantime, nobody needs to be told.
   defp told(table, backend, error) do
     lose(table, backend, error)
   rescue
     ArgumentError -> :ok
   end
 
-  @doc "Tells that a store has started."
+  @doc "Emits the event that a store has started."
   @spec started(Backend.t()) :: :ok
   def started(backend), do: Telemetry.execute([:store, :started], %{}, of_store(backend))
 
-  @doc "Tells that it stops, and why."
+  @doc "Emits the event that a store stops, and why."
   @spec stopped(Backend.t(), started_at :: integer(), reason :: term()) :: :ok
   def stopped(backend, started_at, reason) do
     duration = System.monotonic_time() - started_at

@@ -1,11 +1,11 @@
 defmodule BaileysEx.Auth.Lock.Queue do
   @moduledoc false
-  # Who holds which resource, and who waits for it in which order: the state, or a part of it, of a
-  # GenServer, to which the monitors belong. Callers are answered `{:ok, token}` when their turn
-  # comes, or `:already_held`.
+  # Who holds which resource, and who waits for it in which order. This is the state, or a part of the state,
+  # of a GenServer, which owns the monitors. Callers are answered `{:ok, token}` when their turn comes, or
+  # `:already_held`.
   #
-  # The monitor of a caller is also the token of its claim. A token that is not in `claims` has been
-  # dropped, so a waiter that died is passed over when its turn comes.
+  # The monitor of a caller is also the token of its claim. A token that is missing from `claims` has been
+  # dropped, so a waiter that has died is skipped when its turn comes.
 
   @enforce_keys [:lines, :claims]
   defstruct [:lines, :claims]
@@ -24,7 +24,7 @@ defmodule BaileysEx.Auth.Lock.Queue do
   @spec new() :: t()
   def new, do: %__MODULE__{lines: %{}, claims: %{}}
 
-  @doc "Answers the caller now or later."
+  @doc "Answers the caller, now or later."
   @spec acquire(t(), resource(), GenServer.from()) :: t()
   def acquire(%__MODULE__{lines: lines} = queue, resource, {pid, _tag} = from) do
     case lines do
@@ -43,7 +43,7 @@ defmodule BaileysEx.Auth.Lock.Queue do
     end
   end
 
-  @doc "Gives a held resource to the next in line."
+  @doc "Gives a held resource to the next caller in line."
   @spec release(t(), token()) :: t()
   def release(%__MODULE__{claims: claims} = queue, token) do
     case claims do
@@ -56,7 +56,7 @@ defmodule BaileysEx.Auth.Lock.Queue do
     end
   end
 
-  @doc "For the message `{:DOWN, token, :process, _, _}`: the claim is dropped unless pinned."
+  @doc "Handles the message `{:DOWN, token, :process, _, _}`: drops the claim unless it is pinned."
   @spec down(t(), token()) :: t()
   def down(%__MODULE__{claims: claims} = queue, token) do
     case claims do
@@ -67,8 +67,8 @@ defmodule BaileysEx.Auth.Lock.Queue do
   end
 
   @doc """
-  Keeps a held resource held even if its holder dies, while somebody else writes down what the
-  holder decided. `:error` when the holder died before.
+  Keeps a resource held even if its holder dies, while another process writes what the holder has decided.
+  Returns `:error` if the holder has already died.
   """
   @spec pin(t(), token()) :: {:ok, t()} | :error
   def pin(%__MODULE__{claims: claims} = queue, token) do
@@ -78,7 +78,7 @@ defmodule BaileysEx.Auth.Lock.Queue do
     end
   end
 
-  @doc "Ends `pin/2`, and releases the resource if its holder has died meanwhile."
+  @doc "Ends `pin/2`, and releases the resource if its holder has died in the meantime."
   @spec unpin(t(), token()) :: t()
   def unpin(%__MODULE__{claims: claims} = queue, token) do
     case claims do
@@ -88,7 +88,7 @@ defmodule BaileysEx.Auth.Lock.Queue do
     end
   end
 
-  @doc "Whether nothing is held and nobody waits."
+  @doc "Whether nothing is held and nobody is waiting."
   @spec empty?(t()) :: boolean()
   def empty?(%__MODULE__{lines: lines, claims: claims}), do: lines == %{} and claims == %{}
 

@@ -1,13 +1,13 @@
 defmodule BaileysEx.Auth.Lock.Server do
   @moduledoc false
-  # The node's lock queue. It runs no code of its callers, so that it has nothing to crash on.
-  # `acquire/2` and `release/2` also speak to the stores, which keep a queue for their transactions.
+  # The node's lock queue. It runs no code of its callers, so nothing can crash it. `acquire/2` and
+  # `release/2` also work on the stores, which keep a queue for their transactions.
 
   use GenServer
 
   alias BaileysEx.Auth.Lock.Queue
 
-  @doc "Starts a server; one of that name that runs already is taken over."
+  @doc "Starts a server, or takes over a running one of the same name."
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(opts \\ []) do
     with {:error, {:already_started, pid}} <-
@@ -18,8 +18,8 @@ defmodule BaileysEx.Auth.Lock.Server do
   end
 
   @doc """
-  Starts the node's server where the application is not started. It belongs to nobody, until the
-  application starts and takes it over, with the locks that are held.
+  Starts the node's server if the application is not started. Nobody supervises it until the application
+  starts and takes it over, together with the locks that are held.
   """
   @spec ensure_started() :: :ok
   def ensure_started do
@@ -29,7 +29,7 @@ defmodule BaileysEx.Auth.Lock.Server do
     end
   end
 
-  @doc "Waits for the caller's turn. `:already_held` when the caller holds the resource."
+  @doc "Waits for the caller's turn. Returns `:already_held` if the caller holds the resource."
   @spec acquire(GenServer.server(), Queue.resource()) :: {:ok, Queue.token()} | :already_held
   def acquire(server \\ __MODULE__, resource) do
     GenServer.call(server, {:acquire, resource}, :infinity)
@@ -38,13 +38,13 @@ defmodule BaileysEx.Auth.Lock.Server do
   @spec release(GenServer.server(), Queue.token()) :: :ok
   def release(server \\ __MODULE__, token), do: GenServer.cast(server, {:release, token})
 
-  @doc "Whether nothing is held and nobody waits."
+  @doc "Whether nothing is held and nobody is waiting."
   @spec idle?(GenServer.server()) :: boolean()
   def idle?(server \\ __MODULE__), do: GenServer.call(server, :idle?)
 
   @impl true
   def init([]) do
-    # The named one, of the node.
+    # Only for the named server of the node.
     if Process.info(self(), :registered_name) == {:registered_name, __MODULE__},
       do: :ets.new(__MODULE__.Places, [:named_table, :public, read_concurrency: true])
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Telemetry.DefaultLogger do
   @moduledoc false
-  # Writes events to the log, a line each.
+  # Writes events to the log, one line each.
 
   require Logger
 
@@ -26,7 +26,7 @@ defmodule BaileysEx.Auth.Telemetry.DefaultLogger do
     end)
   end
 
-  # A failure is heard at any level; what succeeds all day long only where one is looking for it.
+  # Failures are logged at any level; frequent successes only if somebody looks for them.
   defp level(_name, %{result: :error}, _level), do: :warning
   defp level([_group, event], _metadata, _level) when event in [:retrying, :lost], do: :warning
   defp level([event], _metadata, _level) when event in [:load, :commit], do: :debug

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Telemetry.Reason do
   @moduledoc false
-  # Of what kind a failure is: an atom, so that it can be the tag of a metric. It holds no value.
+  # The kind of a failure: an atom, so that it can be the tag of a metric. It contains no value.
 
   alias BaileysEx.Auth.{
     CorruptFileError,

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.Telemetry.Watched do
   @moduledoc false
-  # The events of what a backend reads and writes, the same for all of them. `place` gives the `path` of the
-  # metadata, and is asked only where somebody listens.
+  # The events for reads and writes of a backend, the same for all backends. `place` returns the `path` of the
+  # metadata, and is called only if somebody listens.
 
   alias BaileysEx.Auth.Telemetry
 
@@ -12,7 +12,7 @@ defmodule BaileysEx.Auth.Telemetry.Watched do
     Telemetry.span([:load], &{%{}, metadata(backend, place, &1, %{type: type})}, fun)
   end
 
-  @doc "Of each change the type is the first element."
+  @doc "The type is the first element of each change."
   @spec commit(module(), place(), [tuple()], (() -> result)) :: result when result: term()
   def commit(backend, place, changes, fun) do
     describe = fn result ->
