@@ -57,7 +57,9 @@ defmodule BaileysEx.Auth.MixProject do
       source_ref: "v#{@version}",
       extras:
         ["README.md"] ++
-          guides() ++ ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"],
+          guides() ++
+          ["ARCHITECTURE.md", "native/auth_store/src/engine/DESIGN.md"] ++
+          ["CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"],
       # Where the guides look for pictures, and where the README does.
       assets: %{"guides/images" => "images", "./guides/images" => "guides/images"},
       groups_for_extras: [Guides: guides()],

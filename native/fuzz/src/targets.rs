@@ -196,7 +196,7 @@ fn key_files(disk: &MemoryDisk) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// A journal with correct checksums, whose records have parts of `bytes` as bodies: a length, a
-/// count, and that many bytes. The engine's README shows the layout.
+/// count, and that many bytes. The engine's `DESIGN.md` shows the layout.
 pub fn sealed_journal(bytes: &[u8]) -> Vec<u8> {
     let (salt, counter) = (7u64, 1u64);
     let mut journal = Vec::new();

@@ -1,7 +1,7 @@
 //! Changes the files of one directory so that every commit is durable, whole and costs one flush.
 //!
 //! The engine works with file names and bytes; families, ids and formats belong to the layers
-//! above. `README.md` beside this file describes the design, the layout of the journal and the
+//! above. `DESIGN.md` beside this file describes the design, the layout of the journal and the
 //! assumptions about the medium.
 
 mod aside;

@@ -1,4 +1,4 @@
-//! Encodes and decodes a journal: its header and its records. The README beside this file shows the
+//! Encodes and decodes a journal: its header and its records. `DESIGN.md` beside this file shows the
 //! layouts.
 //!
 //! All numbers are little-endian. Nothing here touches a disk.

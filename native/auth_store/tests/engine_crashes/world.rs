@@ -211,7 +211,7 @@ impl World {
     }
 
     /// The same for names of files. Removals and names of directories become durable with the next
-    /// sync that succeeds (see the README on assumptions about directories).
+    /// sync that succeeds (see `DESIGN.md` on assumptions about directories).
     pub fn lose_dir(&mut self, inode: Inode) {
         let files: Vec<_> = self
             .nodes
