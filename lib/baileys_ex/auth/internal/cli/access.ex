@@ -1,10 +1,11 @@
 defmodule BaileysEx.Auth.CLI.Access do
   @moduledoc false
-  # Whose a file or directory is that this user may not use: the operating system only says that it is so.
+  # Finds out which user owns an inaccessible file or directory: the operating system only says that access is
+  # denied.
 
   alias BaileysEx.Auth.Native
 
-  @doc "The first of the paths, of what is in them or around them, that is in the way; and why."
+  @doc "Returns the first obstacle in, at or around these paths, and why it is one."
   @spec blame([Path.t()]) :: {Path.t(), String.t()} | nil
   def blame(paths), do: Enum.find_value(paths, &(&1 |> Path.expand() |> look()))
 
@@ -40,7 +41,7 @@ defmodule BaileysEx.Auth.CLI.Access do
     end
   end
 
-  # What does not exist is made in the nearest directory that does.
+  # A missing path would be created in its nearest existing ancestor.
   defp parent(path) do
     case File.stat(path) do
       {:ok, stat} -> unless_allowed(path, stat, [:write, :read_write], "cannot be written to")

@@ -1,13 +1,13 @@
 defmodule BaileysEx.Auth.CLI.Ages do
   @moduledoc false
-  # How old the keys of an account are, in tables that 60 columns hold.
+  # The ages of an account's keys, in tables that fit into 60 columns.
 
   alias BaileysEx.Auth.CLI.{Layout, Terminal}
   alias BaileysEx.Auth.Numbers
 
   @spans ["a day", "a week", "30 days", "before"]
 
-  @doc "Of a report on a directory, or on an account in a database, which has fewer of them."
+  @doc "Returns the tables of a report on a directory, or on an account in a database, which has fewer of them."
   @spec tables(map(), Terminal.t()) :: iodata()
   def tables(report, terminal) do
     [

@@ -1,17 +1,17 @@
 defmodule BaileysEx.Auth.CLI.All do
   @moduledoc false
-  # `--all`: a command on every account directly under a directory. It goes on after a failure, and lists
-  # the failures at the end.
+  # `--all`: runs a command on every account directly under a directory. It continues after a failure, and
+  # lists the failures at the end.
 
   alias BaileysEx.Auth.CLI.{Command, Failure, Place, Progress, Terminal}
   alias BaileysEx.Auth.{Inspection, Numbers, SideBySide}
 
   @type account() :: %{name: String.t(), path: Path.t()}
 
-  # So many skipped accounts are listed by their names.
+  # Up to this many skipped accounts are listed by name.
   @named 10
 
-  @doc "One of two ways to run a command: with `--all`, or on one directory, whose backend may be told."
+  @doc "Runs a command in one of two ways: with `--all`, or on one directory, whose backend may be given."
   @spec or_one(keyword(), (() -> Command.outcome()), (() -> Command.outcome())) ::
           Command.outcome()
   def or_one(options, all, one) do
@@ -22,7 +22,7 @@ defmodule BaileysEx.Auth.CLI.All do
     end
   end
 
-  @doc "Runs `work` for each account; `done` says what was done with it, such as `verified`."
+  @doc "Runs `work` for each account. `done` is the word for a success, such as `verified`."
   @spec run(
           Path.t(),
           {command :: String.t(), done :: String.t()},
@@ -33,7 +33,7 @@ defmodule BaileysEx.Auth.CLI.All do
     with {:ok, accounts} <- accounts(root), do: run_all(root, accounts, names, terminal, work)
   end
 
-  @doc "As `run/4`, into a directory for all, in which each account has one of its name."
+  @doc "As `run/4`, into one directory that contains a directory for each account under the account's name."
   @spec into(
           Path.t(),
           Path.t(),
@@ -66,7 +66,7 @@ defmodule BaileysEx.Auth.CLI.All do
     {status, document, text(results, totals, done, terminal)}
   end
 
-  # For the user's eyes only, if it is new.
+  # A new directory is private to the user.
   defp make(target) do
     made = if File.dir?(target), do: :ok, else: File.mkdir_p(target)
 
@@ -84,7 +84,7 @@ defmodule BaileysEx.Auth.CLI.All do
          do: {:ok, for(name <- names, do: %{name: name, path: Path.join(root, name)})}
   end
 
-  @doc "What was found under a root, where there must be something."
+  @doc "Returns what was found under a root, or an error if there is nothing."
   @spec found({:ok, [item]} | {:error, File.posix()}, Path.t()) ::
           {:ok, [item]} | {:error, term()}
         when item: term()
@@ -105,7 +105,7 @@ defmodule BaileysEx.Auth.CLI.All do
     end
   end
 
-  @doc "What is wrong with an account, in a line."
+  @doc "Describes the problem of an account in one line."
   @spec problem(term(), %{:path => Path.t(), optional(atom()) => term()}, String.t()) ::
           String.t()
   def problem(posix, account, command) when is_atom(posix),
@@ -146,7 +146,7 @@ defmodule BaileysEx.Auth.CLI.All do
     ]
   end
 
-  # After a second run most of them are, for the same reason.
+  # In a second run, most accounts are skipped for the same reason.
   defp skipped(terminal, skipped) when length(skipped) <= @named,
     do: problems(terminal, "skipped", skipped)
 
@@ -162,7 +162,7 @@ defmodule BaileysEx.Auth.CLI.All do
     ]
   end
 
-  @doc "A title and all of the accounts that it is about, each with what is to be said."
+  @doc "A title and all accounts that it concerns, each with a remark."
   @spec problems(Terminal.t(), String.t(), [{String.t(), String.t()}]) :: iodata()
   def problems(_terminal, _title, []), do: []
 

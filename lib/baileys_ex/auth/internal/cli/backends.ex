@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.CLI.Backends do
   @moduledoc false
-  # The backends by the names that people type and read.
+  # The backends, by the names that people type and read.
 
   alias BaileysEx.Auth.{
     BaileysJSON,
@@ -11,14 +11,14 @@ defmodule BaileysEx.Auth.CLI.Backends do
   }
 
   @modules %{"native" => NativeFilePersistence, "json" => FilePersistence}
-  # Rows and documents can be read, and are no place; an account is none of the file system.
+  # Rows and documents can only be read. An account in PostgreSQL is not in the file system.
   @names Map.new(@modules, fn {name, module} -> {module, name} end)
          |> Map.merge(%{BaileysJSON => "json", PostgresPersistence => "postgres"})
 
   @spec name(module()) :: String.t()
   def name(module), do: Map.fetch!(@names, module)
 
-  @doc "The backend that `--backend` names, or else that the directory's files tell."
+  @doc "Returns the backend that `--backend` names, or else the one that the directory's files show."
   @spec of(Path.t(), keyword()) :: {:ok, module()} | {:error, term()} | {:usage, String.t()}
   def of(path, options) do
     case given(options) do
@@ -28,7 +28,7 @@ defmodule BaileysEx.Auth.CLI.Backends do
     end
   end
 
-  @doc "`--backend` as the option of functions; none where it was not given."
+  @doc "Returns `--backend` as an option of functions, or no option if it was not given."
   @spec given(keyword()) :: {:ok, [backend: module()]} | {:usage, String.t()}
   def given(options) do
     case Keyword.fetch(options, :backend) do
@@ -38,7 +38,7 @@ defmodule BaileysEx.Auth.CLI.Backends do
     end
   end
 
-  # A missing directory is an empty one to a backend, and a mistake here.
+  # A backend treats a missing directory as an empty one, but in a command it is a mistake.
   defp existing(path, module) do
     with {:ok, _names} <- File.ls(path), do: {:ok, module}
   end

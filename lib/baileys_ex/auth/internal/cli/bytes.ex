@@ -1,10 +1,10 @@
 defmodule BaileysEx.Auth.CLI.Bytes do
   @moduledoc false
-  # Files that a command reads or writes line by line, or the standard ones, as bytes.
+  # Files and standard streams that a command reads or writes line by line, as bytes.
 
   @type io_error() :: {:error, {File.posix(), [Path.t()]}}
 
-  @doc "The lines of a file, or of standard input for `-`."
+  @doc "Returns the lines of a file, or of standard input for `-`."
   @spec lines(Path.t()) :: {:ok, Enumerable.t()} | io_error()
   def lines("-"), do: {:ok, Stream.resource(&take_bytes/0, &read_line/1, &take_characters/1)}
 
@@ -18,8 +18,8 @@ defmodule BaileysEx.Auth.CLI.Bytes do
   end
 
   @doc """
-  Writes each item to a new file, which is there when all of it is on disk, or to standard output for `-`.
-  Gives the number of items.
+  Writes each item to standard output for `-`, or else to a new file, which appears once all of it is on disk.
+  Returns the number of items.
   """
   @spec write(Enumerable.t(), Path.t(), overwrite? :: boolean() | nil) ::
           {:ok, non_neg_integer()} | io_error()
@@ -40,7 +40,7 @@ defmodule BaileysEx.Auth.CLI.Bytes do
       else: replace(items, path)
   end
 
-  # Else bytes would be taken for characters; what is told afterwards is characters again.
+  # Otherwise bytes would be taken for characters. Later output consists of characters again.
   defp take_bytes do
     encoding = Keyword.fetch!(:io.getopts(:standard_io), :encoding)
     :ok = :io.setopts(:standard_io, encoding: :latin1)

@@ -1,8 +1,8 @@
 defmodule BaileysEx.Auth.CLI.Choice do
   @moduledoc false
-  # An option that is one of a few words.
+  # An option whose value is one of a few words.
 
-  @doc "The option as functions take it; nothing where it was not given."
+  @doc "Returns the option as functions take it, or no option if it was not given."
   @spec of(keyword(), atom(), [atom()]) :: {:ok, keyword(atom())} | {:usage, String.t()}
   def of(options, name, choices) do
     case {options[name], Enum.find(choices, &(to_string(&1) == options[name]))} do

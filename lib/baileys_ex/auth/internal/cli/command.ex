@@ -1,12 +1,12 @@
 defmodule BaileysEx.Auth.CLI.Command do
   @moduledoc false
-  # What each command of `BaileysEx.Auth.CLI` is.
+  # The behaviour of each command of `BaileysEx.Auth.CLI`.
 
   alias BaileysEx.Auth.CLI.Terminal
 
   @typedoc """
-  What a command gives back: a document for `--json` and a text for people, said to be `:ok` or a
-  `:problem`; an error of the library; or what is wrong with its arguments.
+  The result of a command: a document for `--json` and a text for people, marked as `:ok` or as a `:problem`;
+  an error of the library; or what is wrong with its arguments.
   """
   @type outcome() ::
           {:ok | :problem, document :: map(), text :: iodata()}
@@ -16,7 +16,7 @@ defmodule BaileysEx.Auth.CLI.Command do
   @doc "The text of `--help`."
   @callback usage() :: String.t()
 
-  @doc "Its options beside `--help` and `--json`."
+  @doc "The options besides `--help` and `--json`."
   @callback switches() :: keyword(:boolean | :string)
 
   @callback run(arguments :: [String.t()], options :: keyword(), Terminal.t()) :: outcome()

@@ -4,7 +4,7 @@ defmodule BaileysEx.Auth.CLI.Damage do
 
   alias BaileysEx.Auth.{CorruptFileError, CorruptRowError}
 
-  @doc "Damaged files and rows as data."
+  @doc "Returns damaged files and rows as data."
   @spec files([CorruptFileError.t() | CorruptRowError.t()]) :: [map()]
   def files(files), do: Enum.map(files, &data/1)
 
@@ -13,7 +13,7 @@ defmodule BaileysEx.Auth.CLI.Damage do
   defp data(%CorruptRowError{} = row),
     do: %{path: row_name(row), member: row.member, problem: row.problem, kind: :row}
 
-  @doc "One of them in a line."
+  @doc "Describes a damaged file or row in one line."
   @spec file(CorruptFileError.t() | CorruptRowError.t()) :: String.t()
   def file(%{member: member, problem: problem} = damaged) do
     [name(damaged), member, problem] |> Enum.reject(&is_nil/1) |> Enum.join(": ")

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.CLI.Failure do
   @moduledoc false
-  # Errors of the library for people: a code for scripts, what happened, and what to do next.
+  # Errors of the library, for people: a code for scripts, what happened, and what to do next.
 
   alias BaileysEx.Auth.CLI.{Damage, SystemError}
   alias BaileysEx.Auth.CLI.Failure.Restore
@@ -17,7 +17,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     Numbers
   }
 
-  # What also takes all directories under one.
+  # The commands that also accept all directories under a root.
   @take_all ["inspect", "verify", "snapshot", "migrate", "restore"]
   @checkout "Give the directory of a checkout of baileys_ex."
 
@@ -28,7 +28,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
           optional(:files) => [map()]
         }
 
-  @doc "An error of a command; one of the operating system with the paths that were given."
+  @doc "Describes an error of a command. An error of the operating system comes with the paths that were given."
   @spec describe(term(), command :: String.t()) :: t()
   def describe(reason, "restore"), do: Restore.describe(reason) || of(reason, "restore")
   def describe(reason, command), do: of(reason, command)
@@ -145,7 +145,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
 
     failure(
       :source_changed,
-      # Of an account in a database it is not known which keys.
+      # The changed keys of an account in a database are not known.
       "#{path} was written to while it was read#{if names != [], do: ": "}#{shown}#{more}",
       "Stop the program that uses it, and migrate again. Nothing was changed."
     )
@@ -306,7 +306,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     failure(:invalid, Exception.message(error), "Nothing was changed.")
   end
 
-  # Errors never hold a value of a file, whatever their shape.
+  # Errors never contain a value of a file, whatever their form.
   defp of(reason, _command), do: failure(:error, inspect(reason), "Nothing was changed.")
 
   defp parent(path, names, command) do
@@ -350,7 +350,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
     )
   end
 
-  # Each kind of damage once.
+  # Gives the advice for each kind of damage once.
   defp damage_advice(files, command) do
     advice = files |> Enum.uniq_by(& &1.kind) |> Enum.map_join(" ", &CorruptFileError.advice/1)
 
@@ -368,7 +368,7 @@ defmodule BaileysEx.Auth.CLI.Failure do
       else: ""
   end
 
-  # Of two directories.
+  # Says which of the two directories is meant.
   defp which(_backend, "restore"), do: "snapshot"
   defp which(backend, _command), do: "#{form(backend)} directory"
 

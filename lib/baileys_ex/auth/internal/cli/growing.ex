@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.CLI.Growing do
   @moduledoc false
-  # `--warn-above`, and what it finds, for people.
+  # `--warn-above`, and the types that exceed it, for people.
 
   alias BaileysEx.Auth.CLI.{Layout, Terminal}
   alias BaileysEx.Auth.Inspection.{Growth, WarnAbove}
@@ -8,11 +8,11 @@ defmodule BaileysEx.Auth.CLI.Growing do
 
   @title "many keys of one type (see the guide, Growth)"
 
-  @doc "The title of what was found."
+  @doc "The title of the list."
   @spec title() :: String.t()
   def title, do: @title
 
-  @doc "The option, as the functions of `BaileysEx.Auth.Inspection` take it."
+  @doc "Returns the option as the functions of `BaileysEx.Auth.Inspection` take it."
   @spec option(keyword()) :: {:ok, keyword()} | {:usage, String.t()}
   def option(options) do
     case options[:warn_above] && WarnAbove.parse(options[:warn_above]) do
@@ -25,7 +25,7 @@ defmodule BaileysEx.Auth.CLI.Growing do
   @spec list([Growth.warning()], Terminal.t()) :: iodata()
   def list(warnings, terminal), do: Layout.list(terminal, @title, Enum.map(warnings, &text/1))
 
-  @doc "One of them, in a line."
+  @doc "Describes one type in one line."
   @spec text(Growth.warning()) :: String.t()
   def text(%{type: type, keys: keys, older: older}) do
     rest = if older, do: ", #{Numbers.number(older)} of them not written for 30 days", else: ""

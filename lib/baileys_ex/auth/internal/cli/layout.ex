@@ -8,7 +8,7 @@ defmodule BaileysEx.Auth.CLI.Layout do
   @shown 10
 
   @doc """
-  Rows under a header: the first column to the left, the others, numbers, to the right.
+  Formats rows under a header: the first column aligned left, the others, which are numbers, aligned right.
   """
   @spec table(Terminal.t(), [String.t()], [[String.t()]]) :: iodata()
   def table(terminal, header, rows) do
@@ -20,7 +20,7 @@ defmodule BaileysEx.Auth.CLI.Layout do
     [Terminal.paint(terminal, [:bright, row(header, widths)]), Enum.map(rows, &row(&1, widths))]
   end
 
-  @doc "Names and values, one a line; a value of `nil` is left out."
+  @doc "Formats names and values, one per line; leaves out a value of `nil`."
   @spec facts([{String.t(), iodata() | nil}]) :: iodata()
   def facts(facts) do
     facts = Enum.reject(facts, fn {_name, value} -> value == nil end)
@@ -28,7 +28,7 @@ defmodule BaileysEx.Auth.CLI.Layout do
     for {name, value} <- facts, do: ["  ", String.pad_trailing(name, width), "  ", value, "\n"]
   end
 
-  @doc "A title and up to ten items; nothing without items."
+  @doc "Formats a title and up to ten items; returns nothing without items."
   @spec list(Terminal.t(), String.t(), [String.t()]) :: iodata()
   def list(_terminal, _title, []), do: []
 
@@ -44,7 +44,7 @@ defmodule BaileysEx.Auth.CLI.Layout do
   end
 
   @doc """
-  A size, rounded.
+  A rounded size.
 
       iex> Enum.map([999, 2048, 5_000_000], &BaileysEx.Auth.CLI.Layout.size/1)
       ["999 B", "2.0 KiB", "4.8 MiB"]

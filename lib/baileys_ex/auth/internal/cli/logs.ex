@@ -1,8 +1,9 @@
 defmodule BaileysEx.Auth.CLI.Logs do
   @moduledoc false
-  # Standard output is a command's answer, which a script may read. Drivers log while it runs.
+  # Keeps log output apart from a command's answer on standard output, which a script may read: drivers log
+  # while it runs.
 
-  @doc "For who owns the VM: what is logged goes to standard error, where it went to standard output."
+  @doc "For callers that own the VM: moves log output from standard output to standard error."
   @spec to_standard_error() :: :ok
   def to_standard_error do
     {:ok, _started} = Application.ensure_all_started(:logger)
@@ -23,7 +24,7 @@ defmodule BaileysEx.Auth.CLI.Logs do
     :ok = :logger.add_handler(:default, :logger_std_h, config)
   end
 
-  # Before Elixir 1.15 Logger is one handler of its own, with backends. Deprecated since.
+  # Before Elixir 1.15, Logger was a handler of its own, with backends, which are deprecated since.
   defp redirect_console do
     with {:ok, _handler} <- :logger.get_handler_config(Logger),
          do: apply(Logger, :configure_backend, [:console, [device: :standard_error]])

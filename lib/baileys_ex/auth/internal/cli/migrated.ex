@@ -1,11 +1,11 @@
 defmodule BaileysEx.Auth.CLI.Migrated do
   @moduledoc false
-  # What a migration or an import has to say when it is over.
+  # Reports on a finished migration or import.
 
   alias BaileysEx.Auth.CLI.{Backends, Command, Damage, Layout, Progress, Terminal}
   alias BaileysEx.Auth.{NativeFilePersistence, Numbers, PersistenceMigration}
 
-  @doc "What migrations and imports are asked for alike, as functions take it."
+  @doc "Returns the options that migrations and imports share, as functions take them."
   @spec options(keyword()) :: keyword()
   def options(options) do
     [
@@ -17,8 +17,8 @@ defmodule BaileysEx.Auth.CLI.Migrated do
   end
 
   @doc """
-  Runs it, verifies what was written where `--verify` asks for that, and reports. `context` is the target's
-  where that is no path.
+  Runs the work, verifies the result if `--verify` asks for that, and reports. `context` is the target's
+  context if that is not a path.
   """
   @spec report(
           String.t(),

@@ -1,11 +1,11 @@
 defmodule BaileysEx.Auth.CLI.MixTask do
   @moduledoc false
-  # What the Mix tasks have in common.
+  # The common part of the Mix tasks.
 
   alias BaileysEx.Auth.CLI
   alias BaileysEx.Auth.CLI.Logs
 
-  @doc "Runs a command as a Mix task: compiles what must be, and exits with the command's code."
+  @doc "Runs a command as a Mix task: compiles what is needed, and exits with the command's code."
   @spec run(String.t(), [String.t()]) :: :ok
   def run(command, argv) do
     on_standard_error(fn -> Mix.Task.run("app.config") end)
@@ -17,7 +17,7 @@ defmodule BaileysEx.Auth.CLI.MixTask do
     end
   end
 
-  # What compilers have to say is no part of a task's output, which a script may read.
+  # Output of compilers must not mix with the output of a task, which a script may read.
   defp on_standard_error(fun) do
     leader = Process.group_leader()
     Process.group_leader(self(), Process.whereis(:standard_error))

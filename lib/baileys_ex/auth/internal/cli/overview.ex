@@ -1,15 +1,15 @@
 defmodule BaileysEx.Auth.CLI.Overview do
   @moduledoc false
-  # `inspect --all`: a row an account, and a line of totals.
+  # `inspect --all`: one row per account, and a line of totals.
 
   alias BaileysEx.Auth.CLI.{All, Backends, Command, Growing, Layout, Progress, Remarks, Terminal}
   alias BaileysEx.Auth.{Inspection, Numbers}
 
-  # With the columns that are left out first where the terminal is narrow.
+  # The columns, and those that a narrow terminal leaves out, the first ones first.
   @columns [:name, :account, :paired, :backend, :keys, :disk, :newest, :owner, :damaged]
   @left_out [:owner, :backend, :newest, :account]
   @titles %{newest: "newest change"}
-  # Texts, and how narrow they may become: an account must be told by its name.
+  # Text columns, and their minimum widths: an account must be recognisable by its name.
   @narrowest %{account: 10, owner: 10, name: 20}
 
   # The words of `--sort`.
@@ -111,7 +111,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
     "#{Numbers.count(length(files), "file")} cannot be read, such as #{Path.basename(path)}"
   end
 
-  # Accounts that are alike stay in the order of their names.
+  # Equal accounts stay sorted by name.
   defp sorted(accounts, {by, order}) do
     {there, none} = Enum.split_with(accounts, &(&1[by] != nil))
     Enum.sort_by(there, & &1[by], order) ++ none
@@ -172,7 +172,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
 
   defp title(column), do: Map.get(@titles, column, to_string(column))
 
-  # Those without which the rest has room, once its texts are cut.
+  # Leaves out columns until the others fit, once their texts are cut.
   defp fitting(columns, rows, room) do
     Enum.reduce_while([nil | @left_out], columns, fn left_out, columns ->
       columns = List.delete(columns, left_out)
@@ -204,7 +204,7 @@ defmodule BaileysEx.Auth.CLI.Overview do
     end
   end
 
-  # Two spaces between columns.
+  # Includes two spaces between columns.
   defp total_width(widths), do: Enum.sum(widths) + 2 * length(widths)
 
   defp cut(text, width) do

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.CLI.Place do
   @moduledoc false
-  # What an argument of a command names: an auth directory by its path, or `postgres:ACCOUNT`, an account
-  # in the database of the Ecto repository that `--repo` names.
+  # The place that an argument of a command names: an auth directory, by its path, or `postgres:ACCOUNT`, an
+  # account in the database of the Ecto repository that `--repo` names.
 
   alias BaileysEx.Auth.CLI.{Backends, Repository}
   alias BaileysEx.Auth.PostgresPersistence
@@ -9,11 +9,11 @@ defmodule BaileysEx.Auth.CLI.Place do
   @type t() :: %{backend: module(), context: Path.t() | keyword(), name: String.t()}
   @type refusal() :: {:error, term()} | {:usage, String.t()}
 
-  @doc "The options that go with an account."
+  @doc "The options for an account in PostgreSQL."
   @spec switches() :: keyword()
   def switches, do: [repo: :string, schema: :string]
 
-  @doc "They, as usages tell them."
+  @doc "These options in usage texts."
   @spec usage() :: String.t()
   def usage do
     String.trim_trailing("""
@@ -26,7 +26,7 @@ defmodule BaileysEx.Auth.CLI.Place do
   @spec account?(String.t()) :: boolean()
   def account?(argument), do: String.starts_with?(argument, "postgres:")
 
-  @doc "The place; of a directory, the form that `--backend` or else its files tell."
+  @doc "Returns the place. The form of a directory is that of `--backend`, or else the one that its files show."
   @spec of(String.t(), keyword()) :: {:ok, t()} | refusal()
   def of("postgres:" <> account, options) do
     if options[:backend],
@@ -41,7 +41,7 @@ defmodule BaileysEx.Auth.CLI.Place do
     end
   end
 
-  @doc "A directory that need not be there yet."
+  @doc "Returns a directory that need not exist yet."
   @spec directory(module(), Path.t()) :: t()
   def directory(backend, path) do
     path = Path.expand(path)
@@ -70,7 +70,7 @@ defmodule BaileysEx.Auth.CLI.Place do
        }}
     end
   rescue
-    # It shows no value.
+    # The error shows no value.
     error in ArgumentError -> {:usage, Exception.message(error)}
   end
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.CLI.Progress do
   @moduledoc false
-  # A bar with rate and remaining time, on a terminal; nothing elsewhere.
+  # A bar with rate and remaining time on a terminal; nothing elsewhere.
 
   alias BaileysEx.Auth.CLI.{Layout, Terminal}
   alias BaileysEx.Auth.Numbers
@@ -10,7 +10,7 @@ defmodule BaileysEx.Auth.CLI.Progress do
   @pause_ms 100
 
   @doc """
-  Runs `work` with a function for its `:on_progress`, and takes the bar away when it is over.
+  Runs `work` with a function for its `:on_progress`, and removes the bar afterwards.
   """
   @spec run(Terminal.t(), String.t(), ((map() -> :ok) -> result)) :: result when result: var
   def run(%Terminal{interactive?: false}, _label, work), do: work.(fn _progress -> :ok end)
@@ -27,19 +27,19 @@ defmodule BaileysEx.Auth.CLI.Progress do
     end
   end
 
-  @doc "The text of a bar, no longer than `columns`."
+  @doc "Returns the text of a bar, at most `columns` long."
   @spec line(String.t(), map(), elapsed_ms :: non_neg_integer(), pos_integer()) :: String.t()
   def line(label, %{done: done, total: total} = progress, elapsed_ms, columns) do
     percent = String.pad_leading("#{div(done * 100, max(total, 1))}%", 4)
     unit = Map.get(progress, :unit, "files")
     files = "#{Numbers.number(done)}/#{Numbers.number(total)} #{unit}"
     text = " #{percent}  #{files}#{speed(done, total, elapsed_ms)}"
-    # The last column stays free: some terminals wrap once it is written.
+    # The last column stays free, because some terminals wrap once it is written.
     room = columns - 1 - String.length(label) - String.length(text)
     String.slice(label <> bar(done, total, room) <> text, 0, columns - 1)
   end
 
-  # As long as there is room for, since it says least.
+  # The bar gets only the remaining space, because it says least.
   defp bar(done, total, room) when room >= @shortest_bar + 3 do
     width = min(room - 3, @bar)
     filled = div(done * width, max(total, 1))

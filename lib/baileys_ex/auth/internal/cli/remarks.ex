@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.CLI.Remarks do
   @moduledoc false
-  # What `inspect --all` notices that is no problem of an account, and worth a look.
+  # What `inspect --all` finds that is not a problem of an account, but worth a look.
 
   alias BaileysEx.Auth.CLI.{All, Growing, Terminal}
   alias BaileysEx.Auth.Inspection
@@ -42,7 +42,7 @@ defmodule BaileysEx.Auth.CLI.Remarks do
     ]
   end
 
-  # The most first: as many as an account has types.
+  # Sorted by number of keys. An account may occur once for each type.
   defp growing(found) do
     for %{name: name, path: path, result: {:ok, report}} <- found, warning <- report.growing do
       Map.merge(%{name: name, path: path}, warning)
@@ -50,7 +50,8 @@ defmodule BaileysEx.Auth.CLI.Remarks do
     |> Enum.sort_by(&(-&1.keys))
   end
 
-  # A copy, such as an old backup: two that run are one device to WhatsApp, and spoil each other's sessions.
+  # A copy, such as an old backup. If both run, WhatsApp sees one device, and they break each other's
+  # sessions.
   defp same_device(found) do
     by_device =
       Enum.group_by(
@@ -65,7 +66,7 @@ defmodule BaileysEx.Auth.CLI.Remarks do
     for {id, [_, _ | _] = names} <- Enum.sort(by_device), do: %{account: id, names: names}
   end
 
-  # Where all of an account is gone, or the volume at this place is not mounted.
+  # The whole account is gone, or the volume at this place is not mounted.
   defp without_account(root, found) do
     with {:ok, names} <- File.ls(root) do
       known = MapSet.new(found, & &1.name)

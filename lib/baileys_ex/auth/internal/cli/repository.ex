@@ -1,7 +1,8 @@
 defmodule BaileysEx.Auth.CLI.Repository do
   @moduledoc false
   # Starts the Ecto repository that `--repo` names, without the rest of the application, whose accounts would
-  # run twice. Reasons can hold the password of the database: errors say only who could not be started.
+  # otherwise run twice. Reasons can contain the password of the database, so errors say only what could not
+  # be started.
 
   @type refusal() ::
           {:error,
@@ -35,7 +36,7 @@ defmodule BaileysEx.Auth.CLI.Repository do
     error -> not_started(repo, error)
   end
 
-  # Without one the pool starts, and none of its connections does.
+  # Without a database name, the pool starts but none of its connections does.
   defp names_database(repo, Ecto.Adapters.Postgres, config) do
     if (config[:database] || System.get_env("PGDATABASE") || "") == "",
       do: {:error, {:repository_without_database, repo}},
@@ -50,21 +51,21 @@ defmodule BaileysEx.Auth.CLI.Repository do
         :ok
 
       {:error, {application, _reason}} ->
-        # An adapter that is none of Ecto's may do without.
+        # An adapter that is not one of Ecto's may work without it.
         if application == :ecto_sql and not match?(["Ecto" | _], Module.split(adapter)),
           do: :ok,
           else: {:error, {:repository_needs, repo, application}}
     end
   end
 
-  # One that fails to start would take a process that is linked to it along.
+  # If the repository fails to start, it would take a process that is linked to it down with it.
   defp start_supervised(repo) do
     spec = %{id: repo, start: {repo, :start_link, [[pool_size: 2]]}, restart: :temporary}
     {:ok, supervisor} = DynamicSupervisor.start_link(strategy: :one_for_one)
     DynamicSupervisor.start_child(supervisor, spec)
   end
 
-  # What kind of exception it is must do.
+  # Shows only the kind of the exception.
   defp not_started(repo, {exception, stacktrace}) when is_list(stacktrace),
     do: not_started(repo, exception)
 

@@ -1,12 +1,12 @@
 defmodule BaileysEx.Auth.CLI.SystemError do
   @moduledoc false
-  # What the operating system refuses, with the path that it is about and advice.
+  # Errors of the operating system, with the path that they concern and advice.
 
   alias BaileysEx.Auth.CLI.Access
 
   @type t() :: %{code: String.t(), message: String.t(), advice: String.t()}
 
-  @doc "Of a command that was given these paths."
+  @doc "Describes an error of a command that was given these paths."
   @spec describe(atom(), [Path.t(), ...], command :: String.t()) :: t()
   def describe(:einval, [path, _same], "snapshot") do
     failure(
@@ -43,7 +43,7 @@ defmodule BaileysEx.Auth.CLI.SystemError do
   defp plain(posix, paths, command),
     do: failure(posix, "#{about(posix, paths, command)}: #{text(posix)}", advice(posix, command))
 
-  @doc "Of a target, in an error that says so."
+  @doc "Describes an error that is known to concern the target."
   @spec of_target(atom(), Path.t(), atom(), command :: String.t()) :: t()
   def of_target(_code, path, posix, command) when posix in [:eacces, :eperm],
     do: %{describe(posix, [path], command) | advice: access_advice(posix, command)}
@@ -52,7 +52,7 @@ defmodule BaileysEx.Auth.CLI.SystemError do
     failure(code, "#{path} cannot be written to: #{text(posix)}", target_advice(posix, command))
   end
 
-  @doc "Of what is only read, in an error that says so."
+  @doc "Describes an error that is known to concern something that is only read."
   @spec of_source(atom(), Path.t(), atom(), command :: String.t()) :: t()
   def of_source(_code, path, posix, command) when posix in [:eacces, :eperm],
     do: describe(posix, [path], command)
@@ -60,14 +60,15 @@ defmodule BaileysEx.Auth.CLI.SystemError do
   def of_source(code, path, posix, command),
     do: failure(code, "#{path} cannot be read: #{text(posix)}", advice(posix, command))
 
-  @doc "What the operating system calls it."
+  @doc "The operating system's name for the error."
   @spec text(atom()) :: String.t()
   def text(posix), do: "#{:file.format_error(posix)} (#{posix})"
 
   defp failure(code, message, advice),
     do: %{code: Atom.to_string(code), message: message, advice: advice}
 
-  # What is in the way is the target. An error about it alone has told so.
+  # With these codes the target is in the way. Other errors of the target come with its path, so the rest
+  # concern the source.
   defp about(posix, [_source, target], _command) when posix in [:eexist, :enotempty],
     do: Path.expand(target)
 
@@ -81,7 +82,7 @@ defmodule BaileysEx.Auth.CLI.SystemError do
       "keep on another disk. Nothing was changed."
   end
 
-  # In a container the place beside the directory often is.
+  # In a container, the directory that contains PATH is often read-only.
   defp target_advice(:erofs, "restore") do
     "The file system is read-only. If only the place beside PATH is, give another one with --aside DIR. " <>
       "Nothing was changed."

@@ -22,7 +22,7 @@ defmodule BaileysEx.Auth.CLI.Terminal do
     end
   end
 
-  @doc "Output that is no terminal."
+  @doc "Output that is not a terminal."
   @spec plain() :: t()
   def plain, do: %__MODULE__{interactive?: false, colour?: false, columns: @default_columns}
 
@@ -35,17 +35,17 @@ defmodule BaileysEx.Auth.CLI.Terminal do
   @spec print_error(iodata()) :: :ok
   def print_error(text), do: IO.write(:stderr, text)
 
-  @doc "ANSI data as colours, or without."
+  @doc "Renders ANSI data with colours, or without."
   @spec paint(t(), IO.ANSI.ansidata()) :: iodata()
   def paint(%__MODULE__{colour?: colour?}, data), do: IO.ANSI.format(data, colour?)
 
   @doc """
-  Text that came from a directory, without what a terminal would obey: a file name or an account's
-  name may hold escape sequences, and bytes that are no text.
+  Returns text from a directory without anything that a terminal would interpret: the name of a file or an
+  account may contain escape sequences and invalid bytes.
   """
   @spec safe(binary()) :: String.t()
   def safe(text) do
-    # Control characters but the newline, and what reverses the direction of writing.
+    # Control characters except the newline, and characters that reverse the direction of writing.
     text
     |> String.chunk(:valid)
     |> Enum.map_join(&if(String.valid?(&1), do: &1, else: "?"))
@@ -55,15 +55,15 @@ defmodule BaileysEx.Auth.CLI.Terminal do
     )
   end
 
-  @doc "The same in one line, as for a cell of a table."
+  @doc "As `safe/1`, but on one line, for example for a cell of a table."
   @spec safe_line(binary()) :: String.t()
   def safe_line(text), do: text |> safe() |> String.replace("\n", "?")
 
   # https://no-color.org: set, and not empty.
   defp colours_wanted?, do: System.get_env("NO_COLOR", "") == ""
 
-  # The VM itself does not say on every OTP release whether its standard output is a terminal. A
-  # child that does not get pipes for it (`:nouse_stdio`: it talks through 3 and 4) sees the same.
+  # On some OTP releases, the VM does not know whether its standard output is a terminal. A child process that
+  # gets no pipes for it (`:nouse_stdio`: it communicates through 3 and 4) has the same standard output.
   defp size do
     case System.find_executable("sh") do
       nil -> :error
@@ -86,7 +86,7 @@ defmodule BaileysEx.Auth.CLI.Terminal do
     end
   end
 
-  # "rows columns"; both are 0 where nobody has said.
+  # "rows columns"; both are 0 if nobody has set them.
   defp columns(text) do
     with [_rows, columns] <- String.split(text),
          {columns, ""} when columns > 0 <- Integer.parse(columns) do

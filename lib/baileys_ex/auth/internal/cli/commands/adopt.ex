@@ -56,7 +56,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Adopt do
 
   def run(_arguments, _options, _terminal), do: {:usage, "expects one PATH"}
 
-  # A plan changes nothing that could be lost.
+  # A dry run changes nothing, so uncommitted changes do not matter.
   defp force?(options), do: options[:force] == true or options[:dry_run] == true
 
   defp dependency(path, options) do
@@ -71,7 +71,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Adopt do
     end
   end
 
-  # Where Mix has this library: the project itself, or a dependency of it.
+  # Where Mix has this library: as the project itself, or as a dependency of it.
   defp default_dependency(path) do
     if Code.ensure_loaded?(Mix.Project) and Mix.Project.get() != nil do
       library = Map.get(Mix.Project.deps_paths(), :baileys_ex_auth, File.cwd!())

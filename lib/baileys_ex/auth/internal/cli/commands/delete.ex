@@ -60,13 +60,13 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
 
   defp count(keys), do: keys |> Map.values() |> Enum.map(&length/1) |> Enum.sum()
 
-  # A name that is misspelt has nothing to delete, and would look as if it had.
+  # A misspelt name has nothing to delete, and would look as if the deletion had succeeded.
   defp there(%{backend: PostgresPersistence} = place, keys) when keys == %{} do
     with {:error, {:no_credentials, _account}} <-
            PostgresPersistence.load_credentials(place.context, must_exist: true) do
       {:error, {:not_an_auth_directory, place.name}}
     else
-      # What cannot be read is there.
+      # An account that cannot be read exists.
       {:error, %DatabaseError{}} = error -> error
       _there -> :ok
     end

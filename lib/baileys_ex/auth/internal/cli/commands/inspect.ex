@@ -118,7 +118,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     end)
   end
 
-  # Of an account in the database.
+  # The document of an account in the database.
   defp document(%{place: place} = report) do
     report
     |> Map.delete(:place)

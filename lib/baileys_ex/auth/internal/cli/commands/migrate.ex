@@ -145,7 +145,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
     end)
   end
 
-  # One of them is an account.
+  # At least one side is an account in PostgreSQL.
   defp between(source, target, options, terminal) do
     with {:ok, to} <- target(target, options),
          {:ok, from} <- source(source, options) do

@@ -73,7 +73,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
     end)
   end
 
-  # An account whose name is misspelt.
+  # A misspelt account name.
   defp anything(
          %{credentials?: false, families: families},
          %{backend: PostgresPersistence} = place

@@ -1,13 +1,13 @@
 defmodule BaileysEx.Auth.CLI.Failure.Restore do
   @moduledoc false
-  # Errors that only a restore has, or for which there is other advice: it has two directories.
+  # Errors that only a restore has, or for which its advice differs, because it involves two directories.
 
   alias BaileysEx.Auth.CLI.{Backends, SystemError}
   alias BaileysEx.Auth.Inspection
 
   @type t() :: %{code: String.t(), message: String.t(), advice: String.t()}
 
-  @doc "An error that `BaileysEx.Auth.Restore` documents; `nil` for any other."
+  @doc "Describes an error that `BaileysEx.Auth.Restore` documents; `nil` for any other."
   @spec describe(term()) :: t() | nil
   def describe({:target_not_empty = code, path}) do
     failure(code, "#{path} is not empty, and holds no credentials and no keys", other_path(path))
