@@ -1,10 +1,10 @@
 defmodule BaileysEx.Auth.Adoption.Exports do
   @moduledoc false
-  # What this library exports, held against what a module that it replaces exports.
+  # Compares what this library exports with what the modules that it replaces export.
 
   alias BaileysEx.Auth.Adoption.Source
 
-  @doc "The modules of this library, but for those of Mix: any project may have tasks."
+  @doc "Returns the modules of this library, except those of Mix: any project may have tasks."
   @spec modules() :: MapSet.t(module())
   def modules do
     _loaded = Application.load(:baileys_ex_auth)
@@ -15,7 +15,7 @@ defmodule BaileysEx.Auth.Adoption.Exports do
         do: module
   end
 
-  @doc "What a module of the other side exports, modules within included, and ours does not."
+  @doc "Returns what a module of the other library exports, including nested modules, and ours does not."
   @spec missing(Source.t()) :: [{module(), Source.export()}]
   def missing(%Source{module: module, exports: exports, inner: inner}) do
     own = for export <- exports, not exported?(module, export), do: {module, export}
@@ -24,7 +24,7 @@ defmodule BaileysEx.Auth.Adoption.Exports do
 
   defp exported?(module, export), do: Code.ensure_loaded?(module) and has?(module, export)
 
-  # A macro may have become a function, and the other way round nothing is lost either.
+  # A function may have become a macro, or a macro a function: nothing is lost either way.
   defp has?(module, {kind, name, arity}) when kind in [:function, :macro] do
     function_exported?(module, name, arity) or macro_exported?(module, name, arity)
   end

@@ -1,11 +1,11 @@
 defmodule BaileysEx.Auth.Adoption.MixFile do
   @moduledoc false
-  # Adds a dependency to the text of a `mix.exs`: to the list that `deps` gives back, or that stands
-  # behind `deps:`, found in the syntax tree so that the rest of the text stays as it is.
+  # Adds a dependency to the text of a `mix.exs`: to the list that `deps` returns, or to the list after
+  # `deps:`. It finds the list in the syntax tree, so that the rest of the text is unchanged.
 
   @app :baileys_ex_auth
 
-  @doc "`:unchanged` where the dependency is there already."
+  @doc "Returns `:unchanged` if the dependency is already there."
   @spec add(String.t(), dependency :: String.t()) ::
           {:ok, String.t()} | :unchanged | {:error, String.t()}
   def add(text, dependency) do
@@ -18,7 +18,7 @@ defmodule BaileysEx.Auth.Adoption.MixFile do
     end
   end
 
-  @doc "Whether this is a dependency on this library, as `mix.exs` holds it."
+  @doc "Whether this is a dependency on this library, as `mix.exs` would contain it."
   @spec dependency?(String.t()) :: boolean()
   def dependency?(text) do
     match?({:ok, {@app, _}}, Code.string_to_quoted(text)) or
@@ -60,14 +60,14 @@ defmodule BaileysEx.Auth.Adoption.MixFile do
 
   defp of_key(_other), do: nil
 
-  # A keyword list, such as `[do: …]`, is no list of dependencies.
+  # A keyword list, such as `[do: …]`, is not a list of dependencies.
   defp literal_list({:literal, meta, list} = literal) when is_list(list) do
     if Keyword.has_key?(meta, :closing), do: literal
   end
 
   defp literal_list(_other), do: nil
 
-  # The first node, from the outside in and in order, for which `wanted` gives something.
+  # Returns the first result of `wanted`, searching from the outside in and in order.
   defp find(quoted, wanted) do
     cond do
       found = wanted.(quoted) -> found
@@ -84,7 +84,7 @@ defmodule BaileysEx.Auth.Adoption.MixFile do
   defp insert(text, {:literal, meta, items}, dependency) do
     lines = String.split(text, "\n")
     {before, [line | rest]} = Enum.split(lines, meta[:line] - 1)
-    # After the bracket.
+    # The column after the bracket.
     {head, tail} = String.split_at(line, meta[:column])
     Enum.join(before ++ [head <> inserted(tail, rest, items, dependency)] ++ rest, "\n")
   end

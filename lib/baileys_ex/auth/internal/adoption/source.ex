@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.Adoption.Source do
   @moduledoc false
-  # The modules that a source file defines: where they stand in it and what they export. Read from
-  # the syntax tree; nothing of the file is run.
+  # The modules that a source file defines: their positions and exports. It reads the syntax tree, and runs
+  # nothing from the file.
 
   @enforce_keys [:module, :first_line, :last_line, :exports, :inner]
   defstruct @enforce_keys
@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.Adoption.Source do
   @typedoc "`:field` is a member of the struct, of arity 0."
   @type export() :: {:function | :macro | :callback | :field, atom(), arity()}
 
-  @typedoc "`inner` are the modules within; `last_line` is `nil` where the end cannot be told."
+  @typedoc "`inner` are the nested modules. `last_line` is `nil` if the end cannot be determined."
   @type t() :: %__MODULE__{
           module: module(),
           first_line: pos_integer(),
@@ -19,7 +19,7 @@ defmodule BaileysEx.Auth.Adoption.Source do
         }
 
   @doc """
-  The outermost modules of a file, and whether there is anything else at its top.
+  Returns the outermost modules of a file, and whether there is anything else at its top level.
   """
   @spec read(String.t()) :: {:ok, [t()], other? :: boolean()} | {:error, String.t()}
   def read(text) do
@@ -33,7 +33,7 @@ defmodule BaileysEx.Auth.Adoption.Source do
     end
   end
 
-  @doc "The text without these lines, and without the blank line that would be left twice."
+  @doc "Returns the text without these lines, and without the blank line that would then appear twice."
   @spec cut(String.t(), [t()]) :: {:ok, String.t()} | {:error, String.t()}
   def cut(text, sources) do
     lines = String.split(text, "\n")
@@ -63,7 +63,7 @@ defmodule BaileysEx.Auth.Adoption.Source do
       String.trim(Enum.at(lines, last - 1)) == "end"
   end
 
-  # Comments that stand right before a module are about it.
+  # Comments right before a module belong to it.
   defp cut_lines(lines, first, last) do
     {before, rest} = Enum.split(lines, first - 1)
     {_module, rest} = Enum.split(rest, last - first + 1)
@@ -93,7 +93,7 @@ defmodule BaileysEx.Auth.Adoption.Source do
     Enum.reverse(found)
   end
 
-  # What is found is not walked into again.
+  # Does not descend into a module that was found.
   defp enter({kind, meta, [name | arguments]} = quoted, found, parent)
        when kind in [:defmodule, :defimpl, :defprotocol] do
     case module(kind, name, arguments, parent) do
@@ -207,7 +207,7 @@ defmodule BaileysEx.Auth.Adoption.Source do
 
   defp struct_exports(_computed), do: []
 
-  # One for each default that a caller may leave out. A name that is computed is not known.
+  # One arity for each default that a caller may leave out. The arity of a computed name is unknown.
   defp arities({:when, _meta, [head | _]}), do: arities(head)
   defp arities({name, _meta, context}) when is_atom(name) and is_atom(context), do: [{name, 0}]
 

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.PersistenceMigration.AccountSnapshot do
   @moduledoc false
-  # A copy of an account that may be in use. One that is read in pages is read again where it has changed
-  # meanwhile.
+  # A copy of an account that may be in use. An account that is read in pages is read again if it has changed
+  # in the meantime.
 
   alias BaileysEx.Auth.PersistenceMigration.{AccountSource, DirectoryTarget, Rows}
 

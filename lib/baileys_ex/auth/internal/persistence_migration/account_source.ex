@@ -1,8 +1,8 @@
 defmodule BaileysEx.Auth.PersistenceMigration.AccountSource do
   @moduledoc false
-  # The rows of an account in PostgreSQL, as they were at one moment. An account that fits in a page is read
-  # by one statement. A larger one is read in pages, which are of several moments where a store writes
-  # meanwhile: at the end the server says whether what was read is what is there.
+  # The rows of an account in PostgreSQL, as they were at one moment. An account that fits in one page is read
+  # with one statement. A larger one is read in pages, which differ in age if a store writes in the meantime.
+  # So at the end the server says whether what was read equals the current content.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   alias BaileysEx.Auth.DamagedAccountError
@@ -15,10 +15,10 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountSource do
     :account,
     :creds,
     :ignore_changes?,
-    # Of the rows that were read and not yet carried; behind them comes the page at `position`.
+    # Rows that were read and not yet migrated; they come before the page at `position`.
     rows: [],
     position: :end,
-    # Of the keys that were read, where there is more than one page.
+    # Of the keys that were read, if there is more than one page.
     digest: nil,
     done: 0,
     total: 0,
@@ -99,7 +99,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountSource do
 
   def next(source), do: step(source)
 
-  # Done is what was counted, whatever comes or goes meanwhile.
+  # Progress counts the rows found at the beginning, whatever comes or goes in the meantime.
   defp step(source) do
     {rows, rest} = Enum.split(source.rows, Directories.step())
 
@@ -137,6 +137,6 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountSource do
     %DamagedAccountError{place: Account.place(source.account), rows: damaged}
   end
 
-  @doc "What cannot be read of some rows."
+  @doc "Returns the errors of those rows that cannot be read."
   def unreadable(source, rows), do: Value.damaged(source.account, rows)
 end

@@ -1,19 +1,19 @@
 defmodule BaileysEx.Auth.PersistenceMigration.AccountTarget do
   @moduledoc false
-  # Rows become an account in PostgreSQL, by one statement under a claim of its own: whoever had the
-  # account before is fenced, as by any other claim. What is too much for a statement is staged before.
+  # Makes an account in PostgreSQL from rows, with one statement under its own claim: the previous owner of
+  # the account is fenced, as by any other claim. Rows that are too much for one statement are staged first.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   alias BaileysEx.Auth.Owner
   alias BaileysEx.Auth.PersistenceMigration.{AccountSource, Received}
   alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Schema, Staging, Statements}
 
-  # What is held before it is staged.
+  # The limits of what is held before it is staged.
   @keys 20_000
   @bytes 2 * 1024 * 1024
 
   @enforce_keys [:backend, :account]
-  # `staged` counts the keys in the staging; what has begun there is ended whatever happens.
+  # `staged` counts the keys in the staging, so that it can be discarded whatever happens.
   defstruct [:backend, :account, :overwrite?, :received, :owner, :staged]
 
   @impl true
@@ -69,7 +69,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountTarget do
 
     case Received.skipped(received) do
       {:ok, _skipped} -> stage(target, keys)
-      # Only the rest of the damage is still looked for.
+      # From here on, only further damage is looked for.
       {:error, _damaged} -> {:ok, target}
     end
   end
@@ -105,7 +105,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.AccountTarget do
         with :ok <- vacant(target),
              do: replace(target, changes, {received.creds, keys, carried.sender_keys})
 
-      # After a failure: what was replaced has no owner.
+      # After a failure, the account must not keep this migration as its owner.
       if result != :ok, do: Claim.give_back(account, owner.id)
 
       with :ok <- result do

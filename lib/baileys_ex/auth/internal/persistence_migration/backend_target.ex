@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.PersistenceMigration.BackendTarget do
   @moduledoc false
-  # Rows become keys of any other backend: all of them by one `commit_keys`, and then the credentials.
+  # Makes keys of any other backend from rows: all of them with one `commit_keys`, and then the credentials.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   alias BaileysEx.Auth.{AuthState, InvalidTermError, Keys}
@@ -66,7 +66,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.BackendTarget do
          do: AuthState.complete(term)
   end
 
-  # Its bytes are safe to read, or the whole is refused.
+  # If the bytes of one row are unsafe to decode, all rows are refused.
   defp terms([], terms), do: {:ok, terms}
 
   defp terms([{type, id, bytes} | rows], terms) do

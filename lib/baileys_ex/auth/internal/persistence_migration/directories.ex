@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.PersistenceMigration.Directories do
   @moduledoc false
-  # From a directory to one of the other form, file by file, without Elixir between.
+  # Migrates a directory to one of the other form, file by file, inside the NIF.
 
   alias BaileysEx.Auth.Directory.{Busy, Owner}
 
@@ -20,10 +20,10 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
   @json {FilePersistence, :json}
   @native {NativeFilePersistence, :etf}
 
-  # Files a step: long enough to cost nothing, short enough to report and to stop.
+  # Files per step: enough to be cheap, and few enough for progress and interruption.
   @step 256
 
-  @doc "How many files are carried in one step."
+  @doc "Returns how many files are migrated in one step."
   @spec step() :: pos_integer()
   def step, do: @step
 
@@ -68,14 +68,14 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
     end
   end
 
-  @doc "The options as the NIF takes them."
+  @doc "Returns the options in the form that the NIF takes."
   @spec flags(PersistenceMigration.Rows.opts()) :: tuple()
   def flags(opts) do
     {opts.overwrite?, opts.skip?, opts.without_credentials?, opts.ignore_changes?,
      opts.include_unknown?}
   end
 
-  @doc "The NIF's answer about one side, with the error that its callers know."
+  @doc "Returns the NIF's answer about one side, with the error that the backend's callers know."
   @spec result(%{:backend => module(), :path => Path.t(), optional(atom()) => term()}, term()) ::
           term()
   def result(%{backend: backend, path: path}, {:error, reason}) do
@@ -84,7 +84,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
 
   def result(_side, answer), do: answer
 
-  @doc "The locks of directories: those of both backends."
+  @doc "Returns the locks of directories, for both backends."
   @spec locks([Path.t()]) :: {:ok, [{module(), Path.t()}]} | {:error, :einval}
   def locks(paths) do
     real = Enum.map(paths, &Directory.real/1)
@@ -102,7 +102,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
       call.(fn -> Native.migration_publish(handle) end)
     end
   after
-    # Does nothing once published.
+    # Does nothing after the publication.
     call.(fn -> Native.migration_abort(handle) end)
   end
 
@@ -129,7 +129,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
     })
   end
 
-  @doc "What the NIF carried, in the members of a summary."
+  @doc "Returns the NIF's account of what it migrated, as members of a summary."
   @spec carried(tuple()) :: map()
   def carried({credentials?, counts, skipped, ignored, bytes_read, bytes_written, notes}) do
     {dropped, sender_keys, renamed, superseded, unknown, changed} = notes
@@ -155,7 +155,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
 
   @spec error(term(), source :: side(), target :: side()) :: term()
   defp error({:source, reason}, {module, _}, _), do: NativeError.to_public(reason, module)
-  # Without its path it could be about either side.
+  # Without its path, the error could concern either side.
   defp error({:target, {:io, posix}}, _, {_, path}), do: invalid_target(path, posix)
   defp error({:target, reason}, _, {module, _}), do: NativeError.to_public(reason, module)
 
@@ -171,7 +171,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
   defp error({:damaged, files}, {_, path}, _),
     do: %DamagedDirectoryError{path: path, files: DamagedDirectoryError.files(files)}
 
-  # :target_not_empty, :not_an_auth_directory, :no_credentials and :source_changed, with their path.
+  # These are :target_not_empty, :not_an_auth_directory, :no_credentials and :source_changed, with their path.
   defp error(reason, _, _), do: reason
 
   defp invalid_target(path, posix),

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.PersistenceMigration.DirectoryTarget do
   @moduledoc false
-  # Rows become a directory, published at once.
+  # Makes a directory from rows, and publishes it at once.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   alias BaileysEx.Auth.Directory.Busy
@@ -60,7 +60,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.DirectoryTarget do
     end
   end
 
-  # The counts are those of what was written; each side has left something out.
+  # The counts are those of the target; each side has its own list of what was left out.
   defp told(carried, published, skipped) do
     Map.merge(carried, %{published | skipped: skipped}, fn
       _notes, of_source, of_target when is_list(of_source) -> of_source ++ of_target

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.PersistenceMigration.Export do
   @moduledoc false
-  # An account as a stream of `{name, json}`. A process of its own carries the rows, as for any migration, and
-  # waits with each step until the stream is asked for more: the locks of a directory are held from the first
+  # An account as a stream of `{name, json}`. A separate process provides the rows, as in any migration, and
+  # waits in each step until the stream asks for more. The locks of a directory are held from the first step
   # to the last.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
@@ -26,7 +26,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Export do
 
   @type t() :: %__MODULE__{}
 
-  @doc "Nothing is read before the stream is."
+  @doc "Returns the stream. Nothing is read before the stream is."
   @spec stream(struct(), t(), Rows.opts()) :: Enumerable.t()
   def stream(source, target, opts) do
     Stream.resource(
@@ -41,7 +41,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Export do
 
     {pid, monitor} =
       spawn_monitor(fn ->
-        # Messages hold keys: they stay out of crash dumps and process information.
+        # Messages contain keys: this flag keeps them out of crash dumps and process information.
         Process.flag(:sensitive, true)
         target = %{target | monitor: Process.monitor(target.reader)}
         send(target.reader, {target.ref, :ended, Rows.migrate(source, target, opts)})
@@ -113,7 +113,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Export do
     {:ok, %{target | damaged: target.damaged ++ damaged}}
   end
 
-  # The credentials come first, and sessions leave out what they say.
+  # The credentials come first. The JSON of a session leaves out the identity, which is taken from them.
   defp identified(target, [{"creds", nil, bytes} | _rows]) do
     with {:ok, term} <- Value.term(bytes),
          {:ok, state} <- State.complete(term) do
@@ -131,7 +131,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Export do
 
   defp give(_target, []), do: :ok
 
-  # A reader who has gone asks for no more.
+  # A reader that has ended asks for no more.
   defp give(%{ref: ref, reader: reader, monitor: monitor}, values) do
     receive do
       {^ref, :more} -> send(reader, {ref, :values, values})

@@ -1,7 +1,8 @@
 defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
   @moduledoc false
-  # Rows as their owner has them, each with its JSON as text: `{:row, name, text}`, `{:key, family, id, text}`
-  # or `{:damaged, error}`. From an enumerable, a document, or the lines of a dump.
+  # Rows in the form in which their owner has them, each with its JSON as text: `{:row, name, text}`,
+  # `{:key, family, id, text}` or `{:damaged, error}`. They come from an enumerable, a document, or the lines
+  # of a dump.
 
   alias BaileysEx.Auth.{BaileysJSON, CorruptFileError, Keys, Native}
 
@@ -13,7 +14,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
   # Lines that are read at once.
   @batch 256
 
-  @doc "The rows of what a caller gives; raises for anything else, without showing it."
+  @doc "Returns the rows of a caller's argument. Raises for anything else, without showing it."
   @spec of(term()) :: Enumerable.t()
   def of(text) when is_binary(text), do: text |> kept("the document") |> Enum.map(&row!/1)
 
@@ -27,7 +28,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
     Stream.map(enumerable, &row!/1)
   end
 
-  @doc "What a dump holds, as a caller gives it: one row a line, or one document, which may be spread over them."
+  @doc "Returns the content of a dump as a caller would give it: one row per line, or one document over many lines."
   @spec of_lines(Enumerable.t(), source :: String.t()) :: Enumerable.t()
   def of_lines(lines, source) do
     lines
@@ -41,18 +42,18 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
     )
   end
 
-  @doc "The JSON of a row."
+  @doc "Returns the JSON of a row."
   @spec text(row()) :: binary()
   def text({:row, _name, text}), do: text
   def text({:key, _family, _id, text}), do: text
 
-  @doc "What errors and summaries call a row."
+  @doc "Returns the name of a row in errors and summaries."
   @spec name(row()) :: String.t()
   def name({:row, name, _text}), do: name
   def name({:key, family, nil, _text}), do: family
   def name({:key, family, id, _text}), do: "#{family}-#{id}"
 
-  # A first line that is none by itself begins a document.
+  # If the first line is not a row by itself, it begins a document.
   defp line({text, _number} = line, :first, source) do
     if whole?(text), do: gather(line, [], source), else: {[], {:document, [line]}}
   end
@@ -68,7 +69,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonRows do
   defp last(:first, _source), do: {[], :done}
   defp last({:lines, batch}, source), do: {rows(batch, source), :done}
 
-  # Or it is a damaged row among others.
+  # Or it is one damaged row among others.
   defp last({:document, lines}, source) do
     if Enum.any?(lines, fn {text, _number} -> whole?(text) end) do
       {rows(lines, source), :done}

@@ -1,8 +1,8 @@
 defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
   @moduledoc false
-  # The rows of an account that is kept as JSON elsewhere than in a directory. They come in any order, the
-  # credentials last it may be, and once only: all of them are read to a spool first, which says what their
-  # names have in common and where the credentials are, and then carried.
+  # The rows of an account whose JSON is kept outside a directory. They come only once and in any order, and
+  # the credentials may be the last. All rows are therefore first written to a spool, which finds the common
+  # prefix of the names and the credentials. Then they are migrated.
   @behaviour BaileysEx.Auth.PersistenceMigration.Rows
 
   import BaileysEx.Auth.PersistenceMigration.JsonRows, only: [name: 1, text: 1]
@@ -19,20 +19,20 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     :spool,
     :identity,
     :opts,
-    # Offsets by the hash of the key that was there: a second one is compared with the first.
+    # Offsets by the hash of their key: a second row with the same key is compared with the first.
     :seen,
     creds: [],
     sender_keys: [],
     offset: 0,
     done: 0,
     total: 0,
-    # Rows under old names of devices, which newer ones supersede.
+    # Rows under old names of devices, which rows under new names supersede.
     late: [],
     damaged: [],
     carried: nil
   ]
 
-  # How many sender keys are asked for their form.
+  # How many sender keys are examined for their form.
   @asked 16
 
   @twice "is there twice, with different content"
@@ -94,7 +94,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     with {:error, reason} <- Spool.flush(source.spool), do: spool_error(source, reason)
   end
 
-  # A prefix that is given tells the rows of other accounts at once.
+  # With a given prefix, rows of other accounts can be recognised at once.
   defp take(source, names, {:row, name, text}) do
     case source.prefix && Names.without(name, source.prefix) do
       nil -> add(source, Names.see(names, name), {:row, name, text}, name)
@@ -179,7 +179,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
       else: {:error, {:no_credentials, source.name}}
   end
 
-  # Those that cannot be read are reported with the rest.
+  # Unreadable credentials are reported with the rest of the damage.
   defp with_credentials(source, {_at, row}, form) do
     case BaileysJSON.decode(:creds, text(row)) do
       {:ok, %State{} = state} ->
@@ -191,7 +191,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
   end
 
   @impl true
-  # First the credentials alone, wherever they are.
+  # The credentials come first and alone, wherever they are.
   def next(%{creds: [{_at, _row} = first]} = source) do
     {source, rows} = carry(%{source | creds: []}, [first])
     {:ok, source, rows, source.done}
@@ -224,7 +224,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     end
   end
 
-  # The last steps are for the rows that were put off.
+  # The last steps are for the rows that were postponed.
   defp unless_late(%{late: []}, done), do: done
   defp unless_late(source, done), do: min(done, source.total - 1)
 
@@ -240,7 +240,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     |> then(fn {source, rows} -> {source, Enum.reverse(rows)} end)
   end
 
-  # What the row is, unless it was there before.
+  # Takes a row, unless its key has occurred before.
   defp look({at, row}, {source, values}) do
     case key(source, row) do
       {:ok, key} ->
@@ -301,7 +301,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     end
   end
 
-  # What some stores leave of a key that was deleted.
+  # Some stores keep this for a deleted key.
   defp result({{:error, :not_found}, _value}, acc), do: acc
 
   defp result({{:error, problem}, {_at, row, key}}, {source, rows}),
@@ -350,7 +350,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     end
   end
 
-  # They were gathered from the last to the first.
+  # They were collected in reverse.
   defp in_order(carried) do
     for notes <- [:unknown, :dropped, :renamed, :superseded], reduce: carried do
       carried -> Map.update!(carried, notes, &Enum.reverse/1)
@@ -382,7 +382,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.JsonSource do
     with {:ok, rest} <- Names.without(name, source.carried.prefix), do: Names.parse(rest)
   end
 
-  # Credentials cannot be left out, nor can one of two values be chosen.
+  # Credentials cannot be left out, and nothing decides between two different values.
   defp damaged(source, row, {_family, id}, problem, can_be_skipped?) do
     error = BaileysJSON.damage(name(row), problem)
     %{source | damaged: [{error, can_be_skipped? and id != nil} | source.damaged]}

@@ -1,26 +1,26 @@
 defmodule BaileysEx.Auth.PersistenceMigration.Names do
   @moduledoc false
-  # What the names of rows say: `creds` or `auth_creds`, and `<type>-<id>`, behind a prefix that stores of
-  # several accounts have. The prefix is what all names have in common up to a separator, so it is known when
-  # all have been seen.
+  # The meaning of row names: `creds` or `auth_creds`, and `<type>-<id>`, after a prefix that stores of
+  # several accounts use. The prefix is what all names have in common up to a separator, so it is known only
+  # after all names have been seen.
 
   alias BaileysEx.Auth.Keys
 
-  # The longest of those that begin alike comes first.
+  # Of two families with the same beginning, the longer one comes first.
   @families Enum.sort_by(Keys.families(), &byte_size/1, :desc)
 
   @creds ["creds", "auth_creds"]
 
-  # How many accounts are named where several are found.
+  # The maximum number of accounts to name if several are found.
   @shown 20
 
-  # `ends` are the places behind separators in what all names so far have in common; `counts` says how many
-  # names are those of a key from there on.
+  # `ends` are the positions after separators in the common beginning of all names so far; `counts` says for
+  # each how many names are those of a key from there on.
   defstruct common: nil, ends: [0], counts: %{}, creds: []
 
   @type t() :: %__MODULE__{}
 
-  @doc "The family and id of a name; the longest family counts."
+  @doc "Returns the family and id of a name. The longest matching family counts."
   @spec parse(String.t()) :: {:ok, {String.t(), String.t() | nil}} | :error
   def parse(name) when name in @creds, do: {:ok, {"creds", nil}}
 
@@ -30,7 +30,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Names do
 
   def parse(_other), do: :error
 
-  @doc "The key of a family that is known."
+  @doc "Returns the key of a known family."
   @spec key(String.t(), String.t() | nil) :: {:ok, {String.t(), String.t() | nil}} | :error
   def key("creds", nil), do: {:ok, {"creds", nil}}
   def key(family, id) when family in @families and is_binary(id), do: {:ok, {family, id}}
@@ -84,8 +84,8 @@ defmodule BaileysEx.Auth.PersistenceMigration.Names do
   end
 
   @doc """
-  The prefix that all names have. `{:error, prefixes}` where credentials are there and none of them is
-  behind it: of several accounts, or of rows that not all have the prefix.
+  Returns the prefix that all names have. The result is `{:error, prefixes}` if there are credentials, but
+  none with this prefix. Then the rows belong to several accounts, or not all of them have the prefix.
   """
   @spec prefix(t()) :: {:ok, String.t()} | {:error, [String.t()]}
   def prefix(%{creds: creds} = names) do
@@ -105,7 +105,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Names do
       else: {:error, Enum.sort(creds)}
   end
 
-  @doc "The name without a prefix, or `:error` where it has another."
+  @doc "Returns the name without a prefix, or `:error` if it has another one."
   @spec without(String.t(), String.t()) :: {:ok, String.t()} | :error
   def without(name, prefix) do
     if String.starts_with?(name, prefix),

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.PersistenceMigration.Received do
   @moduledoc false
-  # The rows that a target has been given and has not written yet, without those that cannot be read.
+  # The rows that a target has received and not yet written, without the unreadable ones.
 
   alias BaileysEx.Auth.PersistenceMigration.{AccountSource, Rows}
   alias BaileysEx.Auth.Postgres.Value
@@ -10,10 +10,10 @@ defmodule BaileysEx.Auth.PersistenceMigration.Received do
     :source,
     :skip?,
     :creds,
-    # In batches, the last one first, and how many keys and bytes that is.
+    # In batches, the last one first, with the number of keys and bytes in them.
     batches: [],
     held: {0, 0},
-    # Of all keys so far, those that were written too.
+    # Counts all keys so far, including those already written.
     total: %{migrated_keys: 0, families: %{}, bytes_written: 0},
     damaged: []
   ]
@@ -28,7 +28,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Received do
     add(%{received | damaged: [damaged | received.damaged]}, sound)
   end
 
-  # A directory has looked at its files itself.
+  # A directory has already checked its files itself.
   def put(received, rows), do: add(received, rows)
 
   defp add(received, [{_type, nil, bytes} | keys]) do
@@ -51,14 +51,14 @@ defmodule BaileysEx.Auth.PersistenceMigration.Received do
     }
   end
 
-  @doc "The keys that are held, in order, and the rest without them."
+  @doc "Returns the keys that are held, in order, and the rest without them."
   @spec drain(t()) :: {[Rows.row()], t()}
   def drain(received) do
     keys = received.batches |> Enum.reverse() |> Enum.concat()
     {keys, %{received | batches: [], held: {0, 0}}}
   end
 
-  @doc "What was left out; or all that must not be."
+  @doc "Returns what was left out, or an error with all damage if some of it must not be left out."
   @spec skipped(t()) :: {:ok, [Exception.t()]} | {:error, Exception.t()}
   def skipped(received) do
     damaged = received.damaged |> Enum.reverse() |> Enum.concat()

@@ -1,10 +1,11 @@
 defmodule BaileysEx.Auth.PersistenceMigration.Rows do
   @moduledoc false
-  # Carries an account from a source to a target of which one is no directory, as rows: `{type, id,
-  # bytes}` with the value in external term format. The credentials are `{"creds", nil, bytes}` and come
-  # first; what came from a file of an unknown family has the type `""` and the file's stem for an id.
+  # Migrates an account as rows, between a source and a target of which at least one is not a directory. A row
+  # is `{type, id, bytes}`, with the value in external term format. The credentials are
+  # `{"creds", nil, bytes}` and come first. The content of a file of an unknown family has the type `""` and
+  # the file's stem as its id.
   #
-  # A source or target is a struct; its module has the callbacks.
+  # A source or target is a struct, whose module has the callbacks.
 
   alias BaileysEx.Auth.Directory.Owner
   alias BaileysEx.Auth.{PersistenceMigration, Telemetry}
@@ -12,7 +13,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Rows do
 
   @type row() :: {type :: String.t(), id :: String.t() | nil, binary()}
 
-  @typedoc "What is asked of a migration, looked at."
+  @typedoc "The options of a migration, checked."
   @type opts() :: %{
           overwrite?: boolean(),
           skip?: boolean(),
@@ -24,38 +25,38 @@ defmodule BaileysEx.Auth.PersistenceMigration.Rows do
           old_device_names?: boolean()
         }
 
-  @doc "What messages and summaries call it, and the backend."
+  @doc "Returns the backend, and the name for messages and summaries."
   @callback described(struct()) :: {module(), String.t()}
 
-  @doc "The directories that it needs for itself."
+  @doc "Returns the directories that it needs exclusively."
   @callback directories(struct()) :: [Path.t()]
 
-  @doc "Of a source: begins, and tells how many rows there are and the form of sender keys they came from."
+  @doc "Of a source: begins. Returns how many rows there are, and the original form of their sender keys."
   @callback open(struct(), Owner.call(), opts()) ::
               {:ok, struct(), total :: non_neg_integer(), :array | :buffer | nil}
               | {:error, term()}
 
-  @doc "Of a source: some more rows, and how many are done."
+  @doc "Of a source: returns some more rows, and how many are done."
   @callback next(struct()) ::
               {:ok, struct(), [row()], done :: non_neg_integer()} | {:error, term()}
 
-  @doc "Of a source: what was carried, in the members of a summary, or why it must not be."
+  @doc "Of a source: returns the members of a summary, or an error if the result must not be published."
   @callback finish(struct()) :: {:ok, map()} | {:error, term()}
 
-  @doc "Of a source that a directory can take: the errors for rows that the target finds damaged."
+  @doc "Of a source for a target that is a directory: returns the errors for rows that the target finds damaged."
   @callback damage(struct(), [{type :: String.t(), id :: String.t() | nil, term(), term()}]) ::
               [Exception.t()]
 
-  @doc "Of the same: the error that holds all of these."
+  @doc "Of such a source: returns the error that contains all of these."
   @callback damaged_error(struct(), [Exception.t()]) :: Exception.t()
 
-  @doc "Of a target: begins. `source` is what a damaged row is reported of."
+  @doc "Of a target: begins. Damaged rows are reported as rows of `source`."
   @callback receive(struct(), Owner.call(), opts(), :array | :buffer | nil, source :: struct()) ::
               {:ok, struct()} | {:error, term()}
 
   @callback put(struct(), [row()]) :: {:ok, struct()} | {:error, term()}
 
-  @doc "Of a target: puts all of it in its place at once, and adds to the summary."
+  @doc "Of a target: publishes everything at once, and adds to the summary."
   @callback publish(struct(), carried :: map()) :: {:ok, map()} | {:error, term()}
 
   @doc "Leaves everything as it was, unless it was published."
@@ -88,7 +89,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Rows do
     end
   end
 
-  @doc "The members of a summary before anything is carried."
+  @doc "Returns the members of a summary before anything is migrated."
   @spec nothing() :: map()
   def nothing do
     %{

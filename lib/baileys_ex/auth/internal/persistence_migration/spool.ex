@@ -1,7 +1,8 @@
 defmodule BaileysEx.Auth.PersistenceMigration.Spool do
   @moduledoc false
-  # Rows on their way, on disk: they may be a million, come once only, and be understood only when all of
-  # them have been seen. The file has no name once it is open, so that nothing of it outlives this process.
+  # Keeps rows on disk until all have been seen: there may be a million, they come only once, and only all of
+  # them together can be understood. The file has no name once it is open, so that nothing of it outlives this
+  # process.
 
   @enforce_keys [:device]
   defstruct [:device, size: 0, unwritten: [], unwritten_size: 0]
@@ -9,7 +10,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Spool do
   @type t() :: %__MODULE__{}
   @type offset() :: non_neg_integer()
 
-  # Bytes that are gathered before they are written, and read at once.
+  # The number of bytes that are collected before a write, and read at once.
   @chunk 1_048_576
   @header 4
 
@@ -29,7 +30,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Spool do
     end
   end
 
-  @doc "Adds a term, and tells where."
+  @doc "Adds a term, and returns its offset."
   @spec add(t(), term()) :: {:ok, t(), offset()} | {:error, File.posix()}
   def add(spool, term) do
     bytes = :erlang.term_to_binary(term)
@@ -50,7 +51,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Spool do
     end
   end
 
-  @doc "Writes what was gathered; nothing else can be read."
+  @doc "Writes what was collected. Nothing can be read before it is written."
   @spec flush(t()) :: {:ok, t()} | {:error, File.posix()}
   def flush(spool) do
     with :ok <- :file.pwrite(spool.device, spool.size - spool.unwritten_size, spool.unwritten) do
@@ -58,7 +59,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Spool do
     end
   end
 
-  @doc "The term at an offset."
+  @doc "Returns the term at an offset."
   @spec fetch(t(), offset()) :: {:ok, term()} | {:error, File.posix()}
   def fetch(spool, offset) do
     with {:ok, term, _next} <- fetch_one(spool, offset), do: {:ok, term}
@@ -71,7 +72,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Spool do
     end
   end
 
-  @doc "Up to `count` terms from an offset on, each with its own, and the offset of the next."
+  @doc "Returns up to `count` terms from an offset on, each with its own offset, and the offset of the next term."
   @spec take(t(), offset(), pos_integer()) ::
           {:ok, [{offset(), term()}], offset()} | {:error, File.posix()}
   def take(%{size: size}, size, _count), do: {:ok, [], size}
@@ -79,7 +80,7 @@ defmodule BaileysEx.Auth.PersistenceMigration.Spool do
   def take(spool, offset, count) do
     with {:ok, bytes} <- read(spool, offset, min(@chunk, spool.size - offset)) do
       case split(bytes, offset, count, []) do
-        # One that is longer than a chunk.
+        # A term that is longer than a chunk.
         [] ->
           with {:ok, term, next} <- fetch_one(spool, offset), do: {:ok, [{offset, term}], next}
 

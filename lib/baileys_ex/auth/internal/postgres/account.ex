@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Postgres.Account do
   @moduledoc false
-  # A context of `BaileysEx.Auth.PostgresPersistence`, looked at once per call.
+  # A context of `BaileysEx.Auth.PostgresPersistence`, checked once per call.
 
   alias BaileysEx.Auth.DatabaseError
   alias BaileysEx.Auth.Postgres.{EctoConnection, PostgrexConnection}
@@ -13,10 +13,10 @@ defmodule BaileysEx.Auth.Postgres.Account do
 
   @options [:account, :conn, :connection, :prefix, :repo]
 
-  # In front of an account's name it is that of the keys on their way to it: see `Postgres.Staging`.
+  # This byte in front of an account's name makes the name of its staging: see `Postgres.Staging`.
   @staging <<1>>
 
-  @doc "Raises `ArgumentError` for options that cannot work; values are not shown."
+  @doc "Raises `ArgumentError` for invalid options, without showing their values."
   @spec new!(keyword()) :: t()
   def new!(opts) do
     name = Keyword.get(connection_opts!(opts), :account)
@@ -33,7 +33,7 @@ defmodule BaileysEx.Auth.Postgres.Account do
     %__MODULE__{connection: connection!(opts), name: name, prefix: prefix!(opts)}
   end
 
-  @doc "Of options without an account."
+  @doc "Returns the connection of options that need no account."
   @spec connection!(keyword()) :: {module(), term()}
   def connection!(opts) do
     case opts |> connection_opts!() |> Keyword.take([:repo, :conn, :connection]) do
@@ -55,17 +55,17 @@ defmodule BaileysEx.Auth.Postgres.Account do
   def prefix!(opts) do
     prefix = Keyword.get(opts, :prefix, "public")
 
-    # It becomes a part of the statements.
+    # The prefix becomes part of the statements.
     if is_binary(prefix) and prefix =~ ~r/\A[A-Za-z_][A-Za-z0-9_]{0,62}\z/,
       do: prefix,
       else: raise(ArgumentError, "expected :prefix to be the plain name of a schema")
   end
 
-  @doc "The name of its staging, which no account has."
+  @doc "The name of its staging, which no account can have."
   @spec staging(t()) :: String.t()
   def staging(%__MODULE__{name: name}), do: @staging <> name
 
-  @doc "What messages call it."
+  @doc "The name of the account in messages."
   @spec place(t()) :: String.t()
   def place(%__MODULE__{name: name, prefix: "public"}), do: "account #{name} in PostgreSQL"
 
@@ -79,7 +79,7 @@ defmodule BaileysEx.Auth.Postgres.Account do
     end
   end
 
-  @doc "Whether the calling process has a transaction open that others do not see into."
+  @doc "Whether the calling process has an open transaction that is invisible to others."
   @spec in_transaction?(t()) :: boolean()
   def in_transaction?(%__MODULE__{connection: {module, handle}}) do
     Code.ensure_loaded?(module) and function_exported?(module, :in_transaction?, 1) and

@@ -1,25 +1,26 @@
 defmodule BaileysEx.Auth.Postgres.Claim do
   @moduledoc false
-  # This VM's claim of an account, and what it knows of the account's changes.
+  # This VM's claim of an account, and what the VM knows of the account's changes.
   #
-  # A write whose answer was lost with its connection may not have happened yet: the server can still be
-  # waiting in it, and would put the old value over a newer one. So the next write first raises the
-  # number that every write under the claim carries (`owner_fence`), and the next read too: what it
-  # reads would be older than what is there when something made from it is written.
+  # If a connection is lost before a write is answered, the write may not have happened yet: the server can
+  # still be waiting in it, and would later overwrite a newer value with the old one. So the next write or
+  # read first raises the number that every write under the claim carries (`owner_fence`). A read needs this
+  # too: otherwise the late write could change the value after it was read and before something based on it is
+  # written.
 
   alias BaileysEx.Auth.{Claims, DatabaseError, NotOwnerError, Owner}
   alias BaileysEx.Auth.Postgres.{Account, Statements}
 
-  @typedoc "The owner's id and how many answers were lost; `nil` where this VM has no claim."
+  @typedoc "The owner's id and the number of lost answers; `nil` if this VM has no claim."
   @type t() :: {id :: String.t(), fence :: non_neg_integer()} | nil
 
-  # How long a number of changes is taken for the newest. Each commit is checked against it anyway.
+  # How long a number of changes counts as the newest. Each commit is checked against it anyway.
   @fresh_ms 20_000
 
-  # Another claim each time, or another lost answer of this VM.
+  # Each attempt fails only through another claim, or another lost answer of this VM.
   @tries 10
 
-  @doc "Claims, after whoever has the account now. The number of changes when it was done."
+  @doc "Claims the account from its current owner. Returns the number of changes at that moment."
   @spec take(Account.t(), Owner.t(), pos_integer()) ::
           {:ok, changes :: non_neg_integer()} | {:error, term()}
   def take(account, owner, tries \\ @tries) do
@@ -34,20 +35,20 @@ defmodule BaileysEx.Auth.Postgres.Claim do
         [] -> {:error, %NotOwnerError{place: Account.place(account), owner: before}}
       end
     else
-      # Claimed before, by a statement whose answer was lost.
+      # An earlier statement, whose answer was lost, has already claimed.
       {:ok, row} -> {:ok, row.changes}
       error -> error
     end
   end
 
-  @doc "Gives back what `take/2` took; whether it still stood."
+  @doc "Releases what `take/2` claimed. Returns whether the claim still stood."
   @spec give_back(Account.t(), String.t()) :: {:ok, boolean()} | {:error, term()}
   def give_back(account, id) do
     sql = Statements.release(account.prefix)
     with {:ok, rows} <- Account.query(account, sql, [account.name, id]), do: {:ok, rows != []}
   end
 
-  @doc "From here on every write of this VM is under the claim."
+  @doc "Makes every write of this VM use the claim from now on."
   @spec remember(Account.t(), String.t(), changes :: non_neg_integer()) :: :ok
   def remember(account, id, changes) do
     Claims.remember(place(account), :claim, {id, 0, :certain})
@@ -65,8 +66,8 @@ defmodule BaileysEx.Auth.Postgres.Claim do
   end
 
   @doc """
-  Runs a write under the claim. It answers `{:ok, result}`, `:refused` where the account's row was not
-  as its conditions say, or an error. `seen` is the number of changes that is one of them, or `nil`.
+  Runs a write under the claim. `fun` returns `{:ok, result}`, `:refused` if the account's row did not
+  meet its conditions, or an error. `seen` is the number of changes in those conditions, or `nil`.
   """
   @spec write(
           Account.t(),
@@ -92,7 +93,7 @@ defmodule BaileysEx.Auth.Postgres.Claim do
     end
   end
 
-  # Nothing was written. A store of this VM is told, also where somebody else made the call.
+  # Nothing was written. Tells a store of this VM, even if somebody else made the call.
   defp refused(account, claim, seen, {fun, tries}) do
     with {:ok, row} <- row(account) do
       cond do
@@ -102,7 +103,7 @@ defmodule BaileysEx.Auth.Postgres.Claim do
         seen != nil and seen != row.changes ->
           {:error, :changed_meanwhile}
 
-        # Raised by another process of this VM meanwhile, or in a transaction that was rolled back.
+        # Another process of this VM has raised the fence, or did so in a transaction that was rolled back.
         tries > 1 ->
           doubt(account, claim)
           write(account, seen, fun, tries - 1)
@@ -119,7 +120,7 @@ defmodule BaileysEx.Auth.Postgres.Claim do
     {:error, error}
   end
 
-  @doc "Runs a read: nothing that was sent under the claim before can be written after it."
+  @doc "Runs a read. Nothing that was sent under the claim earlier can be written after it."
   @spec read(Account.t(), String.t(), [term()]) :: {:ok, [[term()]]} | {:error, term()}
   def read(account, sql, params) do
     with {:ok, _claim} <- certain(account), do: Account.query(account, sql, params)
@@ -141,7 +142,7 @@ defmodule BaileysEx.Auth.Postgres.Claim do
         Claims.remember(place(account), :claim, {id, fence, :certain})
         {:ok, {id, fence}}
 
-      # The write will be refused, and say why.
+      # The write will be refused and will return the reason.
       {:ok, []} ->
         {:ok, {id, fence}}
 
@@ -160,12 +161,12 @@ defmodule BaileysEx.Auth.Postgres.Claim do
     :ok
   end
 
-  # Whether the server may be at it still: it has not said itself that it is not.
+  # Whether the server may still be executing the statement, because it has not said that it is not.
   defp lost_answer?(%DatabaseError{kind: kind, code: nil}), do: kind in [:unavailable, :refused]
   defp lost_answer?(%DatabaseError{code: "08" <> _connection}), do: true
   defp lost_answer?(_error), do: false
 
-  @doc "What `c:BaileysEx.Auth.Persistence.changes_seen/1` gives."
+  @doc "Returns the result of `c:BaileysEx.Auth.Persistence.changes_seen/1`."
   @spec changes_seen(Account.t()) :: {:ok, non_neg_integer()} | {:error, term()}
   def changes_seen(account) do
     case Claims.remembered(place(account), :changes) do
@@ -190,26 +191,26 @@ defmodule BaileysEx.Auth.Postgres.Claim do
   end
 
   @doc """
-  Notes the newest number of changes, which an answer of the server held. In a transaction it may count
-  what nobody else can read yet: whoever needs the number asks for it then.
+  Records the newest number of changes, from an answer of the server. Inside a transaction, the number may
+  count changes that nobody else can read yet; then it is forgotten, and asked for when it is needed.
   """
   @spec saw(Account.t(), non_neg_integer()) :: :ok
   def saw(account, changes) do
     place = place(account)
 
     cond do
-      # Only a store asks, and it has a claim.
+      # Only a store asks for it, and a store has a claim.
       Claims.remembered(place, :claim) == nil -> :ok
       Account.in_transaction?(account) -> Claims.forget(place, :changes)
       true -> Claims.remember(place, :changes, {changes, now()})
     end
   end
 
-  @doc "Who has claimed the account."
+  @doc "Returns who has claimed the account."
   @spec owner(Account.t()) :: {:ok, Owner.t() | nil} | {:error, term()}
   def owner(account), do: with({:ok, row} <- row(account), do: {:ok, row.owner})
 
-  @doc "What tells the account from every other."
+  @doc "Returns what distinguishes the account from every other one."
   @spec place(Account.t()) :: term()
   def place(account) do
     {__MODULE__, account.connection, account.prefix, account.name}

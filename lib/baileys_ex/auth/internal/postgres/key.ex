@@ -1,13 +1,13 @@
 defmodule BaileysEx.Auth.Postgres.Key do
   @moduledoc false
-  # Which types and ids a row can have.
+  # The types and ids that a row can have.
 
   alias BaileysEx.Auth.{InvalidKeyError, Keys}
 
-  # An index entry of PostgreSQL holds some 2,700 bytes, account, type and id together.
+  # An index entry of PostgreSQL holds about 2,700 bytes for account, type and id together.
   @most_bytes 1024
 
-  @doc "The first that a row cannot have."
+  @doc "Returns an error for the first key that a row cannot have."
   @spec check([Keys.key()]) :: :ok | {:error, InvalidKeyError.t()}
   def check(keys), do: Enum.find_value(keys, :ok, &refused/1)
 

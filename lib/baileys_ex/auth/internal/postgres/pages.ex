@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.Postgres.Pages do
   @moduledoc false
-  # The rows of an account a page at a time, in the server's order of type and id. A page is bounded in
-  # bytes too, so that what is in memory does not depend on the account.
+  # The rows of an account, one page at a time, in the server's order of type and id. The size of a page in
+  # bytes is limited too, so that memory use does not depend on the account.
 
   alias BaileysEx.Auth.DatabaseError
   alias BaileysEx.Auth.Postgres.{Account, Statements}
@@ -11,16 +11,16 @@ defmodule BaileysEx.Auth.Postgres.Pages do
 
   @type row() :: {type :: String.t(), id :: String.t(), value :: binary()}
 
-  @typedoc "What the next page comes after, or that there is none."
+  @typedoc "The key after which the next page begins, or that there is none."
   @type position() :: {type :: String.t(), id :: String.t()} | :end
 
-  @typedoc "Made of rows in their order, to be compared with that of `digest/1`."
+  @typedoc "Computed from rows in their order, and compared with the result of `digest/1`."
   @opaque digest() :: binary()
 
   @spec start() :: position()
   def start, do: {"", ""}
 
-  @doc "The credentials, the form of their sender keys, and the first page of keys, as of one moment."
+  @doc "Returns the credentials, the form of their sender keys, and the first page of keys, as of one moment."
   @spec first(Account.t()) ::
           {:ok, {creds :: binary() | nil, form :: String.t() | nil}, [row()], position()}
           | {:error, DatabaseError.t()}
@@ -37,7 +37,7 @@ defmodule BaileysEx.Auth.Postgres.Pages do
   defp creds([["creds", nil, bytes, form, _number]]), do: {bytes, form}
   defp creds([]), do: {nil, nil}
 
-  @doc "The keys of the next page, of `rows` at most."
+  @doc "Returns the keys of the next page, at most `rows`."
   @spec next(Account.t(), position(), pos_integer()) ::
           {:ok, [row()], position()} | {:error, DatabaseError.t()}
   def next(account, from, rows \\ @rows) do
@@ -51,7 +51,7 @@ defmodule BaileysEx.Auth.Postgres.Pages do
 
   defp params(account, {type, id}, rows), do: [account.name, type, id, rows, @bytes]
 
-  # A page that neither limit has ended is the last.
+  # The last page is one that neither limit has cut off.
   defp position(page, rows) do
     full? = Enum.reduce(page, 0, fn {_, _, value}, sum -> sum + byte_size(value) end) >= @bytes
 
@@ -63,7 +63,7 @@ defmodule BaileysEx.Auth.Postgres.Pages do
     end
   end
 
-  @doc "The credentials, and the digest of all keys, as of one moment."
+  @doc "Returns the credentials, and the digest of all keys, as of one moment."
   @spec digest(Account.t()) ::
           {:ok, {creds :: binary() | nil, hex :: String.t() | nil}} | {:error, DatabaseError.t()}
   def digest(account) do

@@ -1,18 +1,18 @@
 defmodule BaileysEx.Auth.Postgres.Statements do
   @moduledoc false
-  # Every statement of the backend. Each is one round trip; what they are given is in parameters.
+  # Every statement of the backend. Each is one round trip, and takes its values as parameters.
   #
-  # `$1` is the account and, in a write, `$2` the id of this VM's claim, NULL where it has none, and `$3`
-  # how many answers were lost under it: see `BaileysEx.Auth.Postgres.Claim`.
+  # `$1` is the account. In a write, `$2` is the id of this VM's claim, or NULL without one, and `$3` the
+  # number of answers that were lost under it: see `BaileysEx.Auth.Postgres.Claim`.
 
-  @doc "Rows as parameters: a list for each of the first columns."
+  @doc "Returns rows as parameters: one list for each of the first columns."
   @spec columns([tuple()], pos_integer()) :: [[term()]]
   def columns(rows, count), do: for(at <- 0..(count - 1), do: Enum.map(rows, &elem(&1, at)))
 
   @doc """
-  All of a commit by a store, or nothing; `$4` is the number of changes that it knows of, or NULL. The
-  account's row is locked against a claim: one that is being made is waited for, and then the row is
-  looked at anew.
+  A store's commit, all or nothing. `$4` is the number of changes that the store knows of, or NULL. The row of
+  the account is locked against claims: if a claim is in progress, the statement waits for it and checks the
+  row again.
   """
   def commit(prefix, deletes?) do
     commit(prefix, deletes?, """
@@ -23,7 +23,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """)
   end
 
-  @doc "Of anybody else in a VM that has a claim: counted, so that stores see it."
+  @doc "A commit by anybody else in a VM with a claim. It is counted, so that stores notice it."
   def commit_counted(prefix, deletes?) do
     commit(prefix, deletes?, """
       UPDATE "#{prefix}".baileys_auth_accounts SET changes = changes + 1
@@ -33,7 +33,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """)
   end
 
-  @doc "Of whoever has no claim, also where the account has no row yet."
+  @doc "A commit without a claim, even if the account has no row yet."
   def commit_free(prefix, deletes?) do
     commit(prefix, deletes?, """
       INSERT INTO "#{prefix}".baileys_auth_accounts AS held (account, changes)
@@ -43,8 +43,8 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """)
   end
 
-  # Without a row in `held` nothing is written, and none is returned. No driver has to know a NULL number.
-  # Most commits delete nothing, and the server is a quarter faster with what has no part for it.
+  # If `held` has no row, nothing is written and no row is returned. No driver has to pass a NULL number. Most
+  # commits delete nothing, and without a part for deletions the server is a quarter faster.
   defp commit(prefix, deletes?, held) do
     """
     WITH held AS (
@@ -69,7 +69,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "Credentials of whoever has no claim."
+  @doc "Saves credentials without a claim."
   def put_creds(prefix) do
     """
     INSERT INTO "#{prefix}".baileys_auth_accounts (account, creds) VALUES ($1::text, $2::bytea)
@@ -78,7 +78,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "Credentials under a claim."
+  @doc "Saves credentials under a claim."
   def put_owned_creds(prefix) do
     """
     UPDATE "#{prefix}".baileys_auth_accounts SET creds = $4::bytea
@@ -88,12 +88,13 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   end
 
   @doc """
-  A whole account in the place of what is there, under a claim that ends with it; `$4` is the number of
-  changes when it was made. Its keys are `$10` staged ones, none of which may be missing, and those of the
-  arrays. What stays is updated: one statement cannot delete a row and insert it.
+  Replaces a whole account, under a claim that ends with this statement. `$4` is the number of changes at the
+  time of the claim. The new keys are `$10` staged ones, none of which may be missing, and those in the
+  arrays. Keys that stay are updated, because one statement cannot both delete a row and insert it.
 
-  What goes is not found by a join: the server cannot know how many keys are staged, and where it expects few it
-  compares each old one with each new one. Here it makes a hash of the arrays and looks up the rest by the index.
+  The keys to delete are not found with a join. The server cannot know how many keys are staged. If it
+  expected few, it would compare each old key with each new one. This form makes it hash the arrays and look
+  up the staged keys in the index.
   """
   def replace(prefix) do
     """
@@ -138,7 +139,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   end
 
   @doc """
-  The staging of the account `$1` is that of the migration `$2` from here on, and of no other.
+  Gives the staging of the account `$1` to the migration `$2` and to no other.
   """
   def stage(prefix) do
     """
@@ -149,7 +150,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "What another migration has left there, which is seen once the staging is no longer its own."
+  @doc "Deletes what another migration has staged, which is visible once that migration has lost the staging."
   def clear_staging(prefix) do
     """
     DELETE FROM "#{prefix}".baileys_auth_keys AS staged
@@ -159,7 +160,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "Ends a migration that is not published."
+  @doc "Ends a migration without publishing it."
   def discard_staging(prefix) do
     """
     WITH dropped AS (
@@ -175,7 +176,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  # As `BaileysEx.Auth.Postgres.Account` names it.
+  # The name is that of `BaileysEx.Auth.Postgres.Account`.
   defp staging, do: "(chr(1) || $1::text)"
 
   defp swept(prefix) do
@@ -192,7 +193,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "All of an account, under a claim. The row of the account stays, for the next claim."
+  @doc "Deletes a whole account, under a claim. The row of the account stays, for the next claim."
   def delete(prefix) do
     """
     WITH held AS (
@@ -209,7 +210,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "Whether there are credentials, and a key: 0 or 1 for each."
+  @doc "Returns whether there are credentials, and whether there is a key: 0 or 1 for each."
   def occupied(prefix) do
     """
     SELECT
@@ -222,7 +223,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   end
 
   @doc """
-  The credentials, in a row without an id, and the first page of keys, all as they are at one moment; the
+  Returns the credentials, in a row without an id, and the first page of keys, all as of one moment. The
   parameters are those of `page/1`.
   """
   def first_page(prefix) do
@@ -235,7 +236,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "The next `$4` keys after the type `$2` and id `$3`, up to the one that fills `$5` bytes."
+  @doc "Returns the next `$4` keys after the type `$2` and id `$3`, up to the one that fills `$5` bytes."
   def page(prefix) do
     "SELECT type, id, value FROM (#{numbered_page(prefix)}) AS page ORDER BY number"
   end
@@ -256,8 +257,8 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   end
 
   @doc """
-  The credentials, and a digest of all keys in the order of pages, as they are at one moment. MD5 is what
-  every server has; nobody is to be kept from forging it here.
+  Returns the credentials, and a digest of all keys in the order of pages, as of one moment. Every server has
+  MD5, and the digest need not resist forgery here.
   """
   def digest(prefix) do
     """
@@ -281,7 +282,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "What came from files of families that nobody knows has no type: it is kept, and no key."
+  @doc "Lists the keys. Contents of files of unknown families have no type: they are preserved, but are not keys."
   def keys(prefix) do
     """
     SELECT type, id FROM "#{prefix}".baileys_auth_keys WHERE account = $1::text AND type <> ''
@@ -293,8 +294,8 @@ defmodule BaileysEx.Auth.Postgres.Statements do
   end
 
   @doc """
-  A claim after the one with the counter `$7`, 0 for none. Made twice, as after a lost answer, it is one
-  claim; one that comes late, after another's, is none.
+  Claims after the claim with the counter `$7`, which is 0 for none. If it runs twice, for example after a
+  lost answer, it is still one claim. If it arrives late, after another claim, it does nothing.
   """
   def claim(prefix) do
     """
@@ -315,7 +316,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "From here on nothing counts that was sent under the claim before."
+  @doc "Invalidates everything that was sent under the claim before."
   def raise_fence(prefix) do
     """
     UPDATE "#{prefix}".baileys_auth_accounts SET owner_fence = $3::bigint
@@ -324,7 +325,7 @@ defmodule BaileysEx.Auth.Postgres.Statements do
     """
   end
 
-  @doc "The counter stays, so that the next claim has a higher one."
+  @doc "Releases a claim. The counter stays, so that the next claim has a higher one."
   def release(prefix) do
     """
     UPDATE "#{prefix}".baileys_auth_accounts SET owner_id = NULL

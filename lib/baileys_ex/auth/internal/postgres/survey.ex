@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Postgres.Survey do
   @moduledoc false
-  # Every row of an account, read in pages: what is there, and what of it cannot be read.
+  # Reads every row of an account, in pages, and reports what it holds and which rows cannot be read.
 
   alias BaileysEx.Auth.{CorruptRowError, DamagedAccountError, Verification}
   alias BaileysEx.Auth.Postgres.{Account, Pages, Statements, Value}
@@ -8,8 +8,8 @@ defmodule BaileysEx.Auth.Postgres.Survey do
   @page 500
 
   @typedoc """
-  `:creds` are the bytes of the credentials; `:sizes` the bytes by type, without them; `:last_uses` of sessions, in
-  milliseconds since 1970, of those that tell.
+  `:creds` are the bytes of the credentials. `:sizes` are the bytes by type, without the credentials.
+  `:last_uses` are the last uses of those sessions that record it, in milliseconds since 1970.
   """
   @type t() :: %{
           creds: binary() | nil,
@@ -43,7 +43,7 @@ defmodule BaileysEx.Auth.Postgres.Survey do
     end
   end
 
-  @doc "`on_progress` is given `%{done: keys, total: keys}` after each page."
+  @doc "Calls `on_progress` with `%{done: keys, total: keys}` after each page."
   @spec take(Account.t(), (map() -> term())) :: {:ok, t()} | {:error, Exception.t()}
   def take(account, on_progress) do
     with {:ok, creds} <- Account.query(account, Statements.creds(account.prefix), [account.name]),

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Postgres.Value do
   @moduledoc false
-  # Between terms and the bytes of rows, with the native check of both.
+  # Converts between terms and the bytes of rows, with the native check in both directions.
 
   alias BaileysEx.Auth.{
     CorruptRowError,
@@ -13,7 +13,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
 
   alias BaileysEx.Auth.Postgres.Account
 
-  @doc "A state's bytes, which could be loaded again."
+  @doc "Returns the bytes of a state, checked to be loadable again."
   @spec encode_credentials(State.t()) :: {:ok, binary()} | {:error, term()}
   def encode_credentials(state) do
     bytes = :erlang.term_to_binary(state)
@@ -27,7 +27,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
     end
   end
 
-  @doc "Changes with the bytes of their values; all of them could be loaded again."
+  @doc "Returns changes with the bytes of their values, all checked to be loadable again."
   @spec encode([{Keys.key(), term() | nil}]) ::
           {:ok, [{String.t(), String.t(), binary() | nil}]} | {:error, term()}
   def encode(changes) do
@@ -50,7 +50,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
     end
   end
 
-  @doc "By id, from rows of an id and its bytes."
+  @doc "Returns values by id, from rows of an id and its bytes."
   @spec all(Account.t(), String.t(), [[binary()]]) :: {:ok, map()} | {:error, CorruptRowError.t()}
   def all(account, type, rows) do
     with {:ok, terms} <- terms(account, for([id, bytes] <- rows, do: {type, id, bytes})) do
@@ -58,7 +58,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
     end
   end
 
-  # Of rows `{type, id, bytes}`, or the first that is none.
+  # Returns the terms of rows `{type, id, bytes}`, or the error of the first unreadable one.
   defp terms(account, rows) do
     case Native.etf_scan_all(Enum.map(rows, &elem(&1, 2))) do
       [] ->
@@ -79,7 +79,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
     end
   end
 
-  @doc "The term of bytes that another store kept."
+  @doc "Returns the term of bytes that another store has kept."
   @spec term(binary()) :: {:ok, term()} | {:error, problem :: String.t()}
   def term(bytes) do
     case Native.etf_scan_all([bytes]) do
@@ -88,15 +88,15 @@ defmodule BaileysEx.Auth.Postgres.Value do
     end
   end
 
-  # The scan lets one plain term pass, with few new atoms. What only the VM can tell is left: a key
-  # twice in a map, an integer beyond its limit. Its own error would show the content.
+  # The scan has checked that this is one plain term with few new atoms. Only the VM can detect a duplicate
+  # key in a map or an integer beyond its limit. The VM's own error would show the content.
   defp scanned(bytes) do
     {:ok, :erlang.binary_to_term(bytes)}
   rescue
     _ in [ArgumentError, SystemLimitError] -> {:error, "is not a term that this VM can hold"}
   end
 
-  @doc "Of rows `{type, id, bytes}`, those that cannot be read, in order."
+  @doc "Returns the errors of those rows `{type, id, bytes}` that cannot be read, in order."
   @spec damaged(Account.t(), [tuple()]) :: [CorruptRowError.t()]
   def damaged(account, rows) do
     [&unsafe/1, &Native.rows_check/1, &unreadable/1]
@@ -142,7 +142,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
 
   defp unreadable_term(_id, {:ok, _term}), do: []
 
-  @doc "How many rows there are of each type; credentials are none."
+  @doc "Counts the rows of each type, without the credentials."
   @spec families([tuple()]) :: %{optional(atom() | String.t()) => pos_integer()}
   def families(rows) do
     for({type, id, _bytes} <- rows, id != nil, do: type)
@@ -150,13 +150,13 @@ defmodule BaileysEx.Auth.Postgres.Value do
     |> Map.new(fn {type, count} -> {family(type), count} end)
   end
 
-  @doc "Adds those of some more rows."
+  @doc "Adds the counts of more rows."
   @spec add_families(%{optional(atom() | String.t()) => pos_integer()}, [tuple()]) ::
           %{optional(atom() | String.t()) => pos_integer()}
   def add_families(before, rows),
     do: Map.merge(before, families(rows), fn _type, count, more -> count + more end)
 
-  @doc "The bytes of each type; credentials are none."
+  @doc "Returns the bytes of each type, without the credentials."
   @spec sizes([tuple()]) :: %{optional(atom() | String.t()) => non_neg_integer()}
   def sizes(rows) do
     rows
@@ -165,7 +165,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
     |> Map.new(fn {type, of_type} -> {family(type), bytes(of_type)} end)
   end
 
-  @doc "When the sessions among the rows were last used, in milliseconds since 1970, of those that tell."
+  @doc "Returns the last uses of those sessions among the rows that record it, in milliseconds since 1970."
   @spec last_uses([tuple()]) :: [integer()]
   def last_uses(rows) do
     sessions = for {"session", _id, bytes} <- rows, do: bytes
@@ -178,7 +178,7 @@ defmodule BaileysEx.Auth.Postgres.Value do
   @spec bytes([tuple()]) :: non_neg_integer()
   def bytes(rows), do: Enum.reduce(rows, 0, fn {_, _, bytes}, sum -> sum + byte_size(bytes) end)
 
-  @doc "An error for a row; the credentials are those without an id."
+  @doc "Returns an error for a row; the row of the credentials has no id."
   @spec corrupt(Account.t(), {String.t(), String.t() | nil, String.t() | nil, String.t()}) ::
           CorruptRowError.t()
   def corrupt(account, {type, id, member, problem}) do

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Postgres.Writes do
   @moduledoc false
-  # What changes an account: one statement each, under the claim of this VM where it has one.
+  # Changes to an account: one statement each, under the claim of this VM if it has one.
 
   alias BaileysEx.Auth.{AuthState, InvalidTermError, Keys, Persistence, State}
   alias BaileysEx.Auth.Postgres.{Account, Claim, Key, Statements, Value}
@@ -8,16 +8,16 @@ defmodule BaileysEx.Auth.Postgres.Writes do
   @typedoc "A key and its bytes; `nil` deletes."
   @type change() :: {type :: String.t(), id :: String.t(), binary() | nil}
 
-  @typedoc "Whose commit it is: a store's, with the changes that it has seen, or that of a plain function."
+  @typedoc "Who commits: a store, with the number of changes that it has seen, or a plain function."
   @type by() :: {:store, seen :: non_neg_integer() | nil} | :counted
 
-  @doc "The bytes of credentials, or what they lack."
+  @doc "Returns the bytes of credentials, or the error that names what they lack."
   @spec encode_credentials(State.t()) :: {:ok, binary()} | {:error, InvalidTermError.t()}
   def encode_credentials(state) do
     with {:ok, state} <- AuthState.complete(state), do: Value.encode_credentials(state)
   end
 
-  @doc "Changes with the bytes of their values, sorted; an error where a key or a term is refused."
+  @doc "Returns changes with the bytes of their values, sorted, or an error if a key or a term is refused."
   @spec encode(Persistence.changes()) :: {:ok, [change()]} | {:error, term()}
   def encode(changes) do
     with {:ok, changes} <- Keys.flatten(changes),
@@ -46,7 +46,7 @@ defmodule BaileysEx.Auth.Postgres.Writes do
     with {:ok, _rows} <- written, do: :ok
   end
 
-  @doc "`{:error, :changed_meanwhile}` where there are other changes than the store has seen."
+  @doc "Returns `{:error, :changed_meanwhile}` if there are changes that the store has not seen."
   @spec keys(Account.t(), [change()], by()) :: :ok | {:error, term()}
   def keys(account, changes, by) do
     {gone, saved} = Enum.split_with(changes, &match?({_type, _id, nil}, &1))
@@ -67,7 +67,7 @@ defmodule BaileysEx.Auth.Postgres.Writes do
     with {:ok, [[changes]]} <- written, do: Claim.saw(account, changes)
   end
 
-  @doc "Deletes credentials and keys; the account is claimed by then."
+  @doc "Deletes credentials and keys, once the account is claimed."
   @spec delete(Account.t()) :: :ok | {:error, term()}
   def delete(account) do
     deleted =
@@ -81,7 +81,7 @@ defmodule BaileysEx.Auth.Postgres.Writes do
     with {:ok, _rows} <- deleted, do: :ok
   end
 
-  # Without a claim there is nothing that a store could rely on.
+  # Without a claim, no store can rely on the count of changes.
   defp statement(nil, _by), do: &Statements.commit_free/2
   defp statement(_claim, {:store, _seen}), do: &Statements.commit/2
   defp statement(_claim, :counted), do: &Statements.commit_counted/2
