@@ -1,7 +1,7 @@
 defmodule BaileysEx.MixProject do
   use Mix.Project
 
-  # A client of the shape of baileys_ex: modules of this library's names among its own.
+  # A client like baileys_ex: some of its modules have the names of this library's modules.
   def project do
     [
       app: :baileys_ex,

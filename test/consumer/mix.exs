@@ -1,8 +1,8 @@
 defmodule Consumer.MixProject do
   use Mix.Project
 
-  # An application that uses the library as any other would: by a dependency, and nothing else. The
-  # tests say where the package is.
+  # An application that uses the library as any other would, through a dependency and nothing else. The tests
+  # say where the package is.
   def project do
     [
       app: :consumer,

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Test.AtomLoader do
-  @moduledoc "In a VM of its own: loads every key, and says how often and how many atoms that made."
+  @moduledoc "For a separate VM: loads every key, and reports how often and how many atoms that created."
 
   alias BaileysEx.Auth.NativeFilePersistence
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Test.Baileys do
   @moduledoc false
-  # Runs the scripts of test/interop, that is, the real Baileys.
+  # Runs the scripts of test/interop, which use the real Baileys.
 
   alias BaileysEx.Test.JSON
 
@@ -33,7 +33,7 @@ defmodule BaileysEx.Test.Baileys do
     end
   end
 
-  @doc "Installs the pinned packages, unless those of this very lock file are there already."
+  @doc "Installs the pinned packages, unless those of this lock file are already installed."
   @spec install() :: :ok
   def install, do: :global.trans({__MODULE__, self()}, &install_once/0, [node()])
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Test.Cli do
   @moduledoc """
-  Runs a command of the library in this VM. Standard error is captured for the whole VM: such tests are not
+  Runs a command of the library in this VM. Standard error is captured for the whole VM, so such tests are not
   `async`.
   """
 
@@ -9,7 +9,7 @@ defmodule BaileysEx.Test.Cli do
   alias BaileysEx.Auth.CLI
   alias BaileysEx.Auth.CLI.Terminal
 
-  @doc "The exit code, and what went to standard output and to standard error."
+  @doc "Returns the exit code, and the texts on standard output and standard error."
   @spec run([String.t()], Terminal.t()) :: {non_neg_integer(), String.t(), String.t()}
   def run(argv, terminal \\ Terminal.plain()) do
     parent = self()

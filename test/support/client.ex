@@ -1,15 +1,15 @@
 defmodule BaileysEx do
   @moduledoc """
-  Stands in for the client of this name, for the quick start of its documents: `connect/2` starts the
-  Signal store that it is given, asks for a pairing where the account has none, keeps the auth state
-  in memory and tells subscribers of `:creds_update`. It writes no file itself.
+  Stands in for the client of this name, for the quick start in its documents. `connect/2` starts the Signal
+  store that it receives, asks for a pairing if the account has none, keeps the auth state in memory and tells
+  subscribers of `:creds_update`. It writes no file itself.
   """
 
   use GenServer
 
   alias BaileysEx.Auth.State
 
-  @doc "As the client's: the auth state and its options."
+  @doc "As the client's function: takes the auth state and its options."
   def connect(auth_state, opts), do: GenServer.start_link(__MODULE__, {auth_state, opts})
 
   def subscribe_raw(connection, handler) do
@@ -19,10 +19,10 @@ defmodule BaileysEx do
 
   def auth_state(connection), do: GenServer.call(connection, :auth_state)
 
-  @doc "What the phone does with the QR code: Baileys' finished pairing, without `registered`."
+  @doc "What the phone does after the QR code: Baileys' finished pairing, without `registered`."
   def scan(connection, me), do: GenServer.call(connection, {:scan, me})
 
-  @doc "The store that the connection works with."
+  @doc "Returns the store that the connection uses."
   def signal_store(connection), do: GenServer.call(connection, :signal_store)
 
   @impl true
@@ -37,7 +37,7 @@ defmodule BaileysEx do
       |> Keyword.put(:name, name)
       |> module.start_link()
 
-    # An account that has paired logs in; another one shows its code.
+    # A paired account logs in; an unpaired one shows its code.
     if State.me_id(auth_state) == nil, do: opts[:on_qr].("2@stand-in")
     {:ok, %{auth_state: auth_state, handlers: [], store: store, wrapped: {module, name}}}
   end
@@ -70,5 +70,5 @@ defmodule BaileysEx do
 end
 
 defmodule BaileysEx.Connection.Transport.MintWebSocket do
-  @moduledoc "The transport that the quick start names; the stand-in opens none."
+  @moduledoc "The transport that the quick start names; this stand-in opens none."
 end

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.Cluster do
   @moduledoc false
-  # Real nodes on this machine, connected to each other over the loopback interface and driven
-  # through their standard input and output, so that the VM that runs the tests stays alone.
+  # Real nodes on this machine, connected to each other over the loopback interface. They are driven through
+  # their standard input and output, so that the VM of the tests stays unconnected.
 
   @start_timeout 30_000
 
@@ -21,7 +21,7 @@ defmodule BaileysEx.Test.Cluster do
     :peer.call(peer, module, function, args, 60_000)
   end
 
-  @doc "As `kill -9` of the node's operating-system process."
+  @doc "As `kill -9` of the node's operating system process."
   @spec kill({:peer.server_ref(), node()}) :: :ok
   def kill({_peer, _node} = member) do
     os_pid = call(member, :os, :getpid, [])
@@ -71,7 +71,7 @@ defmodule BaileysEx.Test.Cluster do
       env: [{~c"ERL_EPMD_ADDRESS", ~c"127.0.0.1"}]
     })
   catch
-    # `peer` exits where a node cannot boot at all.
+    # `peer` exits if a node cannot boot at all.
     :exit, reason -> {:error, reason}
   end
 

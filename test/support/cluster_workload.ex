@@ -1,10 +1,10 @@
 defmodule BaileysEx.Test.ClusterWorkload do
   @moduledoc false
-  # What nodes do that share a directory.
+  # The work of nodes that share a directory.
 
   alias BaileysEx.Auth.KeyStore
 
-  @doc "`processes` processes each commit `times` pairs of keys of their own."
+  @doc "Runs `processes` processes, each of which commits `times` pairs of its own keys."
   @spec write(module(), Path.t(), String.t(), pos_integer(), pos_integer()) :: :ok
   def write(backend, path, name, processes, times) do
     1..processes
@@ -16,7 +16,7 @@ defmodule BaileysEx.Test.ClusterWorkload do
     :ok
   end
 
-  @doc "The ids that `write/5` with the same arguments leaves."
+  @doc "Returns the ids that `write/5` leaves for the same arguments."
   @spec ids(String.t(), pos_integer(), pos_integer()) :: [String.t()]
   def ids(name, processes, times) do
     for process <- 1..processes,
@@ -26,8 +26,8 @@ defmodule BaileysEx.Test.ClusterWorkload do
   end
 
   @doc """
-  A key store in front of the directory that counts both of its keys up until it is killed. It tells
-  `report` each number that was acknowledged.
+  Runs a key store over the directory that increments both of its keys until it is killed. It tells `report`
+  each acknowledged number.
   """
   @spec count_up(module(), Path.t(), pid()) :: pid()
   def count_up(backend, path, report) do
@@ -37,7 +37,7 @@ defmodule BaileysEx.Test.ClusterWorkload do
     end)
   end
 
-  @doc "What the two keys hold, by a store that starts now: equal, or something was torn."
+  @doc "Returns the values of the two keys, from a store that starts now. If they differ, a commit was torn."
   @spec take_over(module(), Path.t()) :: {non_neg_integer(), non_neg_integer()}
   def take_over(backend, path) do
     ref = start(backend, path)
@@ -46,7 +46,7 @@ defmodule BaileysEx.Test.ClusterWorkload do
     numbers
   end
 
-  @doc "A process that keeps the last number that it is told."
+  @doc "Starts a process that keeps the last number that it receives."
   @spec start_report() :: pid()
   def start_report do
     pid = spawn(fn -> keep_last(0) end)

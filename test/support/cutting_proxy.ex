@@ -1,16 +1,16 @@
 defmodule BaileysEx.Test.CuttingProxy do
   @moduledoc """
-  Stands between a client and a server and cuts one connection in so many, at a request of the client:
+  Stands between a client and a server, and cuts every n-th connection at a request of the client:
 
-    * `:request`: the server gets nothing of it
-    * `:answer`: the server has done it, and the client is not told
-    * `:late`: the client has lost the connection already when the server gets it
+    * `:request`: the server receives nothing of it
+    * `:answer`: the server has executed it, and the client gets no answer
+    * `:late`: the server receives it after the client has lost the connection
   """
 
   @cuts [:request, :answer, :late]
   @one_in 15
   @late_ms 1_000
-  # A request that has not come whole is not answered, and must hold no locks for ever.
+  # An incomplete request is not answered, and must not hold locks for ever.
   @patience_ms 2_000
 
   @doc "Listens on a port of 127.0.0.1 until the calling process ends."
@@ -27,7 +27,7 @@ defmodule BaileysEx.Test.CuttingProxy do
     |> then(fn proxy -> receive do: ({^proxy, {:ok, port}} -> %{port: port, counts: counts}) end)
   end
 
-  @doc "How many connections were cut in which way."
+  @doc "Returns how many connections were cut in each way."
   @spec cuts(%{counts: :counters.t()}) :: %{atom() => non_neg_integer()}
   def cuts(%{counts: counts}) do
     for {cut, index} <- Enum.with_index(@cuts, 1),
@@ -54,7 +54,7 @@ defmodule BaileysEx.Test.CuttingProxy do
     carry(%{client: client, server: server, counts: counts, asked?: false})
   end
 
-  # A request may come in several pieces; only its first is where a connection is cut.
+  # A request may arrive in several pieces; a connection is cut only at the first of them.
   defp carry(%{client: client, server: server} = ends) do
     receive do
       {:tcp, ^client, bytes} ->
@@ -74,7 +74,7 @@ defmodule BaileysEx.Test.CuttingProxy do
     end
   end
 
-  # In turn.
+  # The ways of cutting take turns.
   defp next_cut(counts) do
     {cut, index} = @cuts |> Enum.with_index(1) |> Enum.min_by(&:counters.get(counts, elem(&1, 1)))
     :counters.add(counts, index, 1)
@@ -100,7 +100,7 @@ defmodule BaileysEx.Test.CuttingProxy do
     Process.sleep(:rand.uniform(@late_ms))
     :gen_tcp.send(server, request)
 
-    # Closed at once, the server would not look at it.
+    # If the connection were closed at once, the server would ignore the request.
     receive do
       {:tcp, ^server, _answer} -> :ok
       {:tcp_closed, ^server} -> :ok

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Test.Damage do
   @moduledoc false
-  # What is said of a damaged directory.
+  # What is reported about a damaged directory.
 
   import ExUnit.Assertions
 
@@ -13,8 +13,8 @@ defmodule BaileysEx.Test.Damage do
   }
 
   @doc """
-  What `verify` reports as damaged: the names of the files, each with a reason. A migration says the same, and
-  leaves nothing behind.
+  Returns what `verify` reports as damaged: the names of the files, each with a reason. Checks that a
+  migration reports the same, and leaves nothing behind.
   """
   @spec told(module(), Path.t()) :: [String.t()]
   def told(backend, path) do
@@ -37,7 +37,7 @@ defmodule BaileysEx.Test.Damage do
     files |> Enum.map(&Path.basename(&1.path)) |> Enum.sort()
   end
 
-  @doc "To the other form."
+  @doc "Migrates to the other form."
   @spec migrate(module(), Path.t(), Path.t(), keyword()) :: {:ok, map()} | {:error, term()}
   def migrate(backend, path, target, opts \\ [])
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.DirectoryContract do
   @moduledoc """
-  What a backend that keeps a directory promises, run once for each:
+  The promises of a backend over directories, tested for each such backend:
 
       use BaileysEx.Auth.DirectoryContract,
         backend: BaileysEx.Auth.FilePersistence,
@@ -191,7 +191,7 @@ defmodule BaileysEx.Auth.DirectoryContract do
         test "of a later version, another backend or damaged is an error, and nothing is touched",
              %{path: path} do
           :ok = @backend.save_keys(path, :"pre-key", 1, pre_key())
-          # Else the journal, which holds the manifest, would put it back.
+          # Otherwise the journal, which contains the manifest, would restore it.
           checkpoint(@backend, path)
           assert File.exists?(Path.join(path, @manifest))
 
@@ -233,7 +233,7 @@ defmodule BaileysEx.Auth.DirectoryContract do
           :ok = @backend.save_credentials(path, State.new(platform: "then"))
           for id <- 1..5, do: :ok = @backend.save_keys(path, :"lid-mapping", id, "then")
           copy = path <> "-copy"
-          # What a snapshot that was killed left beside the target.
+          # The leftover of a killed snapshot, beside the target.
           leftover = Path.join(Path.dirname(copy), ".auth-copy.baileys_ex.tmp-0123456789abcdef")
           File.mkdir!(leftover)
           File.write!(Path.join(leftover, "creds.json"), "{")

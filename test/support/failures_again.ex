@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.FailuresAgain do
   @moduledoc false
-  # What `mix test` prints, and at its end the names of the tests that failed: in a long log one looks there
-  # first.
+  # Prints what `mix test` prints, and at the end the names of the tests that failed, because one looks there
+  # first in a long log.
 
   use GenServer
 

@@ -1,14 +1,14 @@
 defmodule BaileysEx.Test.FakeTelemetry do
   @moduledoc """
-  Stands in for the `:telemetry` of a host application, which is no dependency of this project.
+  Stands in for the `:telemetry` of a host application, which is not a dependency of this project.
 
-  The module `:telemetry` is made when a test asks for it and gone afterwards, so that everything
-  else runs without. One for the whole VM: only for tests that are not `async`.
+  The module `:telemetry` exists only while a test asks for it, so that everything else runs without it. It
+  exists for the whole VM, so such tests are not `async`.
   """
 
   alias BaileysEx.Auth.Telemetry
 
-  @doc "From now on each event is a message `{:telemetry, event, measurements, metadata}` here."
+  @doc "Sends the calling process a message `{:telemetry, event, measurements, metadata}` for each event."
   def setup_telemetry(_context) do
     test = self()
     :persistent_term.put(__MODULE__, test)
@@ -61,7 +61,7 @@ defmodule BaileysEx.Test.FakeTelemetry do
     :ok
   end
 
-  @doc "The events that have come so far, as `{event, measurements, metadata}`."
+  @doc "Returns the events so far, as `{event, measurements, metadata}`."
   def events do
     receive do
       {:telemetry, event, measurements, metadata} -> [{event, measurements, metadata} | events()]
@@ -70,7 +70,7 @@ defmodule BaileysEx.Test.FakeTelemetry do
     end
   end
 
-  @doc "Those with one name."
+  @doc "Returns the events of one name."
   def events(name) do
     for {[:baileys_ex_auth | ^name], measurements, metadata} <- events() do
       {measurements, metadata}

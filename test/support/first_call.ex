@@ -1,5 +1,5 @@
 defmodule BaileysEx.Test.FirstCall do
-  @moduledoc "What a VM of its own is asked, before anything else of this project is loaded."
+  @moduledoc "Calls for a separate VM, before anything else of this project is loaded."
 
   @doc "Loads one key or the credentials, and prints a hash of the term."
   @spec load(String.t(), Path.t(), String.t(), String.t()) :: :ok
@@ -10,14 +10,14 @@ defmodule BaileysEx.Test.FirstCall do
     result =
       case type do
         "creds" -> backend.load_credentials(path)
-        # The atom of a type exists where its name is written in a program.
+        # The atom of a type exists in any program that contains its name.
         type -> backend.load_keys(path, String.to_atom(type), id)
       end
 
     IO.puts(summary(result))
   end
 
-  @doc "Loads everything of a directory, and prints a hash of each term."
+  @doc "Loads everything in a directory, and prints a hash of each term."
   @spec load_all(String.t(), Path.t()) :: :ok
   def load_all(backend, path) do
     {:ok, _} = :application.ensure_all_started(:baileys_ex_auth)
@@ -32,12 +32,12 @@ defmodule BaileysEx.Test.FirstCall do
     :ok
   end
 
-  @doc "What tells a result from another, wherever it was made."
+  @doc "Returns what distinguishes a result from others, in whatever VM it was made."
   @spec summary({:ok, term()} | {:error, term()}) :: String.t()
   def summary({:ok, term}), do: "ok #{term |> canonical() |> :erlang.md5() |> Base.encode16()}"
   def summary({:error, reason}), do: "error " <> inspect(reason)
 
-  # Maps of more than 32 keys have an order that depends on the VM's atoms.
+  # The order of maps of more than 32 keys depends on the VM's atoms.
   defp canonical(term), do: term |> ordered() |> :erlang.term_to_binary()
 
   defp ordered(%_{} = struct), do: ordered(Map.from_struct(struct))

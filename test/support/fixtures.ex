@@ -1,9 +1,8 @@
 defmodule BaileysEx.Auth.Fixtures do
   @moduledoc """
-  One account in four on-disk forms, copied where tests may write.
+  One account in four on-disk forms, copied for tests that write.
 
-  `formats.md`'s facts in short: the four load to equal terms, but for what only the directory of
-  the real Baileys holds.
+  The four forms load to equal terms, except for values that only the directory of the real Baileys contains.
   """
 
   alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence}
@@ -21,17 +20,17 @@ defmodule BaileysEx.Auth.Fixtures do
 
   def backend(form), do: @forms |> Map.fetch!(form) |> elem(0)
 
-  @doc "The fixture itself: never to be written."
+  @doc "Returns the path of the fixture itself, which must never be written."
   def path(form), do: Path.join(@root, @forms |> Map.fetch!(form) |> elem(1))
 
-  @doc "A copy of a fixture under `directory`."
+  @doc "Copies a fixture to a path under `directory`."
   def copy!(form, directory) do
     target = Path.join(directory, "#{form}")
     File.cp_r!(path(form), target)
     target
   end
 
-  @doc "Credentials and every key of a directory, as `%{:creds => state, {type, id} => term}`."
+  @doc "Returns the credentials and every key of a directory, as `%{:creds => state, {type, id} => term}`."
   def load_all!(backend, path) do
     {:ok, creds} = backend.load_credentials(path)
     {:ok, keys} = backend.list_keys(path)
@@ -42,15 +41,15 @@ defmodule BaileysEx.Auth.Fixtures do
     end
   end
 
-  @doc "Every file of a directory by name, as it is on disk."
+  @doc "Returns every file of a directory by name, as it is on disk."
   def files!(path) do
     for name <- File.ls!(path), into: %{}, do: {name, File.read!(Path.join(path, name))}
   end
 
   @doc """
-  The terms of the Baileys form without what the others cannot hold: `used` and `created` of
-  sessions, `fingerprint` and `timestamp` of app-state keys, members of the credentials that are
-  not known.
+  Returns the terms of the Baileys form without the values that the other forms cannot hold: `used` and
+  `created` of sessions, `fingerprint` and `timestamp` of app-state keys, and unknown members of the
+  credentials.
   """
   def common(terms) do
     Map.new(terms, fn

@@ -1,12 +1,12 @@
 defmodule BaileysEx.Test.Gate do
   @moduledoc false
-  # Stops calls of a test backend until the test lets them go on.
+  # Stops calls of a test backend until the test lets them continue.
 
   import ExUnit.Assertions
 
   alias BaileysEx.Test.Backends.Table
 
-  @doc "From now on calls of `callbacks` wait for `open/2`; the others go through."
+  @doc "Makes calls of `callbacks` wait for `open/2`; other calls pass."
   @spec close(Table.t(), [atom()]) :: Table.t()
   def close(table, callbacks) do
     test = self()
@@ -16,14 +16,14 @@ defmodule BaileysEx.Test.Gate do
     end)
   end
 
-  @doc "Waits until a call of `callback` is at the gate; gives the process that waits there."
+  @doc "Waits until a call of `callback` is at the gate, and returns the process that waits there."
   @spec arrived(atom()) :: pid()
   def arrived(callback) do
     assert_receive {:at_gate, ^callback, _args, pid}
     pid
   end
 
-  @doc "Lets it go on, with an answer of the backend if one is given."
+  @doc "Lets the process continue, with an answer of the backend if one is given."
   @spec open(pid(), :ok | term()) :: :ok
   def open(pid, answer \\ :ok) do
     send(pid, {:go, answer})

@@ -1,8 +1,8 @@
 defmodule BaileysEx.Test.Guide do
   @moduledoc false
-  # Runs the code of a guide: its fenced `elixir` blocks one after the other, each with the variables
-  # and aliases of those before. A block that ends with a line `#=> expression` must give the value of
-  # that expression. A block after a line `<!-- not run: why -->` is only parsed.
+  # Runs the code of a guide: its fenced `elixir` blocks one after the other, each with the variables and
+  # aliases of the earlier ones. If a block ends with a line `#=> expression`, its value must equal that
+  # expression. A block after a line `<!-- not run: why -->` is only parsed.
 
   import ExUnit.Assertions
 
@@ -13,7 +13,7 @@ defmodule BaileysEx.Test.Guide do
           run?: boolean()
         }
 
-  @doc "Runs every block of the guide, and returns the last one's variables."
+  @doc "Runs every block of the guide, and returns the variables of the last one."
   @spec run(Path.t(), keyword()) :: keyword()
   def run(path, binding \\ []) do
     blocks = blocks(path)
@@ -23,7 +23,7 @@ defmodule BaileysEx.Test.Guide do
     binding
   end
 
-  @doc "Defines the modules of the guide, unless they are there, without running the rest."
+  @doc "Defines the modules of the guide, unless they exist, without running the rest."
   @spec define_modules(Path.t()) :: :ok
   def define_modules(path) do
     for block <- blocks(path),
@@ -74,7 +74,7 @@ defmodule BaileysEx.Test.Guide do
 
   defp run_block(%{run?: false} = block, acc, path), do: parse(block, path) && acc
 
-  # A module of an earlier run stays.
+  # Keeps a module that an earlier run has defined.
   defp run_block(block, {binding, env}, path) do
     case parse(block, path) do
       {:defmodule, _, [{:__aliases__, _, name} | _]} = quoted ->

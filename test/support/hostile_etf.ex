@@ -1,9 +1,9 @@
 defmodule BaileysEx.Test.HostileEtf do
   @moduledoc """
-  Bytes that `:erlang.binary_to_term/1` should never see, by what they are.
+  Bytes that `:erlang.binary_to_term/1` should never see, by their kind.
 
-  None needs an attacker's skill: a file from another tool, a disk gone bad or a careless copy can
-  hold any of them.
+  None of them takes an attacker: a file from another tool, a failing disk or a careless copy can contain any
+  of them.
   """
 
   import Bitwise
@@ -11,13 +11,13 @@ defmodule BaileysEx.Test.HostileEtf do
   @nested 1_000_000
   @huge 0xFFFF_FFFF
 
-  @doc "Name and bytes of each; atoms among them begin with `prefix`."
+  @doc "Returns the name and bytes of each; atoms in them begin with `prefix`."
   @spec all(String.t()) :: [{String.t(), binary()}]
   def all(prefix) do
     lies() ++ bombs() ++ nested() ++ living() ++ malformed() ++ [many_atoms(prefix)]
   end
 
-  # Lengths that the bytes do not have.
+  # Lengths that do not match the bytes.
   defp lies do
     [
       {"a list of 2^32 items", <<131, 108, @huge::32>>},
@@ -64,7 +64,7 @@ defmodule BaileysEx.Test.HostileEtf do
     end
   end
 
-  # What only means something in the VM that made it.
+  # Terms that mean something only in the VM that made them.
   defp living do
     port = Port.list() |> hd()
     local = fn -> :ok end

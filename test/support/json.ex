@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.JSON do
   @moduledoc false
-  # A JSON reader and writer for the tests, independent of the library's own: Elixir has one from
-  # 1.18 on only. Objects are maps with string keys; `null` is nil.
+  # A JSON reader and writer for the tests, independent of the library's own, because Elixir has one only
+  # since 1.18. Objects are maps with string keys; `null` is nil.
 
   @spec decode!(binary()) :: term()
   def decode!(text) do

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Test.KillWorkload do
   @moduledoc false
-  # What the VMs run that the restart tests kill.
+  # The work of the VMs that the restart tests kill.
 
   alias BaileysEx.Auth.KeyStore
   alias BaileysEx.Test.{Guide, Values}
@@ -8,7 +8,7 @@ defmodule BaileysEx.Test.KillWorkload do
   @callers 4
   @ids ["1", "2", "3"]
 
-  @doc "The keys of a caller, which all hold the same number, and the number; `nil` before the first."
+  @doc "Returns the keys of a caller, which all hold the same number, and the number; `nil` before the first."
   @spec read(KeyStore.Ref.t(), pos_integer()) :: non_neg_integer() | nil
   def read(ref, caller) do
     ids = ids(caller)
@@ -29,7 +29,7 @@ defmodule BaileysEx.Test.KillWorkload do
   @spec callers() :: pos_integer()
   def callers, do: @callers
 
-  @doc "Counts up in transactions of six keys, and prints each number when it is committed."
+  @doc "Counts up in transactions of six keys, and prints each number once it is committed."
   @spec run(module(), Path.t()) :: no_return()
   def run(backend, path) do
     {:ok, _} = Application.ensure_all_started(:baileys_ex_auth)

@@ -1,12 +1,12 @@
 defmodule BaileysEx.Test.LockWorkload do
   @moduledoc false
-  # What the nodes of the lock tests run.
+  # The work of the nodes in the lock tests.
 
   alias BaileysEx.Auth.Lock
 
   @doc """
-  `processes` processes each add one to the number in a file `times` times, reading and writing
-  apart. Returns the longest wait for the lock, in microseconds.
+  Runs `processes` processes, each of which increments the number in a file `times` times, with separate reads
+  and writes. Returns the longest wait for the lock, in microseconds.
   """
   @spec count_up(Path.t(), pos_integer(), pos_integer()) :: non_neg_integer()
   def count_up(path, processes, times) do
@@ -18,7 +18,7 @@ defmodule BaileysEx.Test.LockWorkload do
     |> Enum.max()
   end
 
-  @doc "Takes the lock for good in a process of its own, and returns when it has it."
+  @doc "Takes the lock for good in a separate process, and returns once that process has it."
   @spec hold(term()) :: pid()
   def hold(resource) do
     caller = self()

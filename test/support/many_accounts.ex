@@ -1,6 +1,7 @@
 defmodule BaileysEx.Test.ManyAccounts do
   @moduledoc """
-  500 accounts under one directory, of which ten have a problem of ten kinds, beside what is no account.
+  500 accounts under one directory, ten of which have ten different problems, beside entries that are not
+  accounts.
   """
 
   alias BaileysEx.Auth.{Fixtures, NativeFilePersistence, State}
@@ -8,7 +9,7 @@ defmodule BaileysEx.Test.ManyAccounts do
   @accounts 500
   @problems 10
 
-  @doc "Makes them in `tmp`: the directory, and the names of those without a problem and of those with one."
+  @doc "Creates them in `tmp`. Returns the directory, and the names of those without a problem and of those with one."
   @spec make!(Path.t()) :: %{root: Path.t(), sound: [String.t()], problems: [String.t()]}
   def make!(tmp) do
     root = Path.join(tmp, "accounts")
@@ -33,7 +34,7 @@ defmodule BaileysEx.Test.ManyAccounts do
         name
       end
 
-    # What is no account.
+    # Entries that are not accounts.
     File.mkdir_p!(Path.join(root, "empty"))
     File.mkdir_p!(Path.join(root, ".hidden"))
     File.write!(Path.join(root, "notes.txt"), "")

@@ -1,21 +1,21 @@
 defmodule BaileysEx.Test.MariadbServer do
   @moduledoc """
-  A MariaDB server of the tests, in a temporary directory, on a socket of its own, as a user who is not
-  root, with the database `base`.
+  A MariaDB server for the tests, in a temporary directory, on its own socket, run by a user other than root,
+  with the database `base`.
   """
 
   use GenServer
 
   @tries 300
 
-  @doc "Why the tests cannot run, or `nil`."
+  @doc "Returns why the tests cannot run, or `nil`."
   def missing do
     if Enum.all?(["mariadb-install-db", "mariadbd", "mariadb"], &program/1),
       do: nil,
       else: "MariaDB is not installed"
   end
 
-  @doc "Starts it under the test's supervisor; the calling process gets its socket."
+  @doc "Starts the server under the test's supervisor, and returns its socket."
   def start! do
     ExUnit.Callbacks.start_supervised!(__MODULE__, shutdown: 30_000) |> GenServer.call(:socket)
   end
@@ -57,7 +57,7 @@ defmodule BaileysEx.Test.MariadbServer do
       "--socket=#{socket(directory)}",
       "--pid-file=#{directory}/pid",
       "--local-infile=1",
-      # As MySQL has it since 8.0: else the store loses credentials with a name that is not Latin.
+      # The default of MySQL since 8.0. Otherwise the store loses credentials with a name that is not Latin.
       "--character-set-server=utf8mb4",
       "--skip-networking"
     ]

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.Marks do
   @moduledoc """
-  Secrets that can be recognised: every binary of a term is filled with a mark, and printed text is
-  searched for the mark in every form in which bytes are printed.
+  Recognisable secrets: every binary of a term is filled with a mark, and printed text is searched for the
+  mark in every form in which bytes are printed.
   """
 
   alias BaileysEx.Signal.Group.SenderMessageKey
@@ -9,16 +9,16 @@ defmodule BaileysEx.Test.Marks do
   # Neither an identifier nor a multiple of three bytes, so that base64 has it at every alignment.
   @mark "zQ7/secret+MARK "
 
-  # What a state may show.
+  # The fields that a state may show.
   @shown [:id, :name, :lid, :platform]
 
   def mark, do: @mark
 
-  @doc "A text that begins with the mark."
+  @doc "Returns a text that begins with the mark."
   @spec text(non_neg_integer()) :: String.t()
   def text(length), do: @mark |> String.duplicate(div(length, 16) + 1) |> binary_part(0, length)
 
-  @doc "The term with every binary filled, keys of maps too, lengths kept."
+  @doc "Returns the term with every binary filled, including keys of maps; lengths are kept."
   @spec plant(term()) :: term()
   def plant(%SenderMessageKey{} = key), do: SenderMessageKey.new(key.iteration, plant(key.seed))
 
@@ -41,7 +41,7 @@ defmodule BaileysEx.Test.Marks do
   def plant(binary) when is_binary(binary), do: text(byte_size(binary))
   def plant(leaf), do: leaf
 
-  # Different keys stay different; a chain's key is base64 of one.
+  # Different keys must stay different. The key of a chain is the base64 of a ratchet key.
   defp plant_key(key, index) do
     case Base.decode64(key) do
       {:ok, raw} when byte_size(raw) in [32, 33] -> Base.encode64(plant_key(raw, index))
@@ -49,7 +49,7 @@ defmodule BaileysEx.Test.Marks do
     end
   end
 
-  @doc "How much of a mark a text shows: the form, or `nil`."
+  @doc "Returns the form in which a text shows part of a mark, or `nil`."
   @spec shown(iodata()) :: String.t() | nil
   def shown(printed) do
     printed = IO.iodata_to_binary(printed)

@@ -1,12 +1,12 @@
 defmodule BaileysEx.Test.Members do
   @moduledoc """
-  The binaries inside a term or decoded JSON: where each is, and the same term with one of them
+  The binaries inside a term or decoded JSON: the position of each, and the same term with one of them
   changed.
   """
 
   @type path() :: [term()]
 
-  @doc "Path and value of every binary; not of keys of maps."
+  @doc "Returns the path and value of every binary, except keys of maps."
   @spec binaries(term()) :: [{path(), binary()}]
   def binaries(term), do: binaries(term, [])
 
@@ -26,7 +26,7 @@ defmodule BaileysEx.Test.Members do
 
   defp binaries(_leaf, _path), do: []
 
-  @doc "The term with another value at the path."
+  @doc "Returns the term with another value at the path."
   @spec put(term(), path(), term()) :: term()
   def put(_term, [], value), do: value
 
@@ -36,7 +36,7 @@ defmodule BaileysEx.Test.Members do
 
   def put(map, [key | path], value), do: %{map | key => put(Map.fetch!(map, key), path, value)}
 
-  @doc "The path as one text, `[]` for items and for keys that are not names."
+  @doc "Returns the path as one text, with `[]` for items and for keys that are not names."
   @spec name(path()) :: String.t()
   def name(path) do
     Enum.map_join(path, fn

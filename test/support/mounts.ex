@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.Mounts do
   @moduledoc false
 
-  @doc "Whether this machine lets us mount so: `script` is given a new directory, in a mount namespace of its own."
+  @doc "Whether this machine lets us run `script` in a new mount namespace, with a new directory as its argument."
   @spec allowed?(String.t()) :: boolean()
   def allowed?(script \\ "mount -t tmpfs none $1") do
     probe =

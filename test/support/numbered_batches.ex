@@ -1,9 +1,9 @@
 defmodule BaileysEx.Test.NumberedBatches do
   @moduledoc """
-  Batches of changes that tell from the outside which of them arrived, and whether whole.
+  Batches of changes that show from the outside which of them arrived, and whether completely.
 
-  Batch `n` gives three keys of two families the value `n`, adds a key of its own and deletes that
-  of batch `n - 3`. A directory after batch `n` therefore has one shape only.
+  Batch `n` sets three keys of two families to the value `n`, adds its own key and deletes that of batch
+  `n - 3`. A directory after batch `n` therefore has exactly one possible content.
   """
 
   alias BaileysEx.Auth.KeyStore
@@ -11,8 +11,8 @@ defmodule BaileysEx.Test.NumberedBatches do
   @kept 3
 
   @doc """
-  In a VM of its own: prints `found <number>` (or what is wrong), then commits one batch after the
-  other for ever, and prints the number of each that was acknowledged.
+  For a separate VM: prints `found <number>` (or what is wrong), then commits one batch after the other for
+  ever, and prints the number of each acknowledged one.
   """
   @spec run(String.t(), String.t()) :: no_return()
   def run(writer, path) do
@@ -30,7 +30,7 @@ defmodule BaileysEx.Test.NumberedBatches do
     end
   end
 
-  @doc "The last batch that a directory holds, whole; or what is torn."
+  @doc "Returns the last batch that a directory holds completely, or what is torn."
   @spec found(module(), Path.t()) :: {:ok, non_neg_integer()} | {:error, String.t()}
   def found(backend, path) do
     with {:ok, keys} <- backend.list_keys(path) do
@@ -100,6 +100,6 @@ defmodule BaileysEx.Test.NumberedBatches do
   defp number(nil), do: 0
   defp number(text), do: text |> String.split(":") |> hd() |> String.to_integer()
 
-  # One write for a line: a number that is printed was acknowledged.
+  # Writes a line at once: every printed number was acknowledged.
   defp print(line), do: IO.binwrite(line <> "\n")
 end

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.Oddities do
   @moduledoc """
-  Makes of a directory of Baileys what users have brought: nothing that its keys need is changed, and
-  everything else is as odd as it was met.
+  Adds to a directory of Baileys the oddities that users' directories have had. Nothing that its keys need is
+  changed.
   """
 
   alias BaileysEx.Test.JSON
@@ -24,7 +24,7 @@ defmodule BaileysEx.Test.Oddities do
       end
     end
 
-    # A deleted key, a copy that a program for syncing made, and another program's files.
+    # A deleted key, a copy made by a sync program, and another program's files.
     File.write!(Path.join(dir, "pre-key-999001.json"), "null")
     creds = Path.join(dir, "creds.json")
     File.cp!(creds, Path.join(dir, "creds.sync-conflict-20240101-120000-ABCDEFG.json"))
@@ -37,11 +37,11 @@ defmodule BaileysEx.Test.Oddities do
   defp change(dir, name, fun) do
     path = Path.join(dir, name)
     json = path |> File.read!() |> JSON.decode!() |> fun.() |> JSON.encode()
-    # Baileys itself fails on the mark.
+    # Baileys itself fails on the byte order mark.
     File.write!(path, "\uFEFF" <> json)
   end
 
-  # Times as text and as fractions, chains without their empty maps, a chain that is none.
+  # Times as text and as fractions, chains without their empty maps, and one thing that is not a chain.
   defp session(%{"_sessions" => sessions} = record) do
     %{record | "_sessions" => Map.new(sessions, fn {key, entry} -> {key, entry(entry)} end)}
   end

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.OwnerWorkload do
   @moduledoc """
-  What a VM of its own does to a directory that others use too. Arguments are texts; each line that is
-  printed says what was answered.
+  What a separate VM does to a directory that others use too. Arguments are texts; each printed line is an
+  answer.
   """
 
   alias BaileysEx.Auth.{
@@ -15,7 +15,7 @@ defmodule BaileysEx.Test.OwnerWorkload do
   alias BaileysEx.Auth.KeyStore.OperationError
   alias BaileysEx.Auth.NotOwnerError
 
-  @doc "Commits of three keys each by plain functions: all three say which commit of whom it was."
+  @doc "Commits three keys at a time with plain functions; all three name the commit and its author."
   def commit(backend, path, name, count) do
     start()
     backend = String.to_existing_atom(backend)
@@ -32,7 +32,7 @@ defmodule BaileysEx.Test.OwnerWorkload do
     end
   end
 
-  @doc "Saves ids whose files only the manifest tells apart, one at a time."
+  @doc "Saves ids whose files only the manifest distinguishes, one at a time."
   def commit_irregular(backend, path, name, count) do
     start()
     backend = String.to_existing_atom(backend)
@@ -44,12 +44,12 @@ defmodule BaileysEx.Test.OwnerWorkload do
     end
   end
 
-  @doc "An id whose file's name would be read as that of another one."
+  @doc "Returns an id whose file name would be read as that of another id."
   def irregular_id(name, n), do: "#{name}:#{n}"
 
   @doc """
-  Owns the directory by a store, and commits until it is told that it does not any more. Each commit
-  goes into the credentials too, by `save_creds`.
+  Owns the directory through a store, and commits until it is told that it no longer owns it. Each commit also
+  changes the credentials, through `save_creds`.
   """
   def own(backend, path, name) do
     start()
@@ -78,7 +78,7 @@ defmodule BaileysEx.Test.OwnerWorkload do
     error in OperationError -> lost(store, auth, error.reason)
   end
 
-  # Everything says the same from now on.
+  # From now on every operation reports the same.
   defp lost(store, auth, %NotOwnerError{} = error) do
     IO.puts("lost #{error.owner && error.owner.os_process}")
 
@@ -109,7 +109,7 @@ defmodule BaileysEx.Test.OwnerWorkload do
 
   defp use_auth_state(FilePersistence, path), do: FilePersistence.use_multi_file_auth_state(path)
 
-  @doc "Increments a number as a store does, by transactions, or without one, by `commit_keys`."
+  @doc "Increments a number as a store does, in transactions, or without a store, with `commit_keys`."
   def increment(path, "store", count) do
     start()
     {:ok, store} = KeyStore.start_link(persistence_context: path)
@@ -145,7 +145,7 @@ defmodule BaileysEx.Test.OwnerWorkload do
       increment_once(ref)
   end
 
-  @doc "Migrates, or takes a snapshot, and says what was answered."
+  @doc "Migrates, or takes a snapshot, and prints the answer."
   def publish("migrate", source, target) do
     start()
     report(PersistenceMigration.migrate_compat_json_to_native(source, target))
@@ -165,7 +165,7 @@ defmodule BaileysEx.Test.OwnerWorkload do
   defp report({:ok, %{migrated_keys: keys}}), do: IO.puts("ok #{keys}")
   defp report({:error, reason}), do: IO.puts("error #{inspect(reason)}")
 
-  # Without Mix nothing is started.
+  # Without Mix, nothing is started yet.
   defp start, do: {:ok, _} = Application.ensure_all_started(:baileys_ex_auth)
 
   @doc false

@@ -1,10 +1,10 @@
 defmodule BaileysEx.Test.Package do
   @moduledoc false
-  # The files of the Hex package, unpacked, and projects that use them.
+  # The unpacked files of the Hex package, and projects that use them.
 
   @root Path.expand("../..", __DIR__)
 
-  @doc "What Hex would pack: the files that `package: [files: …]` names, from the project's root."
+  @doc "Returns what Hex would pack: the files that `package: [files: …]` names, relative to the project's root."
   @spec files() :: [Path.t()]
   def files do
     for pattern <- Mix.Project.config()[:package][:files],
@@ -25,10 +25,10 @@ defmodule BaileysEx.Test.Package do
   end
 
   @doc """
-  Copies the package's files, and nothing else, to a directory that was emptied before.
+  Copies only the package's files, to a directory that is emptied first.
 
-  It is always the same one, and files keep their times: cargo then builds the crates of the package
-  again only where they have changed.
+  The directory is always the same, and files keep their times, so that cargo rebuilds the package's crates
+  only if they have changed.
   """
   @spec unpack() :: Path.t()
   def unpack do
@@ -55,13 +55,13 @@ defmodule BaileysEx.Test.Package do
   end
 
   @doc """
-  Runs Mix in a project that depends on `package`, as a user would: in an environment of its own. With
-  `stderr_to_stdout: false` its output is what it told standard output.
+  Runs Mix as a user would, with its own environment, in a project that depends on `package`. With
+  `stderr_to_stdout: false` the output is only that on standard output.
   """
   @spec mix(Path.t(), Path.t(), [String.t()], [{String.t(), String.t() | nil}], keyword()) ::
           {String.t(), non_neg_integer()}
   def mix(project, package, args, env \\ [], opts \\ []) do
-    # The crates that this build has compiled are not compiled again.
+    # Avoids compiling the crates that this build has already compiled.
     target = System.get_env("CARGO_TARGET_DIR", Path.join(@root, "_build/cargo"))
 
     inherited =

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.PendingMessages do
   @moduledoc """
-  The fixture `pending.json`: messages to the fixture account that Baileys had not read yet. Reading them
-  proves that sessions and sender keys came over whole.
+  The fixture `pending.json`: messages to the fixture account that Baileys had not read yet. If they can be
+  read, sessions and sender keys were migrated completely.
 
   A loader is `(type, id) -> term`, such as
 
@@ -21,7 +21,7 @@ defmodule BaileysEx.Test.PendingMessages do
           text: String.t()
         }
 
-  @doc "The direct messages, in the order they were sent."
+  @doc "Returns the direct messages, in the order in which they were sent."
   @spec direct() :: [message()]
   def direct do
     for entry <- section("direct") do
@@ -29,7 +29,7 @@ defmodule BaileysEx.Test.PendingMessages do
     end
   end
 
-  @doc "The group messages, in the order they were sent."
+  @doc "Returns the group messages, in the order in which they were sent."
   @spec group() :: [message()]
   def group do
     for entry <- section("group") do
@@ -37,7 +37,7 @@ defmodule BaileysEx.Test.PendingMessages do
     end
   end
 
-  @doc "The first message of the session that was never answered."
+  @doc "Returns the first message of the session that was never answered."
   @spec to_q() :: binary()
   def to_q do
     [%{"msg" => message}] = section("toQ")
@@ -45,8 +45,8 @@ defmodule BaileysEx.Test.PendingMessages do
   end
 
   @doc """
-  Reads messages in this order, each record going on from the one before, and gives those that
-  could not be read or read wrong, with the reason.
+  Reads messages in this order, each with the record that the previous one left, and returns those that were
+  unreadable or read incorrectly, with the reason.
   """
   @spec unread([message()], loader()) :: [{String.t(), term()}]
   def unread(messages, loader) do

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.PersistenceContract do
   @moduledoc """
-  What every backend promises about credentials and keys, as macros that define the tests for `@backend`.
-  `BaileysEx.Auth.DirectoryContract` has what those of directories promise besides.
+  The promises of every backend about credentials and keys, as macros that define the tests for `@backend`.
+  `BaileysEx.Auth.DirectoryContract` has the additional promises of directories.
   """
 
   alias BaileysEx.Auth.{Fixtures, InvalidTermError, State}
@@ -129,7 +129,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
 
             assert message =~ "creds.additional_data.a[].with-dash._b2: "
 
-            # What may be data of the account is not taken for a name.
+            # Text that may be data of the account is not treated as a name.
             for key <- ["15551230001", String.duplicate("k", 44), "a b", <<255>>] do
               data = %{"in" => %{key => bad}}
 
@@ -255,18 +255,18 @@ defmodule BaileysEx.Auth.PersistenceContract do
     end
   end
 
-  @doc "A path where nothing is may be a mistake; an account of a table is one of many."
+  @doc "A path that leads nowhere may be a mistake; an account is just one of many in a table."
   def nothing_listed?(BaileysEx.Auth.PostgresPersistence, context) do
     BaileysEx.Auth.PostgresPersistence.list_keys(context) == {:ok, %{}}
   end
 
   def nothing_listed?(backend, path), do: backend.list_keys(path) == {:error, :enoent}
 
-  @doc "What an error calls a context."
+  @doc "Returns the name of a context in errors."
   def place_of(path) when is_binary(path), do: path
   def place_of(context), do: context[:account]
 
-  @doc "All that is kept, as it is kept; `:nothing` where nothing is."
+  @doc "Returns everything that is stored, in its stored form, or `:nothing`."
   def stored(BaileysEx.Auth.PostgresPersistence, context) do
     case BaileysEx.Test.PostgresRows.of(context) do
       {[], []} -> :nothing
@@ -282,7 +282,7 @@ defmodule BaileysEx.Auth.PersistenceContract do
     %{private: :crypto.strong_rand_bytes(32), public: :crypto.strong_rand_bytes(32)}
   end
 
-  # A session without times is written with the time of writing, for Baileys sorts by it.
+  # A session without times is written with the current time, because Baileys sorts by it.
   def without_times(%BaileysEx.Signal.SessionRecord{sessions: sessions} = record) do
     sessions =
       Map.new(sessions, fn {base_key, session} ->

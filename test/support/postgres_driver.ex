@@ -1,14 +1,14 @@
 defmodule BaileysEx.Test.PostgresDriver do
   @moduledoc """
-  A `BaileysEx.Auth.Postgres.Connection` over `p1_pgsql`: one connection, one statement at a time,
-  prepared once, connected anew after it broke. Its handle is a pid.
+  A `BaileysEx.Auth.Postgres.Connection` over `p1_pgsql`: one connection, one statement at a time, each
+  prepared once, with a new connection after a failure. Its handle is a pid.
   """
 
   @behaviour BaileysEx.Auth.Postgres.Connection
 
   use GenServer
 
-  # Debian's package, which is not everywhere.
+  # A package of Debian, which is not installed everywhere.
   @compile {:no_warn_undefined, :pgsql}
 
   alias BaileysEx.Auth.Postgres.Schema
@@ -17,13 +17,13 @@ defmodule BaileysEx.Test.PostgresDriver do
   def start_link(directory, user \\ "test", database \\ "postgres"),
     do: GenServer.start_link(__MODULE__, {directory, user, database})
 
-  @doc "A connection of its own under the test's supervisor, as a context takes it."
+  @doc "Starts a connection under the test's supervisor, and returns it in the form that a context takes."
   def connect!(directory, user \\ "test", database \\ "postgres") do
     spec = %{id: make_ref(), start: {__MODULE__, :start_link, [directory, user, database]}}
     {__MODULE__, ExUnit.Callbacks.start_supervised!(spec)}
   end
 
-  @doc "For `setup_all`: a server with the tables, in the test's `:directory`."
+  @doc "For `setup_all`: starts a server with the tables, in the test's `:directory`."
   def start_with_tables(_context) do
     directory = PostgresServer.start!()
     :ok = Schema.migrate(connection: connect!(directory))
@@ -33,7 +33,7 @@ defmodule BaileysEx.Test.PostgresDriver do
   @impl true
   def query(driver, sql, params), do: GenServer.call(driver, {:query, sql, params}, :infinity)
 
-  @doc "How many statements were executed so far."
+  @doc "Returns how many statements have been executed so far."
   def count(driver), do: GenServer.call(driver, :count)
 
   @impl true
@@ -109,7 +109,7 @@ defmodule BaileysEx.Test.PostgresDriver do
     end
   end
 
-  # Not named where it is called: the tests compile without it too.
+  # Called through a variable, so that the tests compile without it.
   defp driver, do: :pgsql
 
   defp close(%{db: nil} = state), do: state
@@ -123,11 +123,11 @@ defmodule BaileysEx.Test.PostgresDriver do
   defp param(value) when is_binary(value) or is_integer(value), do: value
   defp param(list), do: [?{, list |> Enum.map(&item/1) |> Enum.intersperse(?,), ?}]
 
-  # Texts of the tests are quoted; what is no text, or external term format, is a `bytea`.
+  # Quotes texts of the tests. Anything that is not text, and external term format, is a `bytea`.
   defp item(<<131, _rest::binary>> = bytes), do: [~S("\\x), Base.encode16(bytes), ?"]
   defp item(text), do: [?", String.replace(text, ["\\", "\""], &"\\#{&1}"), ?"]
 
-  # A statement without rows has a text there.
+  # A statement without rows returns a text instead.
   defp rows([first | _rest] = rows) when not is_integer(first), do: Enum.map(rows, &row/1)
   defp rows(_none), do: []
 

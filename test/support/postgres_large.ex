@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.PostgresLarge do
   @moduledoc """
-  Accounts of many keys in PostgreSQL: made by the server itself, compared by it, and migrated by VMs of
-  their own, whose arguments are texts.
+  Accounts of many keys in PostgreSQL. The server itself makes and compares them; separate VMs, whose
+  arguments are texts, migrate them.
   """
 
   alias BaileysEx.Auth.{
@@ -17,7 +17,7 @@ defmodule BaileysEx.Test.PostgresLarge do
 
   @mark "00000000"
 
-  @doc "Fills an account with so many keys, no two alike, each of `members` times some 36 bytes."
+  @doc "Fills an account with this many different keys, each of about `members` times 36 bytes."
   def fill!(context, count, members \\ 100) do
     :ok = PostgresPersistence.save_credentials(context, State.new())
     [before, behind] = members |> members() |> :erlang.term_to_binary() |> String.split(@mark)
@@ -33,14 +33,14 @@ defmodule BaileysEx.Test.PostgresLarge do
     :ok
   end
 
-  # Who has a group's sender key.
+  # The members who have a group's sender key.
   defp members(count) do
     Map.new([@mark | Enum.map(2..count//1, &to_string/1)], fn name ->
       {"#{name}.15559990002@s.whatsapp.net", true}
     end)
   end
 
-  @doc "The bytes of an account's values."
+  @doc "Returns the bytes of an account's values."
   def bytes(context) do
     sql =
       "SELECT sum(octet_length(value))::bigint FROM baileys_auth_keys WHERE account = $1::text"
@@ -49,7 +49,7 @@ defmodule BaileysEx.Test.PostgresLarge do
     bytes
   end
 
-  @doc "Whether two accounts hold the same keys, and how many the first one has."
+  @doc "Returns whether two accounts hold the same keys, and how many the first one has."
   def same_keys(context, other) do
     sql = """
     SELECT
@@ -63,7 +63,7 @@ defmodule BaileysEx.Test.PostgresLarge do
     {mine == same and others == same, mine}
   end
 
-  @doc "All names in the tables, with the number of keys."
+  @doc "Returns all names in the tables, with the number of their keys."
   def accounts(context) do
     sql = """
     SELECT account, count(id) FROM baileys_auth_accounts FULL JOIN baileys_auth_keys USING (account)
@@ -80,8 +80,9 @@ defmodule BaileysEx.Test.PostgresLarge do
   end
 
   @doc """
-  Migrates, and prints `done DONE TOTAL` after each step, at last `ok KEYS` and by how many kilobytes the VM's
-  memory grew at most, or the error. A side is `postgres:NAME`, `json:PATH`, `native:PATH` or `small rows:COUNT`.
+  Migrates, and prints `done DONE TOTAL` after each step. At the end it prints either `ok KEYS` and the
+  maximum growth of the VM's memory in kilobytes, or the error. A side is `postgres:NAME`, `json:PATH`,
+  `native:PATH` or `small rows:COUNT`.
   """
   @spec migrate(String.t(), String.t(), String.t()) :: :ok
   def migrate(directory, from, to) do
@@ -108,7 +109,7 @@ defmodule BaileysEx.Test.PostgresLarge do
 
   defp side(_directory, "small rows:" <> count), do: rows(String.to_integer(count), 1)
 
-  @doc "Rows of another store with so many keys of the same kind, as they come from a cursor."
+  @doc "Returns rows of another store with this many similar keys, as they come from a cursor."
   def rows(count, members \\ 100) do
     {:ok, creds} = BaileysJSON.encode(:creds, State.new())
     members = JSON.encode(members(members))

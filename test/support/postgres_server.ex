@@ -1,12 +1,12 @@
 defmodule BaileysEx.Test.PostgresServer do
   @moduledoc """
-  A PostgreSQL server of the tests, in a temporary directory, as a user who is not root. It listens
-  on a free port of 127.0.0.1: `p1_pgsql` speaks to no socket of the file system.
+  A PostgreSQL server for the tests, in a temporary directory, run by a user other than root. It listens on a
+  free port of 127.0.0.1, because `p1_pgsql` does not support sockets in the file system.
   """
 
   use GenServer
 
-  @doc "Why the tests cannot run, or `nil`."
+  @doc "Returns why the tests cannot run, or `nil`."
   def missing do
     cond do
       bin() == nil -> "PostgreSQL is not installed"
@@ -16,17 +16,17 @@ defmodule BaileysEx.Test.PostgresServer do
   end
 
   @doc """
-  Starts it under the test's supervisor; the calling process gets its directory. With `replica_of:` and the
-  directory of another one it is a standby of that.
+  Starts a server under the test's supervisor, and returns its directory. With `replica_of:` and the directory
+  of another server, it is a standby of that server.
   """
   def start!(opts \\ []) do
     ExUnit.Callbacks.start_supervised!({__MODULE__, opts}) |> GenServer.call(:directory)
   end
 
-  @doc "For `pg_ctl`, such as `[\"stop\", \"-m\", \"immediate\"]`."
+  @doc "Runs `pg_ctl`, for example with `[\"stop\", \"-m\", \"immediate\"]`."
   def ctl!(directory, args), do: run!("pg_ctl", ["-D", data(directory), "-w", "-s" | args])
 
-  @doc "Waits for the processes of a server that was killed: they hold its shared memory for a moment."
+  @doc "Waits for the processes of a killed server, which still hold its shared memory for a moment."
   def start_again!(directory, tries \\ 100) do
     ctl!(directory, ["start", "-l", directory <> "/log"])
   rescue
@@ -36,7 +36,7 @@ defmodule BaileysEx.Test.PostgresServer do
       start_again!(directory, tries - 1)
   end
 
-  @doc "`kill -9` of the server itself: its backends end by themselves, and nothing is shut down."
+  @doc "Runs `kill -9` on the server itself: its backends end by themselves, and nothing is shut down properly."
   def kill!(directory) do
     [pid | _rest] = (data(directory) <> "/postmaster.pid") |> File.read!() |> String.split("\n")
     {_out, 0} = System.cmd("kill", ["-9", pid])
@@ -44,8 +44,8 @@ defmodule BaileysEx.Test.PostgresServer do
   end
 
   @doc """
-  Starts it again with a file system of a few MiB mounted at the path that is given back, for its processes
-  alone. Raises where nobody may mount.
+  Restarts the server with a file system of a few MiB mounted at the path that is returned, visible only to
+  its processes. Raises if mounting is not allowed.
   """
   def start_again_beside_small_disk!(directory) do
     small = Path.join(directory, "small")
@@ -58,7 +58,7 @@ defmodule BaileysEx.Test.PostgresServer do
     small
   end
 
-  @doc "Where it listens."
+  @doc "Returns the port on which it listens."
   def port(directory), do: directory |> port_file() |> File.read!() |> String.to_integer()
 
   def start_link(opts), do: GenServer.start_link(__MODULE__, opts)
@@ -95,7 +95,7 @@ defmodule BaileysEx.Test.PostgresServer do
   @impl true
   def handle_call(:directory, _from, directory), do: {:reply, directory, directory}
 
-  # The ends of the programs that were run.
+  # Exits of the programs that were run.
   @impl true
   def handle_info({:EXIT, _port, :normal}, directory), do: {:noreply, directory}
 
@@ -132,7 +132,7 @@ defmodule BaileysEx.Test.PostgresServer do
     :ok
   end
 
-  # A server that stays in the background must not hold the port's pipe.
+  # A server that stays in the background must not keep the port's pipe open.
   defp command(program, args) do
     script = script(program, args)
 
@@ -163,7 +163,7 @@ defmodule BaileysEx.Test.PostgresServer do
 end
 
 defmodule BaileysEx.Test.PostgresRows do
-  @moduledoc "The rows of an account, past the backend."
+  @moduledoc "Accesses the rows of an account directly, without the backend."
 
   def of(context) do
     {module, driver} = context[:connection]

@@ -1,7 +1,6 @@
 defmodule BaileysEx.Test.PostgresWorkload do
   @moduledoc """
-  What VMs of their own do to an account in PostgreSQL. Arguments are texts; each line that is printed
-  says what was answered.
+  What separate VMs do to an account in PostgreSQL. Arguments are texts; each printed line is an answer.
   """
 
   alias BaileysEx.Auth.{DatabaseError, KeyStore, NotOwnerError, PostgresPersistence}
@@ -11,8 +10,8 @@ defmodule BaileysEx.Test.PostgresWorkload do
   @ids ~w(a b c)
 
   @doc """
-  Claims the account by a store, says which number its three keys hold (`torn` where they differ), and
-  counts up until it is killed, in commits of all three and of a key that is the number.
+  Claims the account through a store and prints the number that its three keys hold (`torn` if they differ).
+  Then it counts up until it is killed, in commits of all three keys and one more key that is the number.
   """
   @spec count_up(String.t(), String.t()) :: no_return()
   def count_up(directory, account) do
@@ -22,7 +21,7 @@ defmodule BaileysEx.Test.PostgresWorkload do
     count_on(keys, found + 1)
   end
 
-  @doc "The number that an account holds whole: no commit up to it is missing."
+  @doc "Returns the number that an account holds completely: no commit up to it is missing."
   @spec whole(keyword()) :: {:ok, non_neg_integer()} | :torn
   def whole(context) do
     {:ok, found} = PostgresPersistence.load_many(context, :session, @ids)
@@ -53,9 +52,9 @@ defmodule BaileysEx.Test.PostgresWorkload do
   end
 
   @doc """
-  Takes the account so many times from whoever has it, and commits until it has lost it or had enough.
-  Each value says which it follows, as it was read: `two.3.17<one.2.5` is the 17th of the third turn of
-  `two`. The platform of the credentials, which are saved in between, says so too. `conditions` is for
+  Takes the account this many times from its current owner, and commits until it has lost it or is done. Each
+  value names the one that it follows, as it was read: `two.3.17<one.2.5` is the 17th of the third turn of
+  `two`. The credentials, which are saved in between, record the same in their platform. `conditions` is for
   `BaileysEx.Test.LaxConnection`.
   """
   @spec take_turns(String.t(), String.t(), String.t(), String.t(), String.t()) :: :ok
@@ -99,7 +98,7 @@ defmodule BaileysEx.Test.PostgresWorkload do
     error in OperationError -> not_saved(error.reason)
   end
 
-  # The state is read where it is not known: at first, and where it may have been saved or not.
+  # Reads the state if it is not known: at first, and if it may or may not have been saved.
   defp save_credentials(context, nil, own) do
     case PostgresPersistence.load_credentials(context) do
       {:ok, state} -> save_credentials(context, state, own)
@@ -123,18 +122,18 @@ defmodule BaileysEx.Test.PostgresWorkload do
   defp following(own, before), do: "#{own}<#{before |> String.split("<") |> hd()}"
 
   defp not_saved(%NotOwnerError{}), do: :lost
-  # It may have happened.
+  # The write may have happened.
   defp not_saved(%DatabaseError{}), do: :ok
 
   defp start(directory, account, conditions \\ "all") do
     {:ok, _} = Application.ensure_all_started(:baileys_ex_auth)
-    # The driver's processes end noisily when the server does.
+    # The driver's processes log errors when the server ends.
     :ok = :logger.set_primary_config(:level, :none)
     {:ok, driver} = PostgresDriver.start_link(directory)
     [connection: {LaxConnection, {conditions, driver}}, account: account]
   end
 
-  # The server may be starting.
+  # The server may still be starting.
   defp start_store(context, options \\ []) do
     Process.flag(:trap_exit, true)
     always = [persistence_module: PostgresPersistence, persistence_context: context]
@@ -153,8 +152,8 @@ end
 
 defmodule BaileysEx.Test.LaxConnection do
   @moduledoc """
-  `PostgresDriver`, which leaves the owner's conditions out of the statements where it is told
-  `"no_owner"`, or `"no_owner_of_creds"` for those of credentials, to see that it would be noticed.
+  `PostgresDriver` without the owner's conditions in the statements, if told `"no_owner"`, or without those in
+  statements for credentials, if told `"no_owner_of_creds"`. It shows that the tests would notice.
   """
 
   @behaviour BaileysEx.Auth.Postgres.Connection

@@ -1,11 +1,10 @@
 defmodule BaileysEx.Test.Property do
   @moduledoc """
-  Property tests without a dependency: a body runs with many seeds of `:rand`, and a failure names the
-  seed that it happened with.
+  Property tests without a dependency: a body runs with many seeds of `:rand`, and a failure names its seed.
   """
 
   @doc """
-  Runs a function of the seed, `:rand` seeded with it; one seed alone with `PROPERTY_SEED=n`.
+  Runs a function of the seed, with `:rand` seeded by it. `PROPERTY_SEED=n` selects a single seed.
   """
   @spec for_seeds(Range.t(), (integer() -> term())) :: :ok
   def for_seeds(seeds, body) do
@@ -26,15 +25,15 @@ defmodule BaileysEx.Test.Property do
     end)
   end
 
-  @doc "Random bytes of the seeded generator."
+  @doc "Returns random bytes from the seeded generator."
   @spec bytes(non_neg_integer()) :: binary()
   def bytes(length), do: :rand.bytes(length)
 
-  @doc "One of the items."
+  @doc "Returns one of the items."
   @spec one_of([item]) :: item when item: term()
   def one_of(items), do: Enum.random(items)
 
-  @doc "A number from 0 up to, and without, the limit."
+  @doc "Returns a number from 0 to one less than the limit."
   @spec below(pos_integer()) :: non_neg_integer()
   def below(limit), do: :rand.uniform(limit) - 1
 

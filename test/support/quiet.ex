@@ -1,10 +1,10 @@
 defmodule BaileysEx.Test.Quiet do
   @moduledoc false
 
-  @doc "From here on the calling process logs nothing."
+  @doc "Stops the calling process from logging."
   @spec log() :: :ok
   def log do
-    # Elixir 1.14 has only the older one, which later versions warn of.
+    # Elixir 1.14 has only the older function, about which later versions warn.
     if function_exported?(Logger, :put_process_level, 2),
       do: apply(Logger, :put_process_level, [self(), :none]),
       else: apply(Logger, :disable, [self()])

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.Repository do
   @moduledoc """
-  The part of an Ecto repository that the library calls, over a server of the tests: Ecto is not to be had
-  here. `connect/1` tells it where.
+  The part of an Ecto repository that the library calls, over a server of the tests, because Ecto is not
+  available here. `connect/1` selects the server.
   """
 
   alias BaileysEx.Test.PostgresDriver

@@ -2,10 +2,10 @@ defmodule BaileysEx.Test.SignalCipher do
   @moduledoc """
   Just enough of Signal to read messages: the double ratchet for direct ones, sender keys for groups.
 
-  It works on the run-time terms alone, so a message that it reads proves that every member it used
-  came over whole: chains, counters, skipped keys, root key, ratchet key and both identity keys.
-  Written from the published specifications of the double ratchet, checked against npm `libsignal`
-  6.0.0 and Baileys 7.0.
+  It uses only the run-time terms. If it can read a message, every member that it has used was migrated
+  completely: chains, counters, skipped keys, root key, ratchet key and both identity keys. It is written from
+  the published specifications of the double ratchet, and checked against npm `libsignal` 6.0.0 and Baileys
+  7.0.
   """
 
   alias BaileysEx.Signal.Curve
@@ -18,7 +18,7 @@ defmodule BaileysEx.Test.SignalCipher do
 
   @max_skipped 2000
 
-  @doc "Reads a direct message with whichever session of the record fits."
+  @doc "Reads a direct message with the session of the record that fits."
   def decrypt_direct(%SessionRecord{} = record, message) do
     whisper = SignalWire.whisper(message)
 
@@ -54,7 +54,7 @@ defmodule BaileysEx.Test.SignalCipher do
     end
   end
 
-  # A new ratchet key of the peer: close its old chain, derive its new one and one of ours.
+  # For a new ratchet key of the peer: closes its old chain, derives its new chain and one of ours.
   defp step_ratchet(session, ephemeral, previous_counter) do
     if Map.has_key?(session.chains, chain_id(ephemeral)) do
       {:ok, session}

@@ -12,7 +12,7 @@ defmodule BaileysEx.Test.SignalWire do
   @mac_length 8
   @signature_length 64
 
-  @doc "A direct message: `signed` is what its MAC covers besides the identity keys."
+  @doc "Returns a direct message; `signed` is what its MAC covers besides the identity keys."
   def whisper(message) do
     {body, mac} = split(message, @mac_length)
     <<@version, proto::binary>> = body
@@ -28,7 +28,7 @@ defmodule BaileysEx.Test.SignalWire do
     }
   end
 
-  @doc "The first message of a session that was not answered yet."
+  @doc "Returns the first message of a session that has not been answered yet."
   def pre_key_whisper(<<@version, proto::binary>>) do
     %{2 => base_key, 3 => identity_key, 4 => message, 5 => registration_id, 6 => signed_id} =
       fields = fields(proto)
@@ -43,7 +43,7 @@ defmodule BaileysEx.Test.SignalWire do
     }
   end
 
-  @doc "A group message."
+  @doc "Returns a group message."
   def sender_key(message) do
     {body, signature} = split(message, @signature_length)
     <<@version, proto::binary>> = body

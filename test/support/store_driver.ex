@@ -1,8 +1,8 @@
 defmodule BaileysEx.Test.StoreDriver do
   @moduledoc false
-  # Drives a store and a plain-map model of it through the same random sequence of steps and compares
-  # every answer. Transactions run in processes of their own, which wait between their steps for
-  # the next one, so that they interleave in every way although only one step is made at a time.
+  # Drives a store and a plain-map model of it through the same random sequence of steps, and compares every
+  # answer. Transactions run in separate processes, which wait for the next step after each step. They thus
+  # interleave in every way, although only one step is made at a time.
 
   import ExUnit.Assertions
 
@@ -15,14 +15,13 @@ defmodule BaileysEx.Test.StoreDriver do
   @locks ["x", "y"]
   @actors [:ann, :bob, :cy]
 
-  # `keys` is the model of the store. `actors` are the running transactions: the process, the lock,
-  # and once it is granted the model of their view. `lines` are the actors of each lock, the holder
-  # first.
+  # `keys` is the model of the store. `actors` are the running transactions: the process, the lock and, once
+  # it is granted, the model of their view. `lines` are the actors of each lock, the holder first.
   defstruct [:name, :place, :opts, :store, keys: %{}, actors: %{}, lines: %{}, log: []]
 
   @doc """
-  One sequence, by the seed that `:rand` has. Options: `:steps`, and those of the store. Returns the
-  number of steps that a failing backend made fail.
+  Runs one sequence, determined by the seed of `:rand`. Options: `:steps`, and those of the store. Returns the
+  number of steps that failed because of a failing backend.
   """
   @spec run(Stores.name(), Stores.place(), keyword()) :: non_neg_integer()
   def run(name, place, opts \\ []) do
@@ -67,7 +66,7 @@ defmodule BaileysEx.Test.StoreDriver do
     end
   end
 
-  # Nobody may be in the middle of something.
+  # Only if nobody is in the middle of something.
   defp restart(%{actors: actors}) when actors == %{}, do: :restart
   defp restart(_state), do: {:get, random_type(), random_ids()}
 
@@ -199,7 +198,7 @@ defmodule BaileysEx.Test.StoreDriver do
     put_in(state.actors[actor].view, %{cleared?: false, known: %{}, written: %{}})
   end
 
-  # The next in line, and nobody else, goes on.
+  # Only the next in line continues.
   defp ended(state, actor) do
     {%{lock: lock}, actors} = Map.pop!(state.actors, actor)
     [holder | _] = line = state.lines[lock]
@@ -246,7 +245,7 @@ defmodule BaileysEx.Test.StoreDriver do
         transaction(store, lock, driver)
       end)
 
-    # In line before the next step is made.
+    # Is in line before the next step is made.
     wait_until_waiting(pid)
     pid
   end
@@ -286,7 +285,7 @@ defmodule BaileysEx.Test.StoreDriver do
     end
   end
 
-  # Every other one through a nested transaction, which makes no difference.
+  # Every second call goes through a nested transaction, which must make no difference.
   defp perform(tx, {:get, type, ids}), do: Store.transaction(tx, "x", &Store.get(&1, type, ids))
   defp perform(tx, {:set, data}), do: Store.set(tx, data)
   defp perform(tx, :clear), do: Store.clear(tx)

@@ -1,14 +1,14 @@
 defmodule BaileysEx.Test.Stores do
   @moduledoc false
-  # The stores that the contract and the property tests run against, all by the same three
-  # functions: a fresh place to keep keys, a store started over it, and what is there without asking
-  # a store (`:unknown` where nobody else can tell).
+  # The stores that the contract and the property tests run against, all through the same three functions: a
+  # fresh place for keys, a store started over it, and its content without asking the store (`:unknown` if
+  # nobody else can tell).
 
   alias BaileysEx.Auth.KeyStore
   alias BaileysEx.Signal.Store
   alias BaileysEx.Test.Backends
 
-  # The last one is the guide's, which `test_helper.exs` defines.
+  # The last one is that of the guide, which `test_helper.exs` defines.
   @file_backends [
     BaileysEx.Auth.NativeFilePersistence,
     BaileysEx.Auth.FilePersistence,
@@ -18,14 +18,14 @@ defmodule BaileysEx.Test.Stores do
   @type name() :: :memory | module()
   @type place() :: term()
 
-  @doc "The stores whose keys survive a restart of the store."
+  @doc "Returns the stores whose keys survive a restart of the store."
   @spec persistent() :: [name()]
   def persistent, do: [Backends.Batch, Backends.KeyByKey | @file_backends]
 
   @spec all() :: [name()]
   def all, do: [:memory | persistent()]
 
-  @doc "Those that keep keys in files."
+  @doc "Returns the stores that keep keys in files."
   @spec file_backends() :: [module()]
   def file_backends, do: @file_backends
 
@@ -41,7 +41,7 @@ defmodule BaileysEx.Test.Stores do
     Path.join(directory(), name)
   end
 
-  # That files survive a power cut is tested elsewhere: in memory, flushing costs nothing.
+  # Other tests check that files survive a power cut. In memory, flushing costs nothing.
   defp directory do
     if File.dir?("/dev/shm"), do: "/dev/shm", else: System.tmp_dir!()
   end
@@ -50,7 +50,7 @@ defmodule BaileysEx.Test.Stores do
   def delete_place(nil), do: :ok
   def delete_place(%Backends.Table{} = table), do: Backends.Table.delete(table)
 
-  # A store ends with the test that started it, and writes its files then.
+  # A store ends with the test that started it, and only then writes its files.
   def delete_place(path) do
     case File.rm_rf(path) do
       {:ok, _removed} -> :ok
@@ -76,7 +76,7 @@ defmodule BaileysEx.Test.Stores do
   @spec stop(Store.t()) :: :ok
   def stop(%Store{ref: ref}), do: GenServer.stop(ref.pid)
 
-  @doc "The place's keys as `%{{type, id} => value}`."
+  @doc "Returns the place's keys as `%{{type, id} => value}`."
   @spec contents(name(), place()) :: map() | :unknown
   def contents(:memory, nil), do: :unknown
   def contents(_backend, %Backends.Table{} = table), do: Backends.Table.contents(table)
@@ -93,7 +93,7 @@ end
 
 defmodule BaileysEx.Test.Values do
   @moduledoc false
-  # Terms that every backend takes for a family, told apart by a number.
+  # Terms that every backend accepts for a family, distinguished by a number.
 
   @types [:"pre-key", :"lid-mapping", :"device-list"]
 

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.TempDir do
-  @moduledoc "A directory of its own for each test that asks for one, gone afterwards."
+  @moduledoc "A separate directory for each test that asks for one, removed afterwards."
 
   def setup_temp_dir(_context) do
     path =
@@ -13,7 +13,7 @@ defmodule BaileysEx.Auth.TempDir do
     {:ok, tmp: path}
   end
 
-  # A store that the test has linked gives its directory back while the test's process has ended.
+  # A store that is linked to the test releases its directory only after the test's process has ended.
   defp remove(path, tries) do
     case File.rm_rf(path) do
       {:ok, _removed} ->

@@ -1,13 +1,13 @@
 defmodule BaileysEx.Test.Terminal do
   @moduledoc """
-  Runs commands as a user would: another operating-system process, on a pseudo-terminal or not.
+  Runs commands as a user would: in another operating system process, with or without a pseudo-terminal.
 
   The pseudo-terminal comes from `script` of util-linux, which Debian always has.
   """
 
   @root Path.expand("../..", __DIR__)
 
-  @doc "Whether commands can be run on a pseudo-terminal here."
+  @doc "Whether commands can run on a pseudo-terminal here."
   @spec available?() :: boolean()
   def available? do
     case System.find_executable("script") do
@@ -16,7 +16,7 @@ defmodule BaileysEx.Test.Terminal do
     end
   end
 
-  @doc "Runs a shell command without a terminal: its output, its errors and its exit code."
+  @doc "Runs a shell command without a terminal, and returns its output, its errors and its exit code."
   @spec run(String.t(), [{String.t(), String.t() | nil}]) :: {String.t(), String.t(), integer()}
   def run(command, env \\ []) do
     errors = Path.join(System.tmp_dir!(), "stderr_#{System.unique_integer([:positive])}")
@@ -29,7 +29,7 @@ defmodule BaileysEx.Test.Terminal do
     end
   end
 
-  @doc "Runs a shell command on a pseudo-terminal: everything it shows, and its exit code."
+  @doc "Runs a shell command on a pseudo-terminal, and returns everything it shows, and its exit code."
   @spec run_on_terminal(String.t(), [{String.t(), String.t() | nil}], pos_integer()) ::
           {String.t(), integer()}
   def run_on_terminal(command, env \\ [], columns \\ 100) do
@@ -38,10 +38,10 @@ defmodule BaileysEx.Test.Terminal do
   end
 
   @doc """
-  Starts a shell command on a pseudo-terminal and calls `react` with the operating-system pid of
-  the VM in it once it has shown `text`; returns everything that was shown, and the exit code.
+  Starts a shell command on a pseudo-terminal and calls `react` with the operating system pid of the VM in it
+  once it has shown `text`. Returns everything that was shown, and the exit code.
 
-  `react` is given a function that types.
+  `react` also receives a function that types.
   """
   @spec interrupt(String.t(), String.t(), ((String.t() -> true) -> term()), keyword()) ::
           {String.t(), integer()}
@@ -51,14 +51,14 @@ defmodule BaileysEx.Test.Terminal do
     wait_for(port, text, "", fn -> react.(&Port.command(port, &1)) end)
   end
 
-  @doc "The shell command that `bin/app eval` is for one of ours: the code is there, no application is started."
+  @doc "Returns the shell equivalent of `bin/app eval` for our code: it is available, and no application is started."
   @spec eval([String.t()]) :: String.t()
   def eval(argv) do
     ebin = BaileysEx.Auth.CLI |> :code.which() |> Path.dirname()
     "elixir -pa #{quoted(ebin)} -e #{quoted("BaileysEx.Auth.CLI.main(#{inspect(argv)})")}"
   end
 
-  @doc "A word for the shell."
+  @doc "Quotes a word for the shell."
   @spec quoted(String.t()) :: String.t()
   def quoted(word), do: "'" <> String.replace(word, "'", "'\\''") <> "'"
 

@@ -1,20 +1,20 @@
 defmodule BaileysEx.Test.Vm do
   @moduledoc """
-  Virtual machines of their own, as operating-system processes: what a fresh one does, what a killed
-  one leaves behind, what one with few descriptors can do.
+  Separate virtual machines, as operating system processes: what a fresh one does, what a killed one leaves
+  behind, what one with few file descriptors can do.
 
-  Started without Mix, from the compiled modules alone, as a release is.
+  They run without Mix, from the compiled modules alone, as a release does.
   """
 
   @type t() :: port()
 
-  # Its input ends when the VM of the tests does: it must not go on committing for ever.
+  # Its input ends together with the VM of the tests. Otherwise it would go on committing for ever.
   @stop_with_parent "spawn(fun Wait() -> " <>
                       "case io:get_line([]) of [_ | _] -> Wait(); _ -> halt(1) end end), "
 
   @doc """
-  Starts a VM with this project's modules, which runs Erlang source code and then stops. Its lines
-  arrive as `{vm, {:data, {:eol, line}}}`, its end as `{vm, {:exit_status, status}}`.
+  Starts a VM with this project's modules, which runs Erlang source code and then stops. Its lines arrive as
+  `{vm, {:data, {:eol, line}}}`, and its end as `{vm, {:exit_status, status}}`.
 
   Options: `:limit`, the number of files it may have open; `:schedulers`, 1 by default.
   """
@@ -37,18 +37,18 @@ defmodule BaileysEx.Test.Vm do
     ])
   end
 
-  @doc "Runs code to its end: what it printed, and its exit status."
+  @doc "Runs code to its end, and returns what it printed and its exit status."
   @spec run(String.t(), keyword()) :: {[String.t()], non_neg_integer()}
   def run(code, opts \\ []), do: collect(start(code, opts), [])
 
-  @doc "`module:function(args)` of a text and text arguments, as code for `run/2`."
+  @doc "Returns `module:function(args)`, from a text and text arguments, as code for `run/2`."
   @spec call(module(), atom(), [String.Chars.t()]) :: String.t()
   def call(module, function, args) do
     args = Enum.map_join(args, ", ", &"<<#{&1 |> to_string() |> bytes()}>>")
     "'#{module}':#{function}(#{args})"
   end
 
-  @doc "`kill -9`: it gets no chance to do anything more."
+  @doc "Runs `kill -9`: the VM gets no chance to do anything more."
   @spec kill(t()) :: :ok
   def kill(vm) do
     # It may have ended by itself.

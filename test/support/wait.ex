@@ -1,9 +1,9 @@
 defmodule BaileysEx.Test.Wait do
-  @moduledoc "Waits for what another process, or a thread of the library's, is about to do."
+  @moduledoc "Waits for something that another process, or a thread of the library, is about to do."
 
   @doc """
-  What `fun` returns as soon as that is neither `nil` nor `false`. Long before a test times out, it says
-  where it waited in vain.
+  Returns the first result of `fun` that is neither `nil` nor `false`. Long before a test times out, it fails
+  at the place where it waited in vain.
   """
   def until(fun, deadline \\ System.monotonic_time(:millisecond) + 30_000) do
     cond do

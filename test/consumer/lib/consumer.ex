@@ -1,7 +1,7 @@
 defmodule Consumer do
   alias BaileysEx.Auth.{NativeFilePersistence, State}
 
-  @doc "Saves and loads an identity and a key under `path`; raises when either is not the same."
+  @doc "Saves and loads an identity and a key under `path`. Raises if either differs."
   def run(path) do
     {:ok, auth} = NativeFilePersistence.use_native_file_auth_state(path)
     :ok = auth.save_creds.(auth.state)

@@ -80,7 +80,7 @@ end
 
 defmodule BaileysEx.Test.Backends.Minimal do
   @moduledoc false
-  # The callbacks that every backend has, and no other, without a context: one per VM.
+  # The callbacks that every backend must have, and no others, without a context: one per VM.
 
   @behaviour BaileysEx.Auth.Persistence
 
@@ -105,7 +105,7 @@ end
 
 defmodule BaileysEx.Test.Backends.BothArities do
   @moduledoc false
-  # Every callback with and without a context; says which one was called.
+  # Every callback with and without a context; reports which one was called.
 
   @behaviour BaileysEx.Auth.Persistence
 

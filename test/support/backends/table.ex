@@ -1,7 +1,7 @@
 defmodule BaileysEx.Test.Backends.Table do
   @moduledoc false
-  # What the test backends keep their keys in: a public ETS table that outlives the store, is the
-  # "disk" of its restarts, and counts, delays and fails calls as told.
+  # Where the test backends keep their keys: a public ETS table that outlives the store and is the "disk" for
+  # its restarts. It also counts, delays and fails calls as instructed.
 
   defstruct [:keys, :calls, :rules]
 
@@ -15,7 +15,9 @@ defmodule BaileysEx.Test.Backends.Table do
     %__MODULE__{keys: keys, calls: calls, rules: rules}
   end
 
-  @doc "Calls `fun` with the callback's name and arguments before each call; its result, unless `:ok`, is the answer."
+  @doc """
+  Calls `fun` with the callback's name and arguments before each call. A result other than `:ok` becomes the answer.
+  """
   @spec before_calls(t(), (atom(), [term()] -> :ok | term())) :: t()
   def before_calls(%__MODULE__{} = table, fun) do
     :ets.insert(table.rules, {:before, fun})
@@ -32,7 +34,7 @@ defmodule BaileysEx.Test.Backends.Table do
   @spec forget_calls(t()) :: true
   def forget_calls(%__MODULE__{calls: calls}), do: :ets.delete_all_objects(calls)
 
-  @doc "Everything that is on the disk, as `%{{type, id} => value}`."
+  @doc "Returns everything on the disk, as `%{{type, id} => value}`."
   @spec contents(t()) :: map()
   def contents(%__MODULE__{keys: keys}), do: Map.new(:ets.tab2list(keys))
 

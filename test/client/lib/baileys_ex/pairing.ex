@@ -2,7 +2,7 @@ defmodule BaileysEx.Pairing do
   alias BaileysEx.Auth.{FilePersistence, State}
   alias BaileysEx.Protocol.Proto.{ADVDeviceIdentity, ADVSignedDeviceIdentity}
 
-  @doc "Pairs, saves under `path` and loads it again; raises where what comes back is not the same."
+  @doc "Pairs, saves under `path` and loads it again. Raises if the loaded state differs."
   def run(path) do
     signed = ADVSignedDeviceIdentity.encode(%ADVSignedDeviceIdentity{details: "device"})
     {:ok, account} = ADVSignedDeviceIdentity.decode(signed)

@@ -1,7 +1,7 @@
 defmodule Reader do
   alias BaileysEx.Auth.NativeFilePersistence
 
-  @doc "Has the writer save under `path`, and loads it; raises when it is not the same."
+  @doc "Lets the writer save under `path`, and loads the result. Raises if it differs."
   def run(path) do
     :ok = Writer.save(path)
     {:ok, %{platform: "android"}} = NativeFilePersistence.load_credentials(path)
