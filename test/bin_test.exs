@@ -1,5 +1,5 @@
 defmodule BaileysEx.BinTest do
-  # The scripts of bin/, with programs on the PATH that only write down how they were called.
+  # The scripts of bin/, with programs on the PATH that only record their calls.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -16,7 +16,7 @@ defmodule BaileysEx.BinTest do
 
   for script <- @scripts, option <- ["--help", "-h"] do
     test "#{script} #{option} does nothing but help", %{bin: bin} do
-      # Whatever else it calls is not found, and ends it.
+      # Any other program is not found, and ends the script.
       link(bin, ~w(bash sed))
       {output, status} = run(unquote(script), [unquote(option)], bin)
       assert status == 0, output
@@ -73,7 +73,7 @@ defmodule BaileysEx.BinTest do
       assert status == 0, output
       assert output =~ "rustup default stable"
 
-      # A toolchain that is there is the user's to change.
+      # An existing toolchain is the user's to change.
       rust(bin, "1.63.0")
       assert {output, 1} = run("bin/setup", [], bin)
       assert [told, command] = String.split(output, "\n", trim: true)
@@ -140,7 +140,7 @@ defmodule BaileysEx.BinTest do
     end
   end
 
-  # An apt with these packages. What it installs of Rust is of a version that is new enough.
+  # An apt with these packages. It installs a version of Rust that is new enough.
   defp apt(bin, candidates) do
     policies =
       for {package, version} <- candidates, do: "#{package}) echo 'Candidate: #{version}' ;;"
@@ -183,7 +183,7 @@ defmodule BaileysEx.BinTest do
     for name <- names, do: File.ln_s!(System.find_executable(name), Path.join(bin, name))
   end
 
-  # Never through a link to the system's program.
+  # Never writes through a link to the system's program.
   defp program(bin, name, script) do
     path = Path.join(bin, name)
     File.rm(path)

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.CommandsInDocsTest do
-  # Commands that the documents show: what they start is there, and takes the options that are shown.
+  # Commands in the documents: the programs exist, and accept the options that are shown.
   use ExUnit.Case, async: true
 
   @root Path.expand("..", __DIR__)
@@ -21,7 +21,7 @@ defmodule BaileysEx.Auth.CommandsInDocsTest do
     assert Enum.sum(for file <- @documents, do: file |> File.read!() |> shown() |> length()) > 20
   end
 
-  # After each prompt of a console, without its comment.
+  # Returns the text after each prompt of a console, without its comment.
   defp shown(text) do
     for [_, block] <- Regex.scan(~r/^```console\n(.*?)^```/ms, text),
         line <- String.split(block, "\n", trim: true),
@@ -53,7 +53,7 @@ defmodule BaileysEx.Auth.CommandsInDocsTest do
     Enum.all?(tests, &(Path.wildcard("#{@root}/native/*/tests/#{&1}*") != []))
   end
 
-  # A release's own.
+  # A command of the release itself.
   defp known?(["bin/my_app" | _]), do: true
   defp known?(["bin/" <> _ = script | _]), do: File.exists?(Path.join(@root, script))
   defp known?([_program | _]), do: true

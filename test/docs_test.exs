@@ -101,7 +101,7 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
-  # What is longer has to be scrolled to: the box is as wide as the text.
+  # Longer lines would have to be scrolled, because the box is as wide as the text.
   test "code in the documentation fits its box" do
     for page <- @docs[:extras], Path.extname(page) == ".md" do
       [_text | parts] = page |> read() |> String.split(~r/^ *```/m)
@@ -157,7 +157,7 @@ defmodule BaileysEx.Auth.DocsTest do
 
   defp too_wide(lines, columns), do: Enum.filter(lines, &(String.length(&1) > columns))
 
-  # Indented by four, and not the rest of an item of a list.
+  # Lines indented by four that do not continue an item of a list.
   defp indented_code(text) do
     for paragraph <- String.split(text, ~r/\n\n+/),
         String.starts_with?(paragraph, "    ") and not (paragraph =~ ~r/\A +\* /),
@@ -200,7 +200,8 @@ defmodule BaileysEx.Auth.DocsTest do
 
   defp hidden?(module), do: match?({:docs_v1, _, _, _, :hidden, _, _}, Code.fetch_docs(module))
 
-  # Those that only say "As `load_keys/3`, …" are documented there. What `use GenServer` defines has its text.
+  # Functions that only say "As `load_keys/3`, …" are documented there. Those from `use GenServer` have its
+  # text.
   defp documented_functions do
     for module <- public_modules(),
         not mix_task?(module),

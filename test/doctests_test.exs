@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.DoctestsTest do
-  # The examples name directories under the current one, of which a VM has one.
+  # The examples name directories under the current one, which the whole VM shares.
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
@@ -21,7 +21,7 @@ defmodule BaileysEx.Auth.DoctestsTest do
     Telemetry
   }
 
-  # Processes that examples start, which end a moment after the example.
+  # Processes that examples start; they end a moment after the example.
   @names [MyApp.Accounts, MyApp.Keys]
 
   setup [:setup_temp_dir, :enter_temp_dir]
@@ -47,7 +47,7 @@ defmodule BaileysEx.Auth.DoctestsTest do
     File.cd!(tmp)
 
     on_exit(fn ->
-      # A store gives its claim up after the example has ended, under the path that it was given.
+      # A store releases its claim after the example has ended, under the path that it was given.
       stopped(200)
       File.cd!(before)
     end)

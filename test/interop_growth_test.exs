@@ -1,6 +1,6 @@
 defmodule BaileysEx.InteropGrowthTest do
-  # What guides/growth.md says of Baileys, held against Baileys itself: what it does with keys where that can be
-  # tried without a server, and otherwise that the code it names is there.
+  # Compares guides/growth.md with Baileys itself: its behaviour with keys if that can be tried without a
+  # server, and otherwise the existence of the code that the guide names.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Test.Baileys
@@ -56,7 +56,7 @@ defmodule BaileysEx.InteropGrowthTest do
       assert %{
                "made" => [1, 2, 3, 4, 5],
                "nextPreKeyId" => 6,
-               # Counted as handed out when they are made.
+               # They count as handed out as soon as they are made.
                "firstUnuploadedPreKeyId" => 6,
                "afterFirst" => [1, 2, 4, 5],
                "afterSecond" => [1, 2, 4, 5],
@@ -107,7 +107,8 @@ defmodule BaileysEx.InteropGrowthTest do
     assert Enum.uniq(files) -- known == []
   end
 
-  # Each deletion in Baileys' code is `{type: {[id]: null}}`, but for those that name their changes first.
+  # Each deletion in Baileys' code is `{type: {[id]: null}}`, except for those that collect their changes
+  # first.
   test "no version deletes keys elsewhere than the guide says" do
     assert deletions("baileys-6") == %{
              "pre-key" => ["lib/Signal/libsignal.js"],
@@ -121,7 +122,7 @@ defmodule BaileysEx.InteropGrowthTest do
              "session" => ["lib/Signal/libsignal.js", "lib/Socket/messages-recv.js"]
            }
 
-    # Collected first: `deleteSession` and `migrateSession`, and expired tokens.
+    # Changes collected first: `deleteSession`, `migrateSession`, and expired tokens.
     assert collected("baileys-6") == []
 
     assert collected("baileys-7") == [

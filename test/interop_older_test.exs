@@ -1,7 +1,7 @@
 defmodule BaileysEx.InteropOlderTest do
-  # Versions of Baileys that keep group keys as a list of states, with the plain and the cached key
-  # store, on directories that this library has been through. None may read less of its own messages
-  # than it does alone. What the scripts do is told in test/interop/README.md.
+  # Versions of Baileys that keep group keys as a list of states, with the plain and the cached key store, on
+  # directories that this library has processed. None may read fewer of its own messages than it does alone.
+  # test/interop/README.md describes the scripts.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.{FilePersistence, NativeFilePersistence, PersistenceMigration}
@@ -17,7 +17,7 @@ defmodule BaileysEx.InteropOlderTest do
     @moduletag skip: reason
   end
 
-  # 4.4.0 has no cached key store. The others of them take minutes: mix test --only long.
+  # 4.4.0 has no cached key store. The other versions take minutes: mix test --only long.
   @by_default ["6.17.16+cached", "6.7.18"]
   @versions @by_default ++
               ["6.17.16", "6.7.18+cached", "6.4.1", "6.4.1+cached", "6.0.0", "6.0.0+cached"] ++
@@ -44,16 +44,16 @@ defmodule BaileysEx.InteropOlderTest do
       %{version: version, account: account, tmp: tmp, alone: alone} = context
       print(version, "alone", alone)
       assert alone.of["group next"] == 16 and alone.of["group late"] == 19
-      # 4.4.0 and whaileys cannot delete a key, so that two of them are late to them.
+      # 4.4.0 and whaileys cannot delete a key, so two of the messages come too late for them.
       assert alone.read["group next"] >= 14
 
-      # Loaded and saved in place, every key.
+      # Every key, loaded and saved in place.
       saved = Path.join(tmp, "saved")
       File.cp_r!(account, saved)
       save_again(FilePersistence, saved)
       assert_no_less(version, "saved as JSON", tmp, saved, alone)
 
-      # To native, saved there, and back, without being told which form is wanted.
+      # To native, saved there, and back, without an option for the form.
       native = Path.join(tmp, "native")
       {:ok, there} = PersistenceMigration.migrate_compat_json_to_native(account, native)
       assert there.sender_keys == :array
@@ -67,7 +67,7 @@ defmodule BaileysEx.InteropOlderTest do
       {:ok, _} = PersistenceMigration.migrate_native_to_compat_json(native, back, options)
       assert_no_less(version, "to native and back", tmp, back, alone)
 
-      # For the current one: in its form, under its names. Nothing is lost to it.
+      # For the current version: in its form, under its names, and without any loss.
       current = Path.join(tmp, "current")
 
       {:ok, %{sender_keys: :buffer}} =
@@ -77,7 +77,7 @@ defmodule BaileysEx.InteropOlderTest do
       print(version, "then #{@current}", reports)
       for {kind, count} <- alone.read, do: assert(reports.read[kind] >= count, kind)
 
-      # In place between two of its own runs.
+      # In place, between two of its own runs.
       assert %{"failures" => failures} = Baileys.run("continue.mjs", [version, account, tmp])
       between = read_and_answer(version, tmp, "account")
       save_again(FilePersistence, account)

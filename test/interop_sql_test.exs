@@ -1,6 +1,6 @@
 defmodule BaileysEx.InteropSqlTest do
-  # The real postgres-baileys and mysql-baileys over real servers: accounts that Baileys made there come
-  # over by the commands of the guide, and go back.
+  # The real postgres-baileys and mysql-baileys over real servers: accounts that Baileys has made there are
+  # migrated with the guide's commands, and go back.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.{
@@ -46,7 +46,7 @@ defmodule BaileysEx.InteropSqlTest do
       {:ok, url: "postgres://test@127.0.0.1:#{port}/postgres"}
     end
 
-    # Baileys 7 does not know an identity key again as this store gives it.
+    # Baileys 7 does not recognise an identity key in the form in which this store returns it.
     for version <- @versions -- ["7.0.0-rc14"] do
       test "comes over, is read by Baileys #{version} as JSON, and goes back", %{
         tmp: tmp,
@@ -181,8 +181,8 @@ defmodule BaileysEx.InteropSqlTest do
     assert FilePersistence.load_credentials(Path.join(tmp, "json")) == {:ok, state}
   end
 
-  # No less than through the store that made them. Of patches mysql-baileys says nothing: it gives Baileys
-  # app-state keys without their bytes, and its own patches are made with those.
+  # At least as much as through the store that made them. For mysql-baileys, patches prove nothing: it gives
+  # Baileys app-state keys without their bytes, and its own patches are made with those.
   defp assert_reads(version, place, tmp, before) do
     now = read(version, place, tmp)
     assert now["of"] == before["of"]
@@ -204,7 +204,7 @@ defmodule BaileysEx.InteropSqlTest do
     {code, output}
   end
 
-  # The command of the guide under this comment, for an account "ada".
+  # Returns the guide's command under this comment, for an account "ada".
   defp guide(title) do
     text = File.read!("guides/coming-from-a-database.md")
     [_, command] = Regex.run(~r/```sh\n# #{title}\n(.*?)```/s, text)

@@ -1,6 +1,6 @@
 defmodule BaileysEx.InteropTest do
-  # The real Baileys, beside this library, on the same directories. What the scripts do is told in
-  # test/interop/README.md.
+  # The real Baileys, beside this library, on the same directories. test/interop/README.md describes the
+  # scripts.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.{
@@ -41,7 +41,7 @@ defmodule BaileysEx.InteropTest do
 
   setup :setup_temp_dir
 
-  # A copy of the version's world of the test's own.
+  # Each test has its own copy of the version's world.
   setup %{version: version, worlds: worlds, tmp: tmp} do
     world = Path.join(tmp, "world")
     File.cp_r!(worlds[version], world)
@@ -139,7 +139,7 @@ defmodule BaileysEx.InteropTest do
         assert_everything_read(version, "odd directory, to native and back", back, context)
 
         assert fingerprint(account) == before, "the source was changed"
-        # What was odd and harmless is still what it was.
+        # Harmless oddities are unchanged.
         creds = back |> Path.join("creds.json") |> File.read!() |> JSON.decode!()
         assert %{"pairingCode" => 12_345_678, "lastPropHash" => 7} = creds
       end
@@ -178,7 +178,7 @@ defmodule BaileysEx.InteropTest do
         assert all_read?(continued)
         assert_elixir_sees_what_node_did(version, changes, context)
 
-        # Baileys has written sender keys in its own form since: saved once more, it can read them.
+        # Baileys has since written sender keys in its own form. Saved once more, it can read them.
         save_again(account, [:"sender-key", :session])
         direction = "Node -> Elixir -> Node -> Elixir -> Node, in place"
         assert_everything_read(version, direction, account, context, [continued])
@@ -210,7 +210,7 @@ defmodule BaileysEx.InteropTest do
 
   ## What Elixir does
 
-  # Loads and saves everything, one by one; from a directory into itself, too.
+  # Loads and saves everything, one by one, even from a directory into itself.
   defp hex(nil), do: nil
   defp hex(bytes), do: Base.encode16(bytes, case: :lower)
 
@@ -246,7 +246,7 @@ defmodule BaileysEx.InteropTest do
     :ok = FilePersistence.commit_keys(dir, changes)
   end
 
-  # Single saves, deletions, a batch, and the credentials. Returns what Node should find.
+  # Makes single saves, deletions, a batch, and saves the credentials. Returns what Node.js should find.
   defp change_in_place(dir) do
     {:ok, state} = FilePersistence.load_credentials(dir)
     new_pair = pre_key()
@@ -344,7 +344,7 @@ defmodule BaileysEx.InteropTest do
     pre_keys = keys[:"pre-key"]
     assert "4001" in pre_keys
     for id <- 41..45, do: assert(to_string(id) in pre_keys)
-    # Deleted by Elixir, and used up by a first message that Node read.
+    # Deleted by Elixir, or used up by a first message that Node.js has read.
     for id <- ["30", "31", "20"] do
       refute id in pre_keys
       assert {:error, :not_found} = FilePersistence.load_keys(account, :"pre-key", id)
@@ -419,7 +419,7 @@ defmodule BaileysEx.InteropTest do
     %{read: read, answer: answer}
   end
 
-  # Every kind was read as often as it was sent, and there was something to read.
+  # All messages of every kind were read, and there was at least one.
   defp all_read?(%{"read" => read, "of" => of, "failures" => failures}) do
     assert failures == []
     map_size(of) > 0 and read == of

@@ -5,7 +5,7 @@ defmodule BaileysEx.Auth.PackagingTest do
   alias BaileysEx.Auth.Adoption
   alias BaileysEx.Test.Package
 
-  # The crates of the package are compiled once, and again when they have changed.
+  # The crates of the package are compiled once, and again if they have changed.
   @moduletag timeout: 600_000
 
   setup_all context do
@@ -107,7 +107,7 @@ defmodule BaileysEx.Auth.PackagingTest do
     end
 
     test "the build fails and names both and the way out", %{both: both, package: package} do
-      # Which of the two is built first is up to Mix: at the latest the second build knows.
+      # Mix decides which of the two is built first: at the latest, the second build detects the conflict.
       Package.mix(both, package, ["compile"])
       {output, status} = Package.mix(both, package, ["compile"])
       assert status != 0
@@ -128,7 +128,7 @@ defmodule BaileysEx.Auth.PackagingTest do
       code = "{:error, {_app, reason}} = Application.ensure_all_started(:baileys_ex_auth)
               IO.puts(Application.format_error(reason))"
 
-      # The later the path is given, the earlier it is looked at.
+      # The later a path is given, the earlier it is searched.
       paths = Enum.flat_map(ebins, &["-pa", &1])
       {output, 0} = System.cmd("elixir", paths ++ ["-e", code], stderr_to_stdout: true)
       assert output =~ "baileys_ex defines modules of baileys_ex_auth"
@@ -137,11 +137,11 @@ defmodule BaileysEx.Auth.PackagingTest do
 
     test "after it was adopted both build without a warning, and it saves here", context do
       %{client: client, both: both, package: package, tmp: tmp} = context
-      # A build from before does not stand in the way.
+      # An earlier build does not get in the way.
       Package.mix(both, package, ["compile"])
       dependency = ~s({:baileys_ex_auth, path: #{inspect(package)}})
       {:ok, plan} = Adoption.plan(client, dependency: dependency, force: true)
-      # Mix counts in whole seconds, and may have built in this one.
+      # Mix counts in whole seconds, and may have built during this one.
       Process.sleep(1_100)
       :ok = Adoption.apply(plan)
       path = Path.join(tmp, "auth")
@@ -229,7 +229,7 @@ defmodule BaileysEx.Auth.PackagingTest do
     %{package: package, tmp: tmp} = context
     consumer = Package.copy_project("consumer", tmp)
 
-    # As Postgrex, which tries to connect again and again.
+    # Like Postgrex, which tries to connect again and again.
     File.write!(Path.join(consumer, "lib/repo.ex"), """
     defmodule Consumer.Repo do
       require Logger
@@ -257,7 +257,7 @@ defmodule BaileysEx.Auth.PackagingTest do
   end
 
   test "the library of CARGO_BUILD_TARGET is the one that is taken", context do
-    # A cargo that builds as the real one does, in no time.
+    # A cargo with the results of the real one, without the time.
     bin = Path.join(context.tmp, "bin")
     File.mkdir_p!(bin)
     cargo = Path.join(bin, "cargo")
@@ -289,7 +289,7 @@ defmodule BaileysEx.Auth.PackagingTest do
     end
   end
 
-  # Before it is adopted the client does not depend on the package.
+  # Before the adoption, the client does not depend on the package.
   defp project_of_both(tmp, client, package) do
     project = Package.copy_project("consumer", Path.join(tmp, "both"))
     mix_file = Path.join(project, "mix.exs")
@@ -302,7 +302,7 @@ defmodule BaileysEx.Auth.PackagingTest do
 
   defp run(code), do: ["run", "-e", code]
 
-  # What the library calls of it, and no more.
+  # Only what the library calls of it.
   defp project_of_telemetry(path) do
     File.mkdir_p!(Path.join(path, "lib"))
 
@@ -338,7 +338,7 @@ defmodule BaileysEx.Auth.PackagingTest do
     output
   end
 
-  # The PATH behind a program of this name.
+  # Returns the PATH with a program of this name in front.
   defp path_with(tmp, name, script) do
     bin = Path.join(tmp, "bin")
     File.mkdir_p!(bin)
@@ -347,7 +347,7 @@ defmodule BaileysEx.Auth.PackagingTest do
     bin <> ":" <> System.fetch_env!("PATH")
   end
 
-  # Each directory with a cargo is replaced by one of links to everything else in it.
+  # Replaces each directory with a cargo by one of links to everything else in it.
   defp path_without_cargo(tmp) do
     System.fetch_env!("PATH")
     |> String.split(":")

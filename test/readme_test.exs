@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.ReadmeTest do
-  # The README names directories relative to the current one, which is the whole VM's.
+  # The README names directories relative to the current one, which the whole VM shares.
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
@@ -21,7 +21,7 @@ defmodule BaileysEx.Auth.ReadmeTest do
       end)
 
     assert %{migrated_keys: 98} = binding[:summary]
-    # What iex shows: short, and no key in it.
+    # What iex shows: short, and without a key.
     assert inspect(binding[:auth].state) =~ ~r/\A#BaileysEx.Auth.State<me: "1555.{0,200}>\z/
     assert inspect(binding[:session]) =~ ~r/\A#BaileysEx.Signal.SessionRecord<.{0,80}>\z/
 

@@ -1,5 +1,6 @@
 defmodule BaileysEx.RedactionTest do
-  # What prints shows no key material, whole or damaged: an `Inspect` that raises would print all.
+  # Printed structs show no key material, intact or damaged. If an `Inspect` raised, everything would be
+  # printed.
   use ExUnit.Case, async: true
 
   import BaileysEx.Test.Property
@@ -23,7 +24,7 @@ defmodule BaileysEx.RedactionTest do
     SenderMessageKey
   ]
 
-  # A struct that lacks fields prints as a plain map, so a state of an older version is completed.
+  # A struct that lacks fields is printed as a plain map, so a state of an older version is completed first.
   defp load("creds.etf") do
     {:ok, state} = State.complete(read("creds.etf"))
     state
@@ -99,7 +100,7 @@ defmodule BaileysEx.RedactionTest do
     end)
   end
 
-  # Never a string on its own: text is what a state may show of `:me` and `:platform`.
+  # Never a string on its own, because a state may show text of `:me` and `:platform`.
   defp garbage do
     one_of([
       nil,
@@ -136,7 +137,7 @@ defmodule BaileysEx.RedactionTest do
     ]
   end
 
-  # As bytes, as the numbers that `inspect` makes of them, as base64 and as hex.
+  # As bytes, as the numbers that `inspect` prints for them, as base64 and as hex.
   defp shows?(printed, secret) do
     start = binary_part(secret, 0, min(byte_size(secret), 6))
     numbers = start |> :binary.bin_to_list() |> Enum.join(", ")
@@ -144,7 +145,7 @@ defmodule BaileysEx.RedactionTest do
     Enum.any?(forms, &String.contains?(printed, &1))
   end
 
-  # What a state may show, and other JIDs.
+  # Values that a state may show, and other JIDs.
   defp public?(binary) do
     creds = load("creds.etf")
     binary in [creds.me.name, creds.platform] or String.contains?(binary, "@")

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Guides.BackupTest do
-  # The commands for backup and restore in the guide, to the letter, with its paths under a directory of the test.
+  # Runs the guide's commands for backup and restore literally, with its paths under a directory of the test.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -37,7 +37,7 @@ defmodule BaileysEx.Guides.BackupTest do
 
     assert Inspection.directories(root) == {:ok, ["ada", "bob", "eve"]}
 
-    # Only that account's old content goes, and nothing else.
+    # Only the old content of that account is removed.
     before = File.ls!(root)
     assert ["rm"] = run([remove], tmp)
     assert [".ada.set-aside-" <> _] = before -- File.ls!(root)
@@ -45,7 +45,7 @@ defmodule BaileysEx.Guides.BackupTest do
     assert [".eve.set-aside-" <> _] = File.ls!(root) -- ["ada", "bob", "eve"]
   end
 
-  # Of a section of the guide.
+  # Returns the commands of a section of the guide.
   defp commands(guide, title) do
     [_before, section] = String.split(guide, "\n## #{title}\n")
     [section | _rest] = String.split(section, "\n## ")
@@ -55,7 +55,7 @@ defmodule BaileysEx.Guides.BackupTest do
         do: command
   end
 
-  # The programs that were run.
+  # Runs the commands, and returns the programs that were run.
   defp run(commands, tmp) do
     for command <- commands do
       ours = String.replace(command, @places, &(tmp <> &1))

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Guides.ErrorsTest do
-  # The guides speak of what there is: every error has a section, and every name exists.
+  # The guides describe what exists: every error has a section, and every name exists.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.{
@@ -54,7 +54,7 @@ defmodule BaileysEx.Guides.ErrorsTest do
         assert function_exported?(module, function, String.to_integer(arity)), guide
       end
 
-      # The library itself goes by the name of its modules' prefix.
+      # The prefix of the modules also names the library itself.
       for [_, module] <- Regex.scan(~r/\b(BaileysEx(?:\.[A-Z]\w*)+)/, text),
           module != "BaileysEx.Auth" do
         assert Code.ensure_loaded?(Module.concat([module])), "#{guide}: #{module}"
@@ -101,7 +101,7 @@ defmodule BaileysEx.Guides.ErrorsTest do
         do: name
   end
 
-  # One of each; a clause more in `NativeError.to_public/2` belongs here, too.
+  # One reason of each kind. A new clause of `NativeError.to_public/2` belongs here too.
   defp reasons do
     [
       :not_found,

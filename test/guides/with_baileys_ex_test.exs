@@ -1,5 +1,5 @@
 defmodule BaileysEx.Guides.WithBaileysExTest do
-  # The quick start of the user's documents, against a stand-in for the client.
+  # The quick start of the client's documents, against a stand-in for the client.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -46,7 +46,7 @@ defmodule BaileysEx.Guides.WithBaileysExTest do
     assert log_in(FilePersistence.use_multi_file_auth_state(path)) == @me.id
   end
 
-  # Without a QR code: there is no function that could show one.
+  # Logs in without a QR code: there is no function that could show one.
   defp log_in({:ok, auth}) do
     {:ok, connection} = BaileysEx.connect(auth.state, auth.connect_opts)
     {:ok, state} = BaileysEx.auth_state(connection)

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Hostile.BroughtNamesTest do
-  # Files under names that are not those of a key, or were once.
+  # Files under names that do not belong to a key, or no longer do.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -110,7 +110,7 @@ defmodule BaileysEx.Hostile.BroughtNamesTest do
     assert {:ok, %{ignored: ^copies}} =
              PersistenceMigration.migrate_compat_json_to_native(path, target)
 
-    # An id may look like one, and is never mistaken for it.
+    # An id may look like such a name, and is never mistaken for it.
     assert {:error, %{problem: problem}} =
              FilePersistence.save_keys(
                path,

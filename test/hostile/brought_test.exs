@@ -1,6 +1,6 @@
 defmodule BaileysEx.Hostile.BroughtTest do
-  # Files that users brought: none of their oddities makes an account unreadable, and what was found is
-  # found again in what is written.
+  # Files that users have had: none of their oddities makes an account unreadable, and everything that was
+  # found is preserved.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -199,7 +199,7 @@ defmodule BaileysEx.Hostile.BroughtTest do
         assert dropped >= 3
         assert NativeFilePersistence.load_keys(native, unquote(type), unquote(id)) == {:ok, whole}
 
-        # A key that is damaged is not useless.
+        # A damaged key is not a useless one.
         damaged = %{"valueMac" => "AQID", "chainKey" => %{"key" => "AQID"}}
         deeper = if unquote(type) == :session, do: "_sessions", else: "indexValueMap"
         name = if deeper == "_sessions", do: Base.encode64(<<5>> <> <<3::256>>), else: "d"
@@ -222,7 +222,7 @@ defmodule BaileysEx.Hostile.BroughtTest do
       File.write!(creds, JSON.encode(spoilt))
       assert {:ok, state} = FilePersistence.load_credentials(path)
       assert state.signal_identities == whole.signal_identities
-      # Carried, since nothing needs it.
+      # Carried over unchanged, because nothing needs it.
       :ok = FilePersistence.save_credentials(path, state)
       assert [nil, 5 | _rest] = json(path)["processedHistoryMessages"]
       assert FilePersistence.load_credentials(path) == {:ok, state}

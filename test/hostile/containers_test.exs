@@ -1,5 +1,5 @@
 defmodule BaileysEx.Hostile.ContainersTest do
-  # Other users' files, links and names as containers and their volumes have them.
+  # Other users' files, links and names, as containers and their volumes have them.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -125,7 +125,7 @@ defmodule BaileysEx.Hostile.ContainersTest do
   end
 
   describe "key files that are links within the directory" do
-    # As a mounted secret or config map is laid out.
+    # The layout of a mounted secret or config map.
     setup %{tmp: tmp} do
       path = Fixtures.copy!(:baileys, tmp)
       data = Path.join(path, "..2024_01_01")

@@ -27,7 +27,7 @@ defmodule BaileysEx.Hostile.DamageTest do
         %{path: path, extension: extension} = context
         names = for name <- File.ls!(path), not String.starts_with?(name, "."), do: name
 
-        # Every file of the directory, each in its own way.
+        # Damages every file of the directory, each in a different way.
         for {name, index} <- Enum.with_index(Enum.sort(names)) do
           file = Path.join(path, name)
           whole = File.read!(file)
@@ -42,7 +42,8 @@ defmodule BaileysEx.Hostile.DamageTest do
       test "with files of another kind of content names every one of them", context do
         %{path: path, extension: extension} = context
 
-        # A number fits no family, a list of numbers fits none either; but what cryptography does not
+        # A number fits no family, and neither does a list of numbers. But values that cryptography does not
+        # need are carried over as found.
         # need is carried as it was found.
         names =
           for family <- families() -- carried(),
@@ -109,7 +110,7 @@ defmodule BaileysEx.Hostile.DamageTest do
                    do: "pre-key-#{name}#{extension}"
                  )
 
-        # And so says a load of each, without waiting and without following.
+        # Loading each of them reports the same, without waiting and without following links.
         for id <- ~w(dangling-link directory fifo link loop socket) do
           assert {:error, %CorruptFileError{kind: kind} = error} =
                    context.backend.load_keys(path, :"pre-key", id)
@@ -146,7 +147,7 @@ defmodule BaileysEx.Hostile.DamageTest do
 
       test "whose files may not be read says so and skips none of them", context do
         %{backend: backend, path: path, extension: extension, tmp: tmp} = context
-        # Root reads everything.
+        # Root can read everything.
         if System.cmd("id", ["-u"]) != {"0\n", 0} do
           File.chmod!(Path.join(path, "pre-key-1" <> extension), 0o000)
           assert {:error, :eacces} = backend.load_keys(path, :"pre-key", 1)
@@ -164,7 +165,7 @@ defmodule BaileysEx.Hostile.DamageTest do
        lid-mapping device-list tctoken identity-key)
   end
 
-  # A list of states that hold no key is an empty record: Baileys goes state by state.
+  # A list of states without keys is an empty record, because Baileys reads state by state.
   defp useless_states?(family, content) do
     family == "sender-key" and String.starts_with?(content, "[")
   end

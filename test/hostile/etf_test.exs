@@ -1,5 +1,5 @@
 defmodule BaileysEx.Hostile.EtfTest do
-  # Native files that are anything but plain terms: each is refused, by name, and the VM lives.
+  # Native files that are not plain terms: each is refused by name, and the VM survives.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -19,7 +19,7 @@ defmodule BaileysEx.Hostile.EtfTest do
 
   @manifest ".baileys_ex_native_file_persistence.etf"
   @mebibyte 1_048_576
-  # What is never made anew where credentials were saved.
+  # The members that are never generated if credentials were saved.
   @identity [:noise_key, :signed_identity_key, :signed_pre_key, :registration_id, :adv_secret_key]
 
   setup :setup_temp_dir
@@ -87,7 +87,7 @@ defmodule BaileysEx.Hostile.EtfTest do
 
       case NativeFilePersistence.load_credentials(path) do
         {:ok, loaded} ->
-          # Nothing of the identity was made up.
+          # No part of the identity was invented.
           assert %State{} = loaded
           assert Map.take(loaded, @identity) == Map.take(term, @identity)
           assert inspect(loaded) =~ "#BaileysEx.Auth.State<"
@@ -109,7 +109,7 @@ defmodule BaileysEx.Hostile.EtfTest do
 
   test "a hostile manifest stops everything and touches nothing", %{path: path, tmp: tmp} do
     for {{what, bytes}, number} <- Enum.with_index(HostileEtf.all("hostile_manifest_")) do
-      # Else what this VM knows of the directory would be asked.
+      # Otherwise the answer would come from what this VM remembers of the directory.
       copy = Path.join(tmp, "copy#{number}")
       File.cp_r!(path, copy)
       File.write!(Path.join(copy, @manifest), bytes)
@@ -185,7 +185,7 @@ defmodule BaileysEx.Hostile.EtfTest do
   test "a file larger than any key is refused unread", %{path: path} do
     for name <- ["session-1.0.etf", "creds.etf"] do
       {:ok, file} = :file.open(Path.join(path, name), [:write, :raw])
-      # Sparse: 8 GiB of which nothing is on disk.
+      # Sparse: 8 GiB, none of which is on disk.
       {:ok, _} = :file.position(file, 8192 * @mebibyte)
       :ok = :file.truncate(file)
       :ok = :file.close(file)
@@ -220,7 +220,7 @@ defmodule BaileysEx.Hostile.EtfTest do
     assert File.ls!(path) == before
   end
 
-  # Each file may bring a few atoms, and so may a million files: the VM has a bound of its own.
+  # Each file may bring a few atoms, and a million files many: the VM as a whole has a limit.
   test "files that bring atoms one after the other do not fill the table", %{tmp: tmp} do
     path = Path.join(tmp, "atoms")
     File.mkdir_p!(path)
@@ -246,7 +246,7 @@ defmodule BaileysEx.Hostile.EtfTest do
     assert {["loaded 400", "refused 0", _], 0} = Vm.run(Vm.call(AtomLoader, :run, [path, 400]))
   end
 
-  # The table is asked, not only the answer: no atom of the file was made.
+  # Checks the atom table, and not only the answer: no atom of the file was created.
   defp refute_atoms(prefix) do
     for number <- [1, 2, 255, 256, 257, 20_000] do
       assert_raise ArgumentError, fn -> String.to_existing_atom("#{prefix}#{number}") end

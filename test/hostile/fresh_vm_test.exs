@@ -1,6 +1,5 @@
 defmodule BaileysEx.Hostile.FreshVmTest do
-  # A load that is the first thing a VM does: nothing that an earlier call would have loaded, opened
-  # or interned is there.
+  # A load as the first action of a VM: no earlier call has loaded, opened or interned anything.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -10,13 +9,13 @@ defmodule BaileysEx.Hostile.FreshVmTest do
 
   setup :setup_temp_dir
 
-  # A VM for each: of every family one file, and the credentials.
+  # One VM for each file: one file of every family, and the credentials.
   for form <- [:baileys, :explicit, :legacy, :native] do
     @tag timeout: 120_000
     test "loads the credentials and each family of the #{form} form" do
       form = unquote(form)
       backend = Fixtures.backend(form)
-      # The fixture itself: a load changes nothing.
+      # The fixture itself, because a load changes nothing.
       path = Fixtures.path(form)
       terms = Fixtures.load_all!(backend, path)
       refute File.exists?(Path.join(path, ".baileys_ex.lock"))
@@ -42,7 +41,8 @@ defmodule BaileysEx.Hostile.FreshVmTest do
     end
   end
 
-  # The one VM that loads all of a form after its first call: nothing of one load breaks the next.
+  # One VM loads a whole form after its first call, so that no load depends on an earlier one or breaks the
+  # next.
   test "loads every file of every form, one after the other" do
     for form <- Fixtures.forms() do
       path = Fixtures.path(form)
@@ -62,7 +62,7 @@ defmodule BaileysEx.Hostile.FreshVmTest do
 
   test "atoms of additional data load where no one has seen them", %{tmp: tmp} do
     path = Path.join(tmp, "auth")
-    # Made at run time: no module that another VM might load names them.
+    # Created at run time, so that no module that another VM might load contains them.
     atoms = for name <- ["alpha", "ключ", "é", "with space"], do: String.to_atom("fresh #{name}")
     state = State.new(additional_data: %{hd(atoms) => {List.last(atoms), 1}, labels: atoms})
     :ok = NativeFilePersistence.save_credentials(path, state)

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Hostile.FullDiskTest do
-  # One account's disk is full: that account says so at once, the others go on, and it does too when there is
-  # room again. A restore that finds no room leaves what there was.
+  # The disk of one account is full: that account reports it at once, the others continue, and it continues
+  # too once there is room again. A restore that finds no room changes nothing.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -59,7 +59,7 @@ defmodule BaileysEx.Hostile.FullDiskTest do
     refute log =~ "key store of #{Path.join(context.tmp, "bob")}"
   end
 
-  # The snapshot takes some 400 KiB of what it is restored to, and what that holds as much again.
+  # The snapshot takes about 400 KiB of the directory's disk, and the old content takes the same again.
   for {where, free, refused} <- [
         {"the directory", 100, "volume/ada"},
         {"what it holds is set aside", 500, "volume/aside"}
@@ -96,7 +96,7 @@ defmodule BaileysEx.Hostile.FullDiskTest do
              Make room for the snapshot, and for a copy of what PATH holds, which --aside DIR can keep on another disk. Nothing was changed.
              """
 
-      # Nothing unfinished takes up the room that there was.
+      # No unfinished file takes up room.
       assert [_, left] = Regex.run(~r/^exit 1\n *(\d+)\n/, shown)
       assert_in_delta String.to_integer(left), unquote(free), 16
       assert shown =~ "ok  #{path} is restored"

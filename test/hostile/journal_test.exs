@@ -1,6 +1,6 @@
 defmodule BaileysEx.Hostile.JournalTest do
-  # A journal that is anything but one of ours: an error that names it, nothing touched, no fresh
-  # start, and no commit that is lost in silence.
+  # A journal that is not one of ours: an error names it, nothing is touched, nothing starts afresh, and no
+  # commit is silently lost.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -12,10 +12,10 @@ defmodule BaileysEx.Hostile.JournalTest do
 
   setup :setup_temp_dir
 
-  # A directory with three commits in its journal, as a VM leaves it that is killed.
+  # A directory with three commits in its journal, as a killed VM leaves it.
   setup %{tmp: tmp} do
     path = Path.join(tmp, "auth")
-    # The first commit of a directory is brought to the files at once.
+    # The first commit of a directory goes to the files at once.
     :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "0", "zero")
     :ok = NativeFilePersistence.save_credentials(path, State.new())
     :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "1", "one")
@@ -24,7 +24,7 @@ defmodule BaileysEx.Hostile.JournalTest do
     {:ok, path: path, journal: journal, records: records(journal)}
   end
 
-  # Where each record starts, and the end of the last.
+  # Returns the offset of each record, and the end of the last one.
   defp records(journal), do: records(journal, @header, [])
 
   defp records(journal, at, starts) do
@@ -37,7 +37,7 @@ defmodule BaileysEx.Hostile.JournalTest do
     end
   end
 
-  # A copy that this VM has not opened yet.
+  # Makes a copy that this VM has not opened yet.
   defp copy_with(path, journal) do
     copy = "#{path}-#{System.unique_integer([:positive])}"
     File.cp_r!(path, copy)
@@ -68,12 +68,12 @@ defmodule BaileysEx.Hostile.JournalTest do
       binary_part(journal, 0, @header - 1),
       flip(journal, 0),
       flip(journal, 20),
-      # Records in the middle, with later ones behind them.
+      # Damaged records in the middle, with later ones after them.
       flip(journal, first + 1),
       flip(journal, first + 60),
       flip(journal, second + 5),
       flip(journal, second + 60),
-      # A commit that vanished from between two others.
+      # A commit is missing between two others.
       binary_part(journal, 0, second) <> binary_part(journal, third, byte_size(journal) - third)
     ]
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Hostile.JsonTest do
-  # JSON files that are anything but what Baileys writes: each is refused or read as Node reads it,
-  # and the VM lives.
+  # JSON files that Baileys would not write: each is refused, or read as Node.js reads it, and the VM
+  # survives.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -28,7 +28,7 @@ defmodule BaileysEx.Hostile.JsonTest do
     {:ok, path: path}
   end
 
-  # Text that is no JSON, or none of any use.
+  # Text that is not JSON, or JSON that is useless.
   defp broken do
     [
       {"nothing", ""},
@@ -93,7 +93,7 @@ defmodule BaileysEx.Hostile.JsonTest do
                FilePersistence.load_keys(path, family, "1"),
              "#{family}: #{what}"
 
-      # What is wrong is said in words of our own.
+      # The problem is described in our own words.
       assert String.length(Exception.message(error)) < 400
       assert File.read!(file) == text
       File.rm!(file)
@@ -101,8 +101,8 @@ defmodule BaileysEx.Hostile.JsonTest do
   end
 
   test "JSON of another shape is refused by every family that has one", %{path: path} do
-    # An identity key may be a map of any names, and every member of a token may be missing.
-    # What cryptography does not need is carried as it was found.
+    # An identity key may be a map with any names, and every member of a token may be missing. Values that
+    # cryptography does not need are carried over as found.
     lenient = [:"identity-key", :tctoken, :"sender-key-memory", :"lid-mapping", :"device-list"]
 
     for {what, text} <- misplaced(), family <- families_for(text) -- lenient do
@@ -124,7 +124,7 @@ defmodule BaileysEx.Hostile.JsonTest do
     {:ok, exported} = PersistenceMigration.export({FilePersistence, path})
     [{"creds", creds}] = Enum.to_list(exported)
 
-    # Text of a LID mapping may be bare.
+    # The text of a LID mapping may lack its quotes.
     rows =
       for {{what, text}, n} <- Enum.with_index(broken()),
           family <- families_for(text) -- [:"lid-mapping"],
@@ -271,7 +271,7 @@ defmodule BaileysEx.Hostile.JsonTest do
     assert File.ls!(path) == before
   end
 
-  # The long ones once: what is slow about them is the text, not the family.
+  # Long texts are tried with two families only: the text makes them slow, whatever the family.
   defp families_for(text) when byte_size(text) > 10_000, do: [:session, :"device-list"]
   defp families_for(_text), do: @families
 end

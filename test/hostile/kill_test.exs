@@ -1,12 +1,12 @@
 defmodule BaileysEx.Hostile.KillTest do
-  # `kill -9` at random moments: what was acknowledged is there for the next VM, and nothing by half.
+  # `kill -9` at random moments: the next VM finds everything that was acknowledged, and nothing half done.
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
 
   alias BaileysEx.Test.{NumberedBatches, Vm}
 
-  # At least 200 in all, over three writers; more with KILLS=n for each.
+  # At least 200 kills in all, over three writers; KILLS=n sets the number for each.
   @kills String.to_integer(System.get_env("KILLS", "70"))
   @writers ["native", "json", "key_store"]
 
@@ -25,7 +25,7 @@ defmodule BaileysEx.Hostile.KillTest do
       path = Path.join(tmp, writer)
       assert {:ok, last} = NumberedBatches.found(NumberedBatches.backend(writer), path)
       assert last >= acknowledged
-      # Else the kills met a VM that did nothing.
+      # Otherwise the kills have hit a VM that was doing nothing.
       assert acknowledged > 0
       IO.puts("#{writer}: #{kills} kills survived, #{last} batches, none lost, none torn")
     end
@@ -36,7 +36,7 @@ defmodule BaileysEx.Hostile.KillTest do
       vm = Vm.start(Vm.call(NumberedBatches, :run, [writer, path]))
       found = await_found(vm)
       assert found >= acknowledged, "#{writer} lost batches #{found + 1} to #{acknowledged}"
-      # Now and then in the middle of the very first commit, which makes the directory.
+      # Some kills hit the very first commit, which creates the directory.
       pause = if rem(kills, 3) == 0, do: :rand.uniform(4) - 1, else: :rand.uniform(60)
       Process.send_after(self(), {:kill, vm}, pause)
       {kills + 1, max(found, acknowledged_until_killed(vm, acknowledged))}

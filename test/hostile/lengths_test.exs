@@ -1,5 +1,5 @@
 defmodule BaileysEx.Hostile.LengthsTest do
-  # A key of a wrong length is reported, whatever file it is in: no cipher could use it.
+  # A key of a wrong length is reported, in whatever file it is: no cipher could use it.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -7,7 +7,7 @@ defmodule BaileysEx.Hostile.LengthsTest do
   alias BaileysEx.Auth.{FilePersistence, Fixtures, NativeFilePersistence}
   alias BaileysEx.Test.{Damage, JSON, Members}
 
-  # Members of a length that is known; what `Members` finds in the fixtures is held against these.
+  # Members with a known length; compared with what `Members` finds in the fixtures.
   @native_keys ~w(
     app-state-sync-version.hash
     app-state-sync-version.index_value_map[].value_mac
@@ -116,7 +116,7 @@ defmodule BaileysEx.Hostile.LengthsTest do
     end
   end
 
-  # Writes each term once for every such member, with that one shortened. The names of the files.
+  # Writes each term once for each of its members, with that member shortened. Returns the names of the files.
   defp shortened(terms, encode, path, extension, members) do
     places = places(terms, members)
 
@@ -133,7 +133,7 @@ defmodule BaileysEx.Hostile.LengthsTest do
     Enum.sort(names)
   end
 
-  # One place for each member of the list.
+  # Returns one place for each member of the list.
   defp places(terms, members) do
     all =
       for {type, term} <- terms,
@@ -152,7 +152,7 @@ defmodule BaileysEx.Hostile.LengthsTest do
 
   defp has_place?(_other, _place, _binary), do: false
 
-  # Two bytes less, since a public key has 33 or 32; of base64, of what it spells.
+  # Removes two bytes, because a public key has 33 or 32. For base64, shortens the bytes that it encodes.
   defp shorter(binary) do
     case Base.decode64(binary) do
       {:ok, raw} when byte_size(binary) > 40 -> Base.encode64(cut(raw))
@@ -170,7 +170,7 @@ defmodule BaileysEx.Hostile.LengthsTest do
     end
   end
 
-  # Sender keys are JSON inside of JSON, with bytes as lists of numbers.
+  # Sender keys are JSON inside JSON, with bytes as lists of numbers.
   defp json(path, name, type) do
     decoded = path |> Path.join(name) |> File.read!() |> JSON.decode!()
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Hostile.LenientTest do
-  # Every node of a file of each family is replaced by values of every type. What cryptography and identity need
-  # may make the file unreadable, nothing else; and whatever is read can be saved again, by both backends.
+  # Every node of a file of each family is replaced by values of every type. Only members that cryptography
+  # and identity need may make the file unreadable. Whatever is read can be saved again, by both backends.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -11,7 +11,7 @@ defmodule BaileysEx.Hostile.LenientTest do
 
   @values [nil, true, -1, 41, 1.5, "", "41", "text", [], [nil], %{}, %{"a" => 1}]
 
-  # Where a wrong value may be refused: the member or one that holds it, by the names in the file.
+  # Where a wrong value may be refused: the member or one that contains it, by the names in the file.
   @strict %{
     "creds" => ~w(noiseKey signedIdentityKey signedPreKey pairingEphemeralKeyPair registrationId
                   advSecretKey nextPreKeyId firstUnuploadedPreKeyId signalIdentities me account
@@ -69,7 +69,7 @@ defmodule BaileysEx.Hostile.LenientTest do
             end
         end
 
-      # A pair of keys has nothing else in it.
+      # A key pair contains nothing else.
       assert read > 5 or family == "pre-key"
     end
   end
@@ -82,7 +82,7 @@ defmodule BaileysEx.Hostile.LenientTest do
     end
   end
 
-  # What has one form at run time and is taken in another: see `What comes back` of the codec.
+  # Values with one form at run time that are accepted in another one: see `What comes back` of the codec.
   defp same(%SessionRecord{sessions: sessions}) do
     Map.new(sessions, fn {key, session} ->
       {key, update_in(session.index_info, &Map.drop(&1, [:used, :created]))}
@@ -102,7 +102,7 @@ defmodule BaileysEx.Hostile.LenientTest do
   defp save(backend, place, family, file, term),
     do: backend.save_keys(place, type(family), id(family, file), term)
 
-  # The list that is in the Buffer is a form of its own.
+  # The list inside the Buffer has a form of its own.
   defp inside(%{"data" => data}, "sender-key"), do: data |> Base.decode64!() |> JSON.decode!()
   defp inside(json, _family), do: json
 
@@ -118,11 +118,11 @@ defmodule BaileysEx.Hostile.LenientTest do
   end
 
   defp strict?(:all, _path), do: true
-  # The whole, which is no object any more.
+  # The root, which is no longer an object.
   defp strict?(names, []), do: "" in names or names != []
   defp strict?(names, [name | _rest]), do: name in names
 
-  # Every node by its path, the whole first; of long lists and maps the first few.
+  # Returns every node by its path, the root first; only the first few of long lists and maps.
   defp paths(json, path \\ [])
 
   defp paths(json, path) when is_map(json) do

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Hostile.PathsTest do
-  # Paths that lead to no auth directory, whatever is there: each function says so, and changes nothing.
+  # Paths that do not lead to an auth directory: each function says so, and changes nothing.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -12,7 +12,7 @@ defmodule BaileysEx.Hostile.PathsTest do
 
   @moduletag :capture_log
 
-  # Longer than any call of the operating system takes.
+  # Longer than any call of the operating system accepts.
   @deep "deep/" <> String.duplicate("a/", 3_000)
 
   setup %{tmp: tmp} do
@@ -27,7 +27,7 @@ defmodule BaileysEx.Hostile.PathsTest do
     {:ok, paths: paths, good: good, json: json, before: everything(tmp)}
   end
 
-  # The sources of the calls get their files of the lock.
+  # The calls leave lock files in their sources.
   defp everything(tmp), do: {Enum.sort(File.ls!(tmp)), File.read!(Path.join(tmp, "file"))}
 
   defp refuse(calls, context) do
@@ -39,7 +39,7 @@ defmodule BaileysEx.Hostile.PathsTest do
     assert everything(context.tmp) == context.before
   end
 
-  # In a VM of its own, which it would end.
+  # Runs in a separate VM, because a failure would end it.
   test "of any depth are an error, and no end of the VM" do
     code = "{error, enametoolong} = '#{NativeFilePersistence}':load_credentials(<<\"#{@deep}\">>)"
     assert {[], 0} = Vm.run(code)
@@ -62,7 +62,7 @@ defmodule BaileysEx.Hostile.PathsTest do
           verify: &backend.verify/1,
           claim: &backend.claim(&1, Owner.new()),
           store: &KeyStore.start_link(persistence_module: backend, persistence_context: &1),
-          # What cannot be reached may be an account: only where nothing is, nothing is to be deleted.
+          # An unreachable path may lead to an account. Only if nothing exists is there nothing to delete.
           delete_auth_state: &backend.delete_auth_state/1
         ],
         context

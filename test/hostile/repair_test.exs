@@ -1,5 +1,5 @@
 defmodule BaileysEx.Hostile.RepairTest do
-  # What is damaged is repaired where something whole is left, in one commit, and nothing is invented.
+  # Damage is repaired if something intact is left, in one commit, and nothing is invented.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -86,7 +86,7 @@ defmodule BaileysEx.Hostile.RepairTest do
         File.touch!(creds <> ".old", System.os_time(:second) - 7200)
         File.cp!(creds, creds <> ".bak")
         File.touch!(creds <> ".bak", System.os_time(:second) - 3600)
-        # Not whole, and newer.
+        # Incomplete, and newer.
         File.write!(creds <> ".tmp", binary_part(File.read!(creds), 0, 300))
         File.write!(creds, binary_part(File.read!(creds), 0, 400))
 
@@ -201,7 +201,7 @@ defmodule BaileysEx.Hostile.RepairTest do
     for n <- 1..6,
         do: :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "#{n}", "v#{n}")
 
-    # Another VM finds it so.
+    # Another VM finds it in this state.
     found = Path.join(tmp, "found")
     File.cp_r!(path, found)
     journal = Path.join(found, ".baileys_ex.journal")

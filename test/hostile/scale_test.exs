@@ -1,5 +1,5 @@
 defmodule BaileysEx.Hostile.ScaleTest do
-  # Many accounts under few descriptors. `bin/scale` does the same with ten thousand, and one
+  # Many accounts with few file descriptors. `bin/scale` does the same with ten thousand accounts, and one
   # directory of a million keys.
   use ExUnit.Case, async: false
 
@@ -19,7 +19,7 @@ defmodule BaileysEx.Hostile.ScaleTest do
     assert {[line], 0} = scale(["directories", @directories, tmp], limit: @limit)
     IO.puts(line)
     assert [_, most] = Regex.run(~r/at most (\d+) open files of #{@limit}/, line)
-    # What the VM itself needs: none stays open for a directory.
+    # Only what the VM itself needs: no descriptor stays open for a directory.
     assert String.to_integer(most) < 100
     assert length(File.ls!(tmp)) == @directories
 

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Hostile.SecretsTest do
-  # Every field of every term and every file holds a mark, everything that can go wrong does, and
-  # whatever is said about it is searched for the mark.
+  # Every field of every term and file contains a mark, everything that can fail does, and everything that is
+  # reported is searched for the mark.
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
@@ -35,7 +35,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
         unknown_fields: %{Marks.mark() => Marks.text(40), "later" => %{"x" => Marks.text(40)}}
     }
 
-    # One of each family, the richest.
+    # The richest key of each family.
     keys =
       terms
       |> Map.delete(:creds)
@@ -56,7 +56,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
     path
   end
 
-  # An error or a struct, as everything that may print it would. What was loaded is the caller's.
+  # Checks an error or a struct in all forms in which it may be printed. A loaded value belongs to the caller.
   defp refute_shown({:ok, _loaded} = result, _what), do: result
 
   defp refute_shown(result, what) do
@@ -80,7 +80,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
 
   defp message(_other), do: ""
 
-  # What a process that does this and crashes leaves in the log, with its stack and arguments.
+  # Checks what a process that does this and crashes leaves in the log, with its stack and arguments.
   defp refute_logged(what, fun) do
     printed =
       capture_log(fn ->
@@ -93,7 +93,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
     printed
   end
 
-  # As an application would that expects success.
+  # Like an application that expects success.
   defp must_be_ok(result), do: :ok = result
 
   test "the marks are found in whatever prints bytes" do
@@ -123,7 +123,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
       files = for name <- File.ls!(path), not String.starts_with?(name, "."), do: name
       assert length(files) == 11
 
-      # The marks are in the files: else this would search for what is not there.
+      # The files contain the marks. Otherwise the search would prove nothing.
       for name <- files -- ["sender-key-1.json"] do
         assert Marks.shown(File.read!(Path.join(path, name))), name
       end
@@ -140,7 +140,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
 
       assert Enum.count(errors, &match?({:error, _}, &1)) > 200
 
-      # All at once, and both in the words of a migration.
+      # All at once, and in the words of verification and migration.
       for name <- files do
         whole = File.read!(Path.join(path, name))
         {_what, bytes} = Enum.random(damages(name, whole))
@@ -153,7 +153,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
       refute_logged("a store on damaged files", fn ->
         {:ok, pid} = KeyStore.start_link(persistence_module: backend, persistence_context: path)
         for type <- Map.keys(context.keys), do: KeyStore.get(KeyStore.wrap(pid), type, ["1"])
-        # What could be read in spite of its damage is no failure.
+        # A value that could be read in spite of its damage is not a failure.
         :ok
       end)
     end
@@ -303,7 +303,7 @@ defmodule BaileysEx.Hostile.SecretsTest do
   defp use_auth_state(NativeFilePersistence, path),
     do: NativeFilePersistence.use_native_file_auth_state(path)
 
-  # Cut off in several places, one byte changed in several places, and each member something else.
+  # Cuts the content in several places, changes one byte in several places, and replaces each member.
   defp damages(name, whole) do
     size = byte_size(whole)
     places = for part <- 1..12, do: div(size * part, 13)

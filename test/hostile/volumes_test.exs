@@ -1,6 +1,6 @@
 defmodule BaileysEx.Hostile.VolumesTest do
-  # Targets that are mount points, lie on a lower layer, or are reached by a link: they stay the directory
-  # that they are. What a crash leaves on the way is visited by the crash explorer of the engine.
+  # Targets that are mount points, lie on a lower layer, or are reached by a link: they stay the same
+  # directory. The crash explorer of the engine covers crashes on the way.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -91,7 +91,7 @@ defmodule BaileysEx.Hostile.VolumesTest do
       assert [[_, stat]] = Regex.scan(~r/^before (.*)$/m, shown)
       assert [[_, ^stat]] = Regex.scan(~r/^after (.*)$/m, shown)
       assert stat =~ "1000:1001 2750"
-      # Made by root: its owner's.
+      # Created by root, and given to the owner of the directory.
       assert shown =~ ~r/^file 1000:100[01] 600$/m
       assert String.ends_with?(shown, ".baileys_ex.lock\nlost+found\n1\n")
 

@@ -43,11 +43,11 @@ defmodule BaileysEx.Hostile.WrongSourceTest do
         old = Path.join(tmp, "old")
         :ok = backend.snapshot(source, old)
 
-        # A path inside of the source is the target's nevertheless.
+        # A path inside the source counts as a problem of the target.
         assert backend.snapshot(source, Path.join(inside, "x")) ==
                  {:error, {:invalid_snapshot_target, Path.join(inside, "x"), :enotdir}}
 
-        # A directory that nobody can make.
+        # A directory that nobody can create.
         for {target, posix} <- [{"/proc/auth", :enoent}, {Path.join(file, "x"), :enotdir}] do
           assert backend.snapshot(source, target) ==
                    {:error, {:invalid_snapshot_target, target, posix}}
@@ -234,6 +234,6 @@ defmodule BaileysEx.Hostile.WrongSourceTest do
     File.cp!(Path.join(source, "pre-key-10.json"), Path.join(source, name))
   end
 
-  # As Node writes it: in place.
+  # As Node.js writes it: in place.
   defp change(:written, source, name), do: File.write!(Path.join(source, name), "{}", [:append])
 end

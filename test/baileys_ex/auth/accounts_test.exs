@@ -133,7 +133,7 @@ defmodule BaileysEx.Auth.AccountsTest do
       {:ok, again} = Accounts.open(accounts, "ada")
       assert read(again.store) == "kept"
 
-      # On a slow machine some crashes are too far apart to count as going on.
+      # On a slow machine, some crashes are too far apart to count as one series.
       await(fn ->
         if pid = Accounts.whereis(accounts, "ada"), do: Process.exit(pid, :kill)
         Accounts.list(accounts) == ["bob"]
@@ -168,7 +168,7 @@ defmodule BaileysEx.Auth.AccountsTest do
     assert {:error, {:invalid_account_name, _}} = Accounts.open(name, "../eve")
     assert KeyStore.info(bob.store).place == "account bob in PostgreSQL"
 
-    # Taken by another machine: that one fails, its neighbour does not.
+    # Another machine takes one account: that account fails, its neighbour does not.
     {:ok, owner} = PostgresPersistence.owner([account: "ada"] ++ context)
     assert owner.id == KeyStore.info(ada.store).owner.id
     :ok = PostgresPersistence.delete_auth_state([account: "ada"] ++ context)

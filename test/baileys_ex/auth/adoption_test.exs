@@ -134,7 +134,7 @@ defmodule BaileysEx.Auth.AdoptionTest do
 
     assert document["files_changed"] == [@messages, "mix.exs"]
     assert length(document["missing"]) == 2
-    # A path that leads from the checkout to this library.
+    # The path leads from the checkout to this library.
     {{:baileys_ex_auth, [path: path]}, _} = Code.eval_string(document["dependency"])
     assert Path.expand(path, checkout) == File.cwd!()
 

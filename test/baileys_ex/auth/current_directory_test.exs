@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.CurrentDirectoryTest do
-  # The current directory is one for the whole VM.
+  # The whole VM shares one current directory.
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
@@ -11,7 +11,7 @@ defmodule BaileysEx.Auth.CurrentDirectoryTest do
 
   setup :setup_temp_dir
 
-  # Where the VM is when things start, and where it is afterwards.
+  # The directory of the VM when things start, and the one afterwards.
   setup %{tmp: tmp} do
     [here, there] = for name <- ["here", "there"], do: Path.join(tmp, name)
     Enum.each([here, there], &File.mkdir!/1)
@@ -44,7 +44,7 @@ defmodule BaileysEx.Auth.CurrentDirectoryTest do
                )
     end
 
-    # Of the processes that end.
+    # Hides the log of the processes that end.
     @tag :capture_log
     test "a supervisor starts a store with #{inspect(options)} again where it was", context do
       {:ok, supervisor} =

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.DefaultDirectoryTest do
-  # The current directory is one for the whole VM.
+  # The whole VM shares one current directory.
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.PersistenceContract, only: [pre_key: 0]

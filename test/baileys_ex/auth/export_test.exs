@@ -79,7 +79,7 @@ defmodule BaileysEx.Auth.ExportTest do
       changes =
         for _ <- 1..Enum.random(1..40), reduce: %{} do
           changes ->
-            # No two ids with one file name.
+            # No two of the ids may share a file name.
             id =
               Enum.map_join(1..Enum.random(1..12), fn _ ->
                 <<Property.one_of(~c"a1:/.@é ")::utf8>>

@@ -27,7 +27,7 @@ defmodule BaileysEx.Auth.FixturesTest do
   test "what only Baileys' own form holds arrives too" do
     terms = Fixtures.load_all!(FilePersistence, Fixtures.path(:baileys))
 
-    # As JSON has it: these bytes are text, and as text they would not be written back as bytes.
+    # In the form of the JSON: as text these bytes would not be written back as bytes.
     assert terms.creds.unknown_fields == %{
              "someFieldFromTheFuture" => %{
                "a" => 1,
@@ -102,7 +102,7 @@ defmodule BaileysEx.Auth.FixturesTest do
     for {{type, id}, term} <- terms, do: :ok = backend.save_keys(path, type, id, term)
   end
 
-  # Sessions without times get the time of writing in JSON, since Baileys sorts by it.
+  # Sessions without times get the current time in JSON, because Baileys sorts by it.
   defp same(NativeFilePersistence, loaded, saved), do: loaded == saved
 
   defp same(FilePersistence, loaded, saved) do

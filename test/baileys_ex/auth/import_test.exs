@@ -30,7 +30,7 @@ defmodule BaileysEx.Auth.ImportTest do
     {:ok, native: Path.join(tmp, "native"), source: source, rows: rows(source)}
   end
 
-  # As a table has them: by the id that Baileys gave, in no order.
+  # Rows as a table has them: under the id that Baileys gave, in no particular order.
   defp rows(path) do
     {:ok, keys} = FilePersistence.list_keys(path)
 

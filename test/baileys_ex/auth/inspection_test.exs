@@ -53,7 +53,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     size = fn name -> File.stat!(Path.join(path, name)).size end
     assert report.families.creds == %{files: 1, bytes: size.("creds.json")}
 
-    # `sender-key-memory` is a family of its own.
+    # `sender-key-memory` is a different family.
     sender_keys = path |> File.ls!() |> Enum.filter(&(&1 =~ ~r/^sender-key-(?!memory)/))
     assert report.families[:"sender-key"].bytes == sender_keys |> Enum.map(size) |> Enum.sum()
   end
@@ -161,7 +161,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     <<byte, rest::binary>> = binary_part(whole, at, byte_size(whole) - at)
 
     for damaged <- [before, before <> <<Bitwise.bxor(byte, 1)>> <> rest] do
-      # Another directory: of this one the engine remembers what it wrote.
+      # Uses another directory, because the engine remembers what it has written to this one.
       copy = Path.join(tmp, "copy-#{byte_size(damaged)}")
       File.cp_r!(path, copy)
       File.write!(Path.join(copy, ".baileys_ex.journal"), damaged)
@@ -186,7 +186,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert {:ok, [%{result: {:ok, report}}]} = Inspection.inspect_all(tmp)
     assert {report.credentials, report.keys} == {:absent, %{"lid-mapping": 2}}
 
-    # What is left of an account that was deleted is none.
+    # The remains of a deleted account are not an account.
     :ok = NativeFilePersistence.delete_auth_state(path)
     assert Inspection.directories(tmp) == {:ok, []}
   end
@@ -194,12 +194,13 @@ defmodule BaileysEx.Auth.InspectionTest do
   describe "looking at what another VM may be using" do
     setup %{tmp: tmp} do
       written = Path.join(tmp, "written")
-      # The first commit is brought to the files at once; of the others only the journal tells.
+      # The first commit goes to the files at once; the later ones are only in the journal.
       :ok = NativeFilePersistence.save_credentials(written, State.new())
       :ok = NativeFilePersistence.save_credentials(written, State.new(me: %{id: "1@x"}))
       :ok = NativeFilePersistence.save_keys(written, :"lid-mapping", "1", "2")
       :ok = NativeFilePersistence.delete_keys(written, :"lid-mapping", "1")
-      # The disk as a power cut may leave it: what was only renamed is torn or back.
+
+      # The disk as a power cut may leave it: a file that was only renamed is torn or has its old content.
       path = Path.join(tmp, "crashed")
       File.cp_r!(written, path)
       File.write!(Path.join(path, "creds.etf"), "")

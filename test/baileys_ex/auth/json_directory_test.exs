@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.JsonDirectoryTest do
-  @moduledoc "What holds for JSON directories only, because Node shares them."
+  @moduledoc "Promises of JSON directories alone, because Node.js shares them."
 
   use ExUnit.Case, async: true
 
@@ -18,7 +18,7 @@ defmodule BaileysEx.Auth.JsonDirectoryTest do
     assert FilePersistence.load_keys(copy, :"lid-mapping", "1") == {:ok, "2"}
   end
 
-  # baileys_ex deletes the file first, and the claim of its name after that.
+  # baileys_ex first deletes the file, and then the entry that reserves its name.
   test "an id whose file is gone does not keep another from its name", %{tmp: tmp} do
     claim = ~s({"backend":"file_persistence","version":1,"key_index":{"device-list":["a/1"]}})
     File.write!(Path.join(tmp, ".baileys_ex_file_persistence.json"), claim)

@@ -17,7 +17,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
     KeyStore.wrap(start_supervised!({KeyStore, opts}, id: make_ref()))
   end
 
-  # As many calls of `callback` as the list has answers get those; the later ones succeed.
+  # The first calls of `callback` get these answers; later calls succeed.
   defp answers(table, callback, answers) do
     counter = :counters.new(1, [])
 
@@ -184,7 +184,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
         Table.put(table, :"lid-mapping", "a", "old")
         ref = start(Batch, table)
 
-        # The gate is behind the disk: what goes through it later was read before.
+        # The gate comes after the disk access: a call that passes it later has read earlier.
         Gate.close(table, [:load_keys])
         loader = Task.async(fn -> KeyStore.get(ref, :"lid-mapping", ["a"]) end)
         gate = Gate.arrived(:load_keys)

@@ -5,7 +5,7 @@ defmodule BaileysEx.Auth.LockTest do
   alias BaileysEx.Auth.Lock.Server
   alias BaileysEx.Test.Wait
 
-  # Holds `resource` in a process of its own until told to let go.
+  # Holds `resource` in a separate process until told to let go.
   defp hold(run, resource) do
     test = self()
 
@@ -21,12 +21,12 @@ defmodule BaileysEx.Auth.LockTest do
     {pid, monitor}
   end
 
-  # A process that has asked for `resource` before this returns.
+  # Starts a process that has asked for `resource` before this returns.
   defp wait_in_line(run, resource, name) do
     test = self()
     pid = spawn_link(fn -> run.(resource, fn -> send(test, {:turn, name}) end) end)
     await_waiting(pid)
-    # The claim is in the server's mailbox; an answered call means that it has been read.
+    # The request is in the server's mailbox; an answered call shows that it has been read.
     Server.idle?()
     pid
   end
@@ -170,7 +170,7 @@ defmodule BaileysEx.Auth.LockTest do
 
     Enum.each(holders, &await_waiting/1)
 
-    # In turn: killed while holding, let go, killed while waiting.
+    # The fates take turns: killed while holding, let go, killed while waiting.
     for {pid, n} <- Enum.with_index(holders) do
       if rem(n, 2) == 0, do: Process.exit(pid, :kill), else: send(pid, :let_go)
     end

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.OlderBaileysTest do
-  # Directories as versions of Baileys before 6.7.19 leave them. With those versions themselves:
-  # test/interop_test.exs.
+  # Directories as versions of Baileys before 6.7.19 leave them. test/interop_test.exs uses those versions
+  # themselves.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -133,7 +133,7 @@ defmodule BaileysEx.Auth.OlderBaileysTest do
       :ok = FilePersistence.save_keys(context.source, :"sender-key", id(9), record)
       assert form(file(context.source, 9)) == :array
 
-      # Baileys was updated meanwhile: the next start of a store looks anew.
+      # Baileys was updated in the meantime: the next start of a store checks the form again.
       write(context.source, 5, tagged(JSON.encode([state(5, &tagged/1)])))
       :ok = FilePersistence.recover(context.source)
       :ok = FilePersistence.save_keys(context.source, :"sender-key", id(10), record)
@@ -177,7 +177,7 @@ defmodule BaileysEx.Auth.OlderBaileysTest do
       assert {:ok, %{sender_keys: :array}} =
                PersistenceMigration.migrate_compat_json_to_native(context.source, context.native)
 
-      # The term knows nothing of it, and it outlives saves.
+      # The term does not contain the form, which nevertheless outlives saves.
       {:ok, record} = NativeFilePersistence.load_keys(context.native, :"sender-key", id(1))
       :ok = NativeFilePersistence.save_keys(context.native, :session, "a__b", %{})
       :ok = NativeFilePersistence.delete_keys(context.native, :session, "a__b")
@@ -207,7 +207,7 @@ defmodule BaileysEx.Auth.OlderBaileysTest do
         assert form(file(context.back, 1)) == form
       end
 
-      # What has none yet is told, so that the first one is right.
+      # The form is carried over even without any key, so that the first key is written correctly.
       :ok = NativeFilePersistence.delete_keys(context.native, :"sender-key", id(1))
 
       {:ok, %{sender_keys: :array}} =
@@ -248,7 +248,7 @@ defmodule BaileysEx.Auth.OlderBaileysTest do
 
   describe "devices under the names of Baileys before 6.4:" do
     setup context do
-      # A session and a group key of the device 3 of 15558880004, and of another that has both names.
+      # A session and a group key of device 3 of 15558880004, and of another device that has both names.
       fixtures = BaileysEx.Auth.Fixtures.path(:baileys)
       File.cp_r!(fixtures, context.source)
       session = File.read!(Path.join(context.source, "session-15559990002.0.json"))
@@ -336,7 +336,7 @@ defmodule BaileysEx.Auth.OlderBaileysTest do
 
     assert {:ok, ^listed} = NativeFilePersistence.list_keys(context.native)
 
-    # A copy by the list loses none of them, and their names stay.
+    # A copy that follows the list loses none of them, and their names stay.
     {:ok, value} = NativeFilePersistence.load_keys(context.native, "contacts-tc-token", jid)
     assert value == %{"token" => <<255>>}
     :ok = FilePersistence.save_keys(context.back, "contacts-tc-token", jid, value)

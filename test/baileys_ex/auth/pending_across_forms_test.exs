@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.PendingAcrossFormsTest do
   @moduledoc """
-  Messages that Baileys had not read yet are read wherever the account has been: this is what a
-  migration is for.
+  Messages that Baileys had not read yet can be read after any sequence of migrations: this is the purpose of
+  a migration.
   """
 
   use ExUnit.Case, async: true

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.PersistenceMigrationTest do
-  # One account, brought over in either direction: the promises are the same.
+  # One account, migrated in either direction: the promises are the same.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -42,8 +42,8 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
     {:ok, Map.merge(direction, %{source: source, target: Path.join(tmp, "target")})}
   end
 
-  # Made of the directory of the real Baileys: that of baileys_ex lacks times, which the way back
-  # fills in.
+  # Made from the directory of the real Baileys. That of baileys_ex lacks times, which a migration to JSON
+  # would add.
   defp make_native(source, tmp) do
     native = Path.join(tmp, "made")
     {:ok, _} = PersistenceMigration.migrate_compat_json_to_native(source, native)
@@ -204,7 +204,7 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
         File.mkdir!(empty)
         file = Path.join(tmp, "file")
         File.write!(file, "")
-        # The other backend's directory is none of this one's.
+        # The other backend's directory does not count as one of this backend.
         other = Path.join(tmp, "other")
         {:ok, _} = migrate(context, source, other)
 
@@ -278,7 +278,7 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
         stop = fn _ -> throw(:stop) end
         assert catch_throw(migrate(context, source, target, on_progress: stop)) == :stop
         assert File.ls!(tmp) == ["source"]
-        # And no lock.
+        # No lock is left either.
         assert {:ok, _} = migrate(context, source, target)
       end
 
@@ -298,7 +298,7 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
         Process.exit(pid, :kill)
         assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}
 
-        # A thread of its own removes what was made, once the killed process's memory is collected.
+        # A separate thread removes the files, once the memory of the killed process is collected.
         Wait.until(fn -> File.ls!(tmp) == ["source"] end)
 
         assert {:ok, _} = migrate(context, source, target)
@@ -307,7 +307,7 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
     end
   end
 
-  # A way back that JSON has no form for, met before anything is published.
+  # The way back meets a term without a JSON form before anything is published.
   test "terms that JSON cannot hold are damage on the way back, and say where", %{tmp: tmp} do
     source = Path.join(tmp, "native")
     :ok = NativeFilePersistence.save_credentials(source, BaileysEx.Auth.State.new())
@@ -345,7 +345,7 @@ defmodule BaileysEx.Auth.PersistenceMigrationTest do
         do: (sum -> sum + File.stat!(Path.join(path, name)).size)
   end
 
-  # Maps have no order in Erlang's format.
+  # Maps have no fixed order in Erlang's format.
   defp comparable(bytes, ".etf"), do: :erlang.binary_to_term(bytes)
   defp comparable(bytes, ".json"), do: bytes
 end

@@ -18,7 +18,7 @@ defmodule BaileysEx.Auth.RestoreTest do
     {:ok, root: Path.join(tmp, "accounts"), backup: Path.join(tmp, "backup")}
   end
 
-  # A directory, a snapshot of it, and what has happened since.
+  # Returns a directory, a snapshot of it, and what has changed since.
   defp account(form, backend, %{root: root, backup: backup}) do
     path = Path.join(root, "ada")
     File.mkdir_p!(root)
@@ -55,7 +55,7 @@ defmodule BaileysEx.Auth.RestoreTest do
       assert {:error, :not_found} = backend.load_keys(path, :"lid-mapping", "after")
       assert {:ok, _report} = backend.verify(path)
       assert contents(aside) == before
-      # No account more.
+      # There is no additional account.
       assert Inspection.directories(context.root) == {:ok, ["ada"]}
       assert Fixtures.load_all!(backend, context.backup) == expected
       :ok = backend.save_keys(path, :"lid-mapping", "after", "the restore")
@@ -63,7 +63,7 @@ defmodule BaileysEx.Auth.RestoreTest do
     end
   end
 
-  # Directory and snapshot share files.
+  # Replaces a file, because directory and snapshot share files.
   defp replace!(file, content) do
     File.rm!(file)
     File.write!(file, content)
@@ -98,7 +98,7 @@ defmodule BaileysEx.Auth.RestoreTest do
     test "a #{form} directory is told to hold what a snapshot does, or not", context do
       backend = unquote(backend)
       path = account(unquote(form), backend, context)
-      # What is newest is in the journal of a native one.
+      # The newest commits of a native directory are in its journal.
       refute Restore.restored?(context.backup, path)
       {:ok, _restored} = Restore.run(context.backup, path)
       assert Restore.restored?(context.backup, path)
@@ -154,7 +154,7 @@ defmodule BaileysEx.Auth.RestoreTest do
       aside = Path.join(context.tmp, "aside-#{n}")
       killed_while_it_restores(context.backup, path, aside, n)
 
-      # Whole where it is there at all.
+      # If it exists at all, it is complete.
       kept? = File.exists?(aside)
       if kept?, do: assert(Fixtures.load_all!(NativeFilePersistence, aside) == old)
 
@@ -163,13 +163,13 @@ defmodule BaileysEx.Auth.RestoreTest do
         ^restored -> assert kept?
       end
 
-      # And it can be done again.
+      # The restore can be repeated.
       assert {:ok, %{set_aside: <<_, _::binary>>}} = Restore.run(context.backup, path)
       assert Fixtures.load_all!(NativeFilePersistence, path) == restored
     end
   end
 
-  # Later with every round.
+  # The kill comes later with every round.
   defp killed_while_it_restores(backup, path, aside, round) do
     [backup, path, aside] = for word <- [backup, path, aside], do: "<<\"#{word}\">>"
 

@@ -78,7 +78,8 @@ defmodule BaileysEx.Auth.StateTest do
       assert length(Enum.uniq(secrets)) == 1000
       ids = Enum.map(states, & &1.registration_id)
       assert length(Enum.uniq(ids)) > 180
-      # All 14 bits are used: none is constant over 200 states, but with odds of 2^-195.
+
+      # All 14 bits are used: the probability that one is constant over 200 states is below 2^-195.
       for bit <- 0..13, do: assert(length(Enum.uniq_by(ids, &bit(&1, bit))) == 2)
     end
 
@@ -88,7 +89,7 @@ defmodule BaileysEx.Auth.StateTest do
           into <- [[], %{}] do
         fields = Enum.into([{field, given}], into)
 
-        # What cannot sign is refused, see below.
+        # A key that cannot sign is refused, see below.
         if field != :signed_identity_key do
           assert Map.fetch!(State.new(fields), field) == given
         end
@@ -207,7 +208,7 @@ defmodule BaileysEx.Auth.StateTest do
         assert Map.fetch!(State.merge_updates(state, %{field => half}), field) == half
       end
 
-      # A member that only the old one has, such as Baileys' timestampS, goes with it.
+      # A member that only the old one has, such as Baileys' timestampS, is dropped with it.
       old = put_in(state.signed_pre_key[:timestamp_s], 1)
       {:ok, signed} = Curve.signed_key_pair(state.signed_identity_key, 2)
       assert State.merge_updates(old, %{signed_pre_key: signed}).signed_pre_key == signed
@@ -323,7 +324,7 @@ defmodule BaileysEx.Auth.StateTest do
 
       assert State.complete(older) == {:ok, state}
 
-      # Nothing is lost where it has another shape.
+      # Nothing is lost if it has another form.
       odd = older |> Map.delete(:me) |> put_in([Access.key(:unknown_fields), "me"], 5)
       {:ok, completed} = State.complete(odd)
       assert completed.me == nil

@@ -69,7 +69,7 @@ defmodule BaileysEx.Auth.TelemetryTest do
       assert duration > 0
       assert metadata == %{backend: NativeFilePersistence, path: tmp}
 
-      # Past four megabytes of journal.
+      # The journal exceeds four megabytes.
       large = String.duplicate("x", 1_400_000)
       for _ <- 1..4, do: :ok = NativeFilePersistence.save_keys(tmp, :"lid-mapping", "1", large)
       events = FakeTelemetry.events()
@@ -80,14 +80,14 @@ defmodule BaileysEx.Auth.TelemetryTest do
     test "a recovery tells how many commits it found", %{tmp: tmp} do
       crashed = Path.join(tmp, "crashed")
       for id <- 0..3, do: :ok = NativeFilePersistence.save_keys(tmp, :"lid-mapping", id, "x")
-      # What a copy of the disk shows to a VM that has never seen it.
+      # A copy of the disk, for a VM that has never seen it.
       File.mkdir!(crashed)
 
       for name <- File.ls!(tmp),
           name != "crashed",
           do: File.cp!("#{tmp}/#{name}", "#{crashed}/#{name}")
 
-      # And what the lock said of the journal was never on it.
+      # The lock's note about the journal never reached that disk.
       File.write!(Path.join(crashed, ".baileys_ex.lock"), "")
       FakeTelemetry.events()
 
@@ -174,7 +174,7 @@ defmodule BaileysEx.Auth.TelemetryTest do
       assert [{%{}, %{owner: ^owner}}] = FakeTelemetry.events([:owner, :released])
 
       pid = start_supervised!({KeyStore, persistence_context: path})
-      # What an operator does who takes the directory over by hand.
+      # An operator takes the directory over by hand.
       File.rm!(Path.join(path, ".baileys_ex.owner"))
 
       log =
@@ -358,7 +358,7 @@ defmodule BaileysEx.Auth.TelemetryTest do
     test "nothing is called, and everything works", %{tmp: tmp} do
       refute Code.ensure_loaded?(:telemetry)
       refute Telemetry.enabled?()
-      # A call to a module that is not there ends in the error handler.
+      # A call to a missing module ends in the error handler.
       :erlang.trace_pattern({:error_handler, :undefined_function, 3}, true, [])
       :erlang.trace(:all, true, [:call])
 
@@ -380,6 +380,6 @@ defmodule BaileysEx.Auth.TelemetryTest do
     end
   end
 
-  # The backend gives the counter.
+  # The backend sets the counter.
   defp without_counter({:ok, owner}), do: {:ok, %{owner | counter: 0}}
 end

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.VerificationTest do
-  # Native directories may hold any plain term. What loads as it was saved is not damaged.
+  # Native directories may contain any plain term. A term that loads as it was saved is not damaged.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -10,7 +10,7 @@ defmodule BaileysEx.Auth.VerificationTest do
 
   setup :setup_temp_dir
 
-  # What the Rust side has no value for, or JSON no form.
+  # Terms for which Rust has no value, or JSON no form.
   @strange [%{{1, 2} => 3}, %{1.5 => 1}, [1 | 2], Integer.pow(2, 200), %{~c"ab" => {:a, :b}}]
 
   test "a term that only Erlang can hold is no damage", %{tmp: tmp} do

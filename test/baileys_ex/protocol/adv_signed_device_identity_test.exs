@@ -52,7 +52,7 @@ defmodule BaileysEx.Protocol.Proto.ADVSignedDeviceIdentityTest do
           # Number 0, and one above what protobuf allows.
           {<<0x02, 0>>, :invalid_protobuf},
           {<<0x82, 0x80, 0x80, 0x80, 0x10, 0>>, :invalid_protobuf},
-          # The end of a group that is not open, or of another.
+          # The end of a group that is not open, or of a different one.
           {<<0x0C>>, :invalid_protobuf},
           {<<0x4B, 0x54>>, :invalid_protobuf},
           # Wire types 6 and 7 do not exist.

@@ -9,7 +9,7 @@ defmodule BaileysEx.Signal.CurveTest do
 
   doctest Curve
 
-  # Made with npm `libsignal` 6.0.0 by make.mjs beside it.
+  # Generated with npm `libsignal` 6.0.0, by make.mjs in the same directory.
   @vectors Path.expand("../../fixtures/curve/libsignal.json", __DIR__)
 
   setup_all do
@@ -187,7 +187,7 @@ defmodule BaileysEx.Signal.CurveTest do
     end
   end
 
-  # As the logger prints it, stack trace and all.
+  # In the form that the logger prints, including the stack trace.
   defp crash_report(raising) do
     raising.()
     flunk("nothing was raised")

@@ -59,7 +59,7 @@ defmodule BaileysEx.PendingMessagesTest do
     assert creds.registration_id == message.registration_id
   end
 
-  # What formats.md warns of goes wrong silently at load; here it does not.
+  # These mistakes are not visible at load, but here they are.
   describe "a session that did not come over whole is noticed:" do
     test "counters one too high or too low" do
       for off <- [-1, 1] do

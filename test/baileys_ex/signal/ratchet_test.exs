@@ -1,6 +1,6 @@
 defmodule BaileysEx.RatchetTest do
-  # The reader of pending messages, against messages of libsignal that step the ratchet: those of
-  # `pending.json` never do, and so say nothing about root key and ratchet key.
+  # Checks the reader of pending messages with messages of libsignal that step the ratchet. Those of
+  # `pending.json` never do, so they say nothing about root key and ratchet key.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Signal.SessionRecord

@@ -109,7 +109,7 @@ defmodule BaileysEx.Signal.SessionRecordTest do
     end)
   end
 
-  # Times go up, so the model drops the smallest.
+  # Times increase, so the model drops the smallest.
   defp step(record, model, time) do
     id = below(60)
 
@@ -139,7 +139,7 @@ defmodule BaileysEx.Signal.SessionRecordTest do
 
   defp close_all(model, time), do: Map.new(model, fn {id, at} -> {id, at || time} end)
 
-  # One time may close several sessions: the smaller base key goes first then.
+  # Several sessions may have the same closing time: then the smaller base key is removed first.
   defp capped(model) do
     closed = Enum.sort(for {id, at} <- model, at != nil, do: {at, id})
     surplus = Enum.take(closed, max(length(closed) - 40, 0))

@@ -19,13 +19,14 @@ defmodule BaileysEx.Signal.StorePropertyTest do
     end
   end
 
-  # What is put back after a failure takes up to nine calls, which do not fail as well.
+  # Undoing a failed commit takes up to nine calls, which do not fail as well.
   for {backend, spared} <- [{Backends.Batch, 0}, {Backends.KeyByKey, 9}] do
     test "#{inspect(backend)} that fails at random changes nothing when it does" do
       backend = unquote(backend)
       failed = :counters.new(1, [])
 
-      # Thousands of warnings about injected failures, at which the logger begins to drop those of others.
+      # Injected failures cause thousands of warnings, at which the logger would begin to drop those of other
+      # tests.
       Quiet.log()
 
       Property.for_seeds(seeds(), fn seed ->
@@ -43,7 +44,7 @@ defmodule BaileysEx.Signal.StorePropertyTest do
     end
   end
 
-  # Others each time, and those of `mix test --seed` again.
+  # Different seeds each time, and the same ones for the same `mix test --seed`.
   defp seeds do
     first = ExUnit.configuration()[:seed] * @sequences
     first..(first + @sequences - 1)

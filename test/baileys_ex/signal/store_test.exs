@@ -81,7 +81,7 @@ defmodule BaileysEx.Signal.StoreTest do
                 fn -> Store.clear(store) end
               ] do
             assert_raise ArgumentError, ~r/use the handle/, outside
-            # Neither does a transaction within end the one around it.
+            # A nested transaction does not end the outer one either.
             Store.transaction(store, "other", fn _inner -> :ok end)
             assert_raise ArgumentError, ~r/use the handle/, outside
           end
@@ -235,7 +235,7 @@ defmodule BaileysEx.Signal.StoreTest do
     end)
   end
 
-  # First come, first served: nobody waits much longer than the eight of a line take.
+  # First come, first served: nobody waits much longer than a line of eight takes.
   defp report(waits, name) do
     sorted = Enum.sort(waits)
     median = Enum.at(sorted, div(length(sorted), 2))

@@ -26,7 +26,8 @@ defmodule BaileysEx.Auth.CLI.AllOnTerminalTest do
     {:ok, ManyAccounts.make!(tmp)}
   end
 
-  # What is left to be seen in the end: lines, without colours and without what a bar was drawn over.
+  # Returns the lines that remain visible at the end, without colours and without text that a bar has
+  # overwritten.
   defp task(task, arguments, columns) do
     command = Enum.join(["mix baileys.auth.#{task} --all" | arguments], " ")
     {shown, code} = Terminal.run_on_terminal(command, [{"MIX_ENV", "test"}], columns)
@@ -60,7 +61,7 @@ defmodule BaileysEx.Auth.CLI.AllOnTerminalTest do
       for name <- context.problems,
           do: assert(Enum.any?(problems, &(&1 =~ ~r/^  #{name}: .{10}/)))
 
-      # Those that were made from a directory of Baileys, and can be looked into.
+      # Those that were made from a directory of Baileys and can be inspected.
       growing = below(lines, "many keys of one type (see the guide, Growth) (3)")
 
       for name <- ["bad-creds-json", "cut-key", "link-as-key"],

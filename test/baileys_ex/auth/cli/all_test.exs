@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.CLI.AllTest do
-  # `--all`, with 500 accounts of which ten have a problem of ten kinds.
-  # Standard error is captured for the whole VM.
+  # `--all`, with 500 accounts, ten of which have ten different problems. Standard error is captured for the
+  # whole VM.
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
@@ -41,7 +41,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     assert document["root"] == context.root
     assert %{"accounts" => 500, "with_problem" => 10} = document["totals"]
     assert %{"growing" => [], "without_account" => ["empty"]} = document
-    # Copies of one directory.
+    # These are copies of one directory.
     assert [%{"names" => ["cut-key", "link-as-key"]}] = document["same_device"]
 
     members =
@@ -191,7 +191,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     expected = Fixtures.load_all!(NativeFilePersistence, Path.join(context.root, "account-7"))
     assert Fixtures.load_all!(NativeFilePersistence, one) == expected
 
-    # Only what is not there is copied now.
+    # Only the missing ones are copied now.
     File.rm_rf!(Path.join(target, "account-9"))
     assert {1, text, ""} = cli(["snapshot", "--all", context.root, target])
     assert text =~ ~r/500 accounts: 1 copied, 49\d skipped/
@@ -206,7 +206,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     document = JSON.decode!(json)
     status = fn name -> Enum.find(document["accounts"], &(&1["name"] == name))["status"] end
     for name <- context.sound, do: assert(status.(name) == "ok")
-    # They are JSON already, whatever else they are.
+    # They are already JSON, whatever else is wrong with them.
     for name <- ["cut-key", "link-as-key"], do: assert(status.(name) == "skipped")
 
     for name <- ["bad-creds-etf", "bad-key", "no-creds", "of-both-kinds", "bad-journal"],
@@ -233,7 +233,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     for name <- context.problems, do: assert(failed =~ "  #{name}: ")
     assert Enum.sort(File.ls!(root)) == Enum.sort(context.sound)
 
-    # One has gone on since, one is gone, and one holds less.
+    # One account has gone on since the snapshot, one is missing, and one holds less.
     [one, gone, less] = for n <- [7, 8, 9], do: Path.join(root, "account-#{n}")
     :ok = NativeFilePersistence.save_keys(one, :"lid-mapping", "since", "then")
     File.rm_rf!(gone)
@@ -258,7 +258,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     for path <- [one, gone, less],
         do: assert(load.(path) == load.(Path.join(context.root, Path.basename(path))))
 
-    # What was there is kept, and no account more.
+    # The old content is kept, and does not count as another account.
     assert [aside] = Path.wildcard(Path.join(root, ".account-7.set-aside-*"), match_dot: true)
     assert {:ok, "then"} = NativeFilePersistence.load_keys(aside, :"lid-mapping", "since")
     assert {:ok, names} = Inspection.directories(root)

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.CLITest do
-  # Standard output is captured by process, but standard error for the whole VM.
+  # Standard output is captured per process, but standard error for the whole VM.
   use ExUnit.Case, async: false
 
   import BaileysEx.Auth.TempDir
@@ -18,7 +18,7 @@ defmodule BaileysEx.Auth.CLITest do
         assert help =~ "mix baileys.auth.#{unquote(command)} "
         assert help =~ "--json"
         for code <- 0..2, do: assert(help =~ "* #{code} - ")
-        # On a terminal of the usual width, and as the task's documentation.
+        # Must fit a terminal of the usual width, and the task's documentation.
         assert help |> String.split("\n") |> Enum.all?(&(String.length(&1) <= 100))
         task = Mix.Task.get!("baileys.auth.#{unquote(command)}")
         assert {:docs_v1, _, _, _, %{"en" => ^help}, _, _} = Code.fetch_docs(task)
@@ -40,7 +40,7 @@ defmodule BaileysEx.Auth.CLITest do
         assert {2, "", error} = cli([command, "a", "--no-such-option"])
         assert error =~ "unknown option --no-such-option"
 
-        # A variable of the shell that is not set, and would be the current directory.
+        # An unset variable of the shell would otherwise stand for the current directory.
         assert {2, "", error} = cli([command, ""])
         assert error =~ "an argument is empty"
 
@@ -327,7 +327,7 @@ defmodule BaileysEx.Auth.CLITest do
     for {fixture, to} <- [native: "json", baileys: "native"] do
       path = Fixtures.copy!(fixture, tmp)
 
-      # A directory that nobody can make, not even root.
+      # A directory that nobody can create, not even root.
       for command <- [["snapshot"], ["migrate", "--to", to]] do
         assert {1, "", error} = cli(command ++ [path, "/proc/auth"])
         assert error =~ "error: /proc/auth cannot be written to: "
@@ -387,7 +387,7 @@ defmodule BaileysEx.Auth.CLITest do
     assert {1, "", error} = cli(["restore", json, path])
     assert error =~ "#{path} is a directory of the backend native, and the snapshot is not"
 
-    # The directory of all accounts, by mistake.
+    # The directory that contains all accounts, given by mistake.
     root = Path.join(tmp, "accounts")
     File.mkdir!(root)
     File.cp_r!(path, Path.join(root, "ada"))
@@ -432,6 +432,6 @@ defmodule BaileysEx.Auth.CLITest do
     assert error =~ "but the directories of 1 account\n"
   end
 
-  # Exit code, standard output, standard error.
+  # Returns the exit code, standard output and standard error.
   defp cli(argv), do: Cli.run(argv)
 end

@@ -25,7 +25,7 @@ defmodule BaileysEx.Auth.CLI.ImportTest do
 
   defp loaded(path), do: Fixtures.load_all!(NativeFilePersistence, path)
 
-  # What a shell runs, with bytes on its standard input and output.
+  # Runs a command in a shell, with bytes on its standard input and output.
   defp shell!(command) do
     ebin = Application.app_dir(:baileys_ex_auth, "ebin")
     run = "elixir -pa #{ebin} -e 'BaileysEx.Auth.CLI.main(System.argv())' --"
@@ -58,7 +58,7 @@ defmodule BaileysEx.Auth.CLI.ImportTest do
       "\uFEFF" <> line.(Enum.reverse(rows), & &1) <> "\n\n",
       document,
       JSON.encode(document),
-      # As a person's tool prints it.
+      # As a tool for people prints it.
       "\n" <> String.replace(document, ",", ",\n  ")
     ]
 
@@ -118,7 +118,7 @@ defmodule BaileysEx.Auth.CLI.ImportTest do
     assert text =~ "left out, cannot be read (2)"
     assert loaded(context.target) == context.expected
 
-    # Also where the damage is in the first line.
+    # This also holds if the damage is in the first line.
     rest = context.dump |> File.read!() |> String.split("\n", parts: 2) |> List.last()
     File.write!(context.dump, "{\"name\":\n" <> rest)
     assert {1, "", error} = cli(["import", context.dump, context.target <> "2", "--skip-corrupt"])
@@ -139,7 +139,7 @@ defmodule BaileysEx.Auth.CLI.ImportTest do
     File.write!(context.dump, ~s(["ada:#{name}","ü"]\n), [:append])
     shell!("cat #{context.dump} | CLI import - #{context.target} --json")
     shell!("CLI export #{context.target} - > #{context.dump}-2")
-    # What is told afterwards is no bytes.
+    # Output after the import consists of characters again.
     told = shell!("LC_ALL=C.UTF-8 CLI import - #{context.target}-2☃ < #{context.dump}-2")
     assert told =~ "-2☃"
     File.rename!(context.target <> "-2☃", context.target <> "-2")

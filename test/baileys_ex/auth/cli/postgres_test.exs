@@ -14,7 +14,7 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
 
   defmodule Broken do
     @moduledoc false
-    # As a repository whose pool does not take its configuration.
+    # Like a repository whose pool rejects its configuration.
     def __adapter__, do: __MODULE__
     def config, do: []
     def ensure_all_started(_config, :temporary), do: {:ok, []}
@@ -34,7 +34,7 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
 
   defmodule Unnamed do
     @moduledoc false
-    # As a repository of Ecto's.
+    # Like a repository of Ecto.
     def __adapter__, do: Ecto.Adapters.Postgres
     def config, do: :persistent_term.get(__MODULE__, [])
   end
@@ -238,7 +238,7 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     assert %{"error" => %{"code" => "database", "message" => text}} = JSON.decode!(document)
     assert text =~ "tables are missing"
 
-    # Its own reason holds the password.
+    # The original reason contains the password.
     directory = Repository.config()[:directory]
     Repository.connect(nil)
     assert {1, "", error} = cli(["verify", argument])
@@ -273,7 +273,7 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     :persistent_term.put(Unnamed, database: "auth")
     verify = fn repo -> Cli.run(["verify", argument, "--repo", inspect(repo)]) end
 
-    # Ecto is not to be had here.
+    # Ecto is not available here.
     assert {1, "", error} = verify.(Unnamed)
     assert error =~ "#{inspect(Unnamed)} needs the application :ecto_sql"
     assert error =~ "dependencies of your application"

@@ -8,7 +8,8 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
 
   @moduletag timeout: 300_000
 
-  # A machine without `script` has no pseudo-terminal for us: said, not passed over.
+  # Without `script` there is no pseudo-terminal: the tests are reported as not run instead of silently
+  # skipped.
   unless Terminal.available?() do
     IO.puts(:stderr, "SKIPPED: tests on a pseudo-terminal, for want of script (util-linux)")
     @moduletag skip: "no script(1) of util-linux"
@@ -16,7 +17,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
 
   @root Path.expand("../../../..", __DIR__)
   @keys 20_000
-  # Enough for a migration to be in the middle when its first bar is seen.
+  # Enough for a migration to be still running when its first bar is visible.
   @interrupted_keys 8_000
 
   setup :setup_temp_dir
@@ -55,7 +56,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
     end
 
     test "fits many accounts, and its bar, on narrow terminals", %{tmp: tmp} do
-      # Each its own: that one device is in several directories is said in a line of any length.
+      # Different accounts: a remark about one device in several directories would have a line of any length.
       for name <- ["ada", "an-account-of-a-customer-with-a-very-long-name-indeed", "eve"] do
         path = Path.join(tmp, name)
         File.cp_r!(Fixtures.path(:native), path)
@@ -101,7 +102,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
         assert Fixtures.load_all!(NativeFilePersistence, path) ==
                  Fixtures.load_all!(NativeFilePersistence, backup)
 
-        # Again, onto the same place aside.
+        # A second restore to the same place for the old content.
         before = Fixtures.files!(path)
         assert {refused, 1} = run.()
 
@@ -133,7 +134,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
       File.mkdir_p!(Path.join(project, "lib"))
       File.write!(Path.join(project, "mix.exs"), host_project())
       env = [{"CARGO_TARGET_DIR", cargo_target()}, {"MIX_ENV", "prod"}]
-      # Mix compiles dependencies before it can find a task of theirs, and tells standard output.
+      # Mix compiles dependencies before it can find their tasks, and writes to standard output.
       {_, _, 0} = Terminal.run("cd #{project} && mix deps.compile", env)
       File.write!(Path.join(project, "lib/host.ex"), "defmodule Host, do: @moduledoc(false)")
 
@@ -222,7 +223,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
     test "leaves the target as it was after a kill; the next one cleans up", context do
       interrupted(context, fn pid, _type -> System.cmd("kill", ["-KILL", pid]) end)
       refute File.exists?(context.target)
-      # Shows that it was killed in the middle, and that cleaning up has something to do.
+      # Shows that it was killed in the middle, and that there is something to clean up.
       assert staging(context) != []
       migrate_again(context)
     end
@@ -243,7 +244,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
         |> Enum.split_with(fn {name, _bytes} -> String.contains?(name, ".tmp-") end)
 
       assert Map.new(files) == before
-      # Shows that it was killed in the middle; the next open removes them.
+      # Shows that it was killed in the middle; the next open removes these files.
       assert unfinished != []
       assert {:ok, %{platform: "before"}} = NativeFilePersistence.load_credentials(context.target)
       migrate_again(context, ["--overwrite"])
@@ -268,7 +269,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
       File.write!(Path.join(source, "lid-mapping-#{id}.json"), ~s("#{900_000_000_000 + id}"))
     end
 
-    # Removing so many synced files takes a busy disk a minute, which no test need wait for.
+    # Removing so many synced files takes a busy disk a minute, and no test needs to wait for it.
     on_exit(fn ->
       File.rename!(tmp, tmp <> "_gone")
       System.cmd("sh", ["-c", "rm -rf #{Terminal.quoted(tmp <> "_gone")} >/dev/null 2>&1 &"])
@@ -277,7 +278,7 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
     source
   end
 
-  # Interrupts a migration as soon as it has shown that it is on its way.
+  # Interrupts a migration as soon as its progress is visible.
   defp interrupted(%{tmp: tmp, source: source, target: target}, react, options \\ []) do
     pid_file = Path.join(tmp, "pid")
     main = Terminal.eval(["migrate", source, target, "--without-credentials" | options])
@@ -300,14 +301,14 @@ defmodule BaileysEx.Auth.CLI.TerminalTest do
     assert length(keys[:"lid-mapping"]) == @interrupted_keys
   end
 
-  # What lies beside source, target and our own file.
+  # Returns what lies beside source, target and our own file.
   defp staging(%{tmp: tmp}), do: File.ls!(tmp) -- ["source", "target", "pid"]
 
   defp plain, do: CLI.Terminal.plain()
 
   defp lines(shown), do: String.split(shown, "\r\n", trim: true)
 
-  # A line but for colours, and for paths, which are as long as they are.
+  # Removes colours from a line, and paths, whose length varies.
   defp without(line, tmp), do: String.replace(line, [tmp, "\e[31m", "\e[32m", "\e[0m"], "")
 
   defp host_project do

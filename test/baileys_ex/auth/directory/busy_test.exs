@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.Directory.BusyTest do
-  # Another process of the operating system has the lock: here `flock` of util-linux.
+  # Another process of the operating system holds the lock: here `flock` of util-linux.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -38,7 +38,7 @@ defmodule BaileysEx.Auth.Directory.BusyTest do
         release(holder)
         error = NativeError.to_public(reason, unquote(backend))
         assert %LockedError{path: ^path, holder: "process " <> _} = error
-        # Whoever wrote last: this process.
+        # The last writer, which is this process.
         assert Exception.message(error) =~ "#{path} is locked by process #{System.pid()} on "
         refute Exception.message(error) =~ "backup"
       end

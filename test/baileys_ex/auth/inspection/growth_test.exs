@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Inspection.GrowthTest do
-  # What accumulates in a directory: keys by age, pre-keys made and used, sessions by their last use, and how
-  # many keys are expected.
+  # Everything that accumulates in a directory: keys by age, pre-keys made and used, sessions by last use, and
+  # the number of expected keys.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -43,7 +43,7 @@ defmodule BaileysEx.Auth.Inspection.GrowthTest do
     now = System.os_time(:second)
     days = &(now - &1 * 86_400)
 
-    # Three uploads: 1 to 30 long ago, 31 to 60 twelve days ago, 61 to 65 an hour ago; 66 is not uploaded.
+    # Three uploads: 1 to 30 long ago, 31 to 60 twelve days ago, and 61 to 65 an hour ago. 66 is not uploaded.
     made = fn
       id when id <= 30 -> days.(50)
       id when id <= 60 -> days.(12)
@@ -60,17 +60,17 @@ defmodule BaileysEx.Auth.Inspection.GrowthTest do
 
     {:ok, %{pre_keys: pre_keys}} = Inspection.inspect_directory(path)
     assert %{made: 66, stored: 60, unused: 59, not_uploaded: 1, used: 6} = pre_keys
-    # 30 and 31 were made between 50 and 12 days ago, and no file tells which of them when.
+    # 30 and 31 were made between 50 and 12 days ago. No file shows when exactly.
     assert pre_keys.ages.used == %{day: 1, week: 0, month: 1, older: 2, unknown: 2}
     assert pre_keys.ages.unused == %{day: 4, week: 0, month: 28, older: 27, unknown: 0}
     assert pre_keys.ages.made == %{day: 6, week: 0, month: 29, older: 29, unknown: 2}
 
-    # Of the newest and the oldest, one side is open.
+    # The newest and the oldest have a neighbour on one side only.
     for id <- [1, 65, 66], do: File.rm!(Path.join(path, "pre-key-#{id}.json"))
     {:ok, %{pre_keys: pre_keys}} = Inspection.inspect_directory(path)
     assert pre_keys.ages.used == %{day: 2, week: 0, month: 1, older: 3, unknown: 2}
 
-    # A copy that mixed up the times tells nothing of what is between.
+    # A copy that has mixed up the times says nothing about the keys in between.
     File.touch!(Path.join(path, "pre-key-4.json"), days.(1))
     {:ok, %{pre_keys: pre_keys}} = Inspection.inspect_directory(path)
     assert pre_keys.ages.used.unknown == 5
@@ -117,7 +117,7 @@ defmodule BaileysEx.Auth.Inspection.GrowthTest do
     assert %{"pre-key": %{older: 30}} = report.ages
     assert report.pre_keys.ages.unused.older == 30
 
-    # A file that a commit in the journal has taken away is no pre-key.
+    # A file that a commit in the journal has deleted is not a pre-key.
     :ok = NativeFilePersistence.checkpoint(path)
     :ok = NativeFilePersistence.delete_keys(path, :"pre-key", "1")
     assert File.exists?(Path.join(path, "pre-key-1.etf"))
@@ -151,7 +151,7 @@ defmodule BaileysEx.Auth.Inspection.GrowthTest do
     assert report.sessions.unknown == 2
   end
 
-  # As libsignal or, with nil, as baileys_ex leaves it.
+  # As libsignal leaves it or, with nil, baileys_ex.
   defp used_at(backend, path, id, time) do
     {:ok, record} = backend.load_keys(path, :session, id)
 

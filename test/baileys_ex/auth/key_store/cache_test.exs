@@ -176,7 +176,7 @@ defmodule BaileysEx.Auth.KeyStore.CacheTest do
       Gate.open(Gate.arrived(:save_keys))
       second = Gate.arrived(:save_keys)
       assert "new" in Map.values(Table.contents(table))
-      # Others come and go in the cache meanwhile.
+      # Other entries come and go in the cache in the meantime.
       KeyStore.get(ref, :session, Enum.map(1..100, &"#{&1}"))
       assert read.() == %{"a" => "old", "b" => "old"}
 

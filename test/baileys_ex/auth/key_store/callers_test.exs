@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.KeyStore.CallersTest do
-  # Ecto's sandbox gives a connection to the process that owns one, or to one that works on its behalf
-  # as `$callers` says, and raises for everybody else.
+  # Ecto's sandbox gives a connection to the process that owns one, or to one that works for it according to
+  # `$callers`. For all others it raises.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.KeyStore

@@ -46,7 +46,7 @@ defmodule BaileysEx.Auth.KeyStore.ClusterTest do
         [first, second] = peers
         path = Stores.new_place(backend)
         on_exit(fn -> Stores.delete_place(path) end)
-        # Both have the directory open: the second one has to notice what the first one left.
+        # Both have the directory open: the second one must notice what the first one has left.
         assert Cluster.call(second, ClusterWorkload, :take_over, [backend, path]) == {0, 0}
         report = Cluster.call(second, ClusterWorkload, :start_report, [])
         Cluster.call(first, ClusterWorkload, :count_up, [backend, path, report])
@@ -61,7 +61,7 @@ defmodule BaileysEx.Auth.KeyStore.ClusterTest do
     end
   end
 
-  # They go to the node that survives.
+  # The acknowledgements go to the node that survives.
   defp await_acknowledged(peer) do
     if Cluster.call(peer, ClusterWorkload, :last_acknowledged, []) == 0 do
       Process.sleep(10)

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.KeyStore.CommitTest do
-  # Commits that meet each other, and processes that die around them.
+  # Concurrent commits, and processes that die around them.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.{InvalidTermError, KeyStore}
@@ -24,7 +24,7 @@ defmodule BaileysEx.Auth.KeyStore.CommitTest do
   defp set(ref, id, value), do: KeyStore.set(ref, %{"lid-mapping": %{id => value}})
   defp get(ref, id), do: KeyStore.get(ref, :"lid-mapping", [id])[id]
 
-  # In the committer's mailbox or pending there, in the order of `funs`, before this returns.
+  # Before this returns, the requests are in the committer's mailbox or pending, in the order of `funs`.
   defp queue_up(funs) do
     Enum.map(funs, fn fun ->
       task = Task.async(fn -> attempt(fun) end)
@@ -150,7 +150,7 @@ defmodule BaileysEx.Auth.KeyStore.CommitTest do
 
       await_waiting(doomed)
       Process.exit(doomed, :kill)
-      # The next transaction has the lock by now, and reads what will stay.
+      # The next transaction already has the lock, and reads values that will stay.
       read = KeyStore.transaction(ref, "k", &KeyStore.get(&1, :"lid-mapping", ["a"]))
 
       Gate.open(gate)
@@ -209,7 +209,7 @@ defmodule BaileysEx.Auth.KeyStore.CommitTest do
     end
   end
 
-  # Moves one from one of four numbers to another, and checks that what it sees is whole.
+  # Moves one unit from one of four numbers to another, and checks that the sum that it sees is unchanged.
   defp shift_for_ever(ref) do
     [from, to] = Enum.take_random(["1", "2", "3", "4"], 2)
 

@@ -13,7 +13,7 @@ defmodule BaileysEx.Auth.KeyStore.PermissionTest do
       before = Table.count(table, :commit_keys)
       Table.before_calls(table, fn _callback, _args -> {:error, posix} end)
 
-      # Ten tries, three seconds apart, would take half a minute.
+      # Ten attempts, three seconds apart, would take half a minute.
       error =
         assert_raise KeyStore.OperationError, fn ->
           KeyStore.set(keys, %{"lid-mapping": %{"1" => "2"}})

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.KeyStore.RestartTest do
-  # What was acknowledged before `kill -9` of the VM is served after it.
+  # Everything acknowledged before `kill -9` of the VM is served after it.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.KeyStore
@@ -29,7 +29,7 @@ defmodule BaileysEx.Auth.KeyStore.RestartTest do
     end
   end
 
-  # The last number that each caller's transactions were acknowledged with.
+  # Returns the last number that was acknowledged to each caller.
   defp run_and_kill(backend, path) do
     call = "BaileysEx.Test.KillWorkload.run(#{inspect(backend)}, #{inspect(path)})"
     paths = Enum.flat_map(:code.get_path(), &["-pa", List.to_string(&1)])
@@ -57,7 +57,7 @@ defmodule BaileysEx.Auth.KeyStore.RestartTest do
   defp numbers(port, lines) do
     receive do
       {^port, {:data, {:eol, line}}} -> numbers(port, [line | lines])
-      # The VM was killed while it printed: not acknowledged.
+      # The VM was killed while it printed, so this line is not an acknowledgement.
       {^port, {:data, {:noeol, _part}}} -> numbers(port, lines)
       {^port, {:exit_status, _status}} -> last_numbers(lines)
     end
@@ -75,7 +75,7 @@ defmodule BaileysEx.Auth.KeyStore.RestartTest do
     ref = KeyStore.wrap(pid)
 
     for {caller, number} <- acknowledged do
-      # Later ones may have been committed whose acknowledgement died with the VM.
+      # Later commits may be there too, whose acknowledgement died with the VM.
       assert KillWorkload.read(ref, caller) >= number
     end
 

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.KeyStore.RetryLogTest do
-  # The log is the whole VM's.
+  # The log belongs to the whole VM.
   use ExUnit.Case, async: false
 
   import ExUnit.CaptureLog
@@ -8,7 +8,7 @@ defmodule BaileysEx.Auth.KeyStore.RetryLogTest do
 
   defmodule Failing do
     @moduledoc false
-    # The context is a counter of the commits that are still to fail.
+    # The context is a counter of the commits that will still fail.
     def load_keys(_left, _type, _id), do: {:error, :not_found}
     def save_keys(_left, _type, _id, _value), do: :ok
     def delete_keys(_left, _type, _id), do: :ok

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.KeyStore.SecretsTest do
-  # Values are marked, everything that can go wrong does, and whatever is printed is searched.
+  # Values are marked, everything that can fail does, and all printed text is searched for the marks.
   use ExUnit.Case, async: false
 
   import ExUnit.CaptureIO
@@ -81,7 +81,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
     assert_receive {:DOWN, ^monitor, :process, ^pid, _reason}
   end
 
-  # A task logs its crash itself, and so before it is down.
+  # A task logs its crash itself, before it is down.
   defp monitored_task(fun) do
     {:ok, pid} = Task.start(fun)
     {pid, Process.monitor(pid)}
@@ -201,7 +201,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
 
     printed =
       capture_log(fn ->
-        # As it would arrive from a committer that has crashed.
+        # The message that a crashed committer would send.
         send(ref.pid, {:EXIT, committer, {@secret, []}})
         pid = ref.pid
         assert_receive {:EXIT, ^pid, {:committer_stopped, _place}}

@@ -48,7 +48,7 @@ defmodule BaileysEx.Auth.KeyStore.StepwiseTest do
     %{table: table, ref: ref} = context
     set!(ref, %{"a" => "old", "b" => "old"})
 
-    # Nothing can be saved any more once the first new value is there.
+    # After the first new value, every save fails.
     fail(table, fn callback, _args ->
       callback == :save_keys and "new" in Map.values(Table.contents(table))
     end)

@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
-  # Each sentence of the section "Rolling deployment" of guides/operating.md that another test does
-  # not hold. The new deployment is a VM of its own.
+  # The sentences of the section "Rolling deployment" of guides/operating.md that no other test covers. The
+  # new deployment is a separate VM.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -38,10 +38,10 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
             Vm.kill(new)
           end)
 
-        # The log has what stores of other tests say, too.
+        # The log also contains messages about stores of other tests.
         told = "the key store has lost its claim: #{context.path} "
         assert [_, _] = String.split(log, told)
-        # Nobody owns it to speak of, and still it does not come back by itself.
+        # Nobody really owns the directory, and the store still does not come back by itself.
         assert lost(keys)
       end
 
@@ -64,12 +64,12 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
 
         capture_log(fn ->
           Vm.kill(take_over(context))
-          # Ten tries, three seconds apart, would take half a minute.
+          # Ten attempts, three seconds apart, would take half a minute.
           task = Task.async(fn -> assert_raise OperationError, fn -> write(keys, "stale") end end)
           assert {:ok, %OperationError{reason: %NotOwnerError{}}} = Task.yield(task, 2_500)
         end)
 
-        # Files may have changed: whoever comes next completes what the killed one had begun.
+        # Files may have changed: the next user completes what the killed process had begun.
         assert {:ok, _value} = context.backend.load_keys(context.path, :"lid-mapping", "a")
 
         for name <- File.ls!(context.path),
@@ -98,13 +98,13 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
         assert %{"a" => "1"} = KeyStore.get(keys, :"lid-mapping", ["a"])
         :ok = context.backend.save_keys(context.path, :"lid-mapping", "a", "2")
 
-        # A transaction looks before it reads.
+        # A transaction checks for changes before it reads.
         assert "2" ==
                  KeyStore.transaction(keys, "a", fn tx ->
                    KeyStore.get(tx, :"lid-mapping", ["a"])["a"]
                  end)
 
-        # A change between its read and its end refuses it.
+        # A change between its read and its end makes it fail.
         error =
           assert_raise OperationError, fn ->
             KeyStore.transaction(keys, "a", fn tx ->
@@ -117,7 +117,7 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
         assert {:changed_meanwhile, _module, _path} = error.reason
         assert {:ok, "3"} = context.backend.load_keys(context.path, :"lid-mapping", "a")
 
-        # One that concerns other keys does not.
+        # A change of other keys does not.
         KeyStore.transaction(keys, "a", fn tx ->
           %{"a" => "3"} = KeyStore.get(tx, :"lid-mapping", ["a"])
           :ok = context.backend.save_keys(context.path, :"lid-mapping", "other", "1")
@@ -149,7 +149,7 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
       assert {:error, {:already_started, ^pid}} = KeyStore.start_link(persistence_context: name)
     end
 
-    # The files of a copy say that this VM owns it, but it is another directory.
+    # According to its files, this VM owns the copy, but it is another directory.
     copy = Path.join(tmp, "copy")
     File.cp_r!(path, copy)
     {:ok, second} = KeyStore.start_link(persistence_context: copy)
@@ -167,7 +167,7 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
 
   defp write(keys, value), do: KeyStore.set(keys, %{"lid-mapping": %{"a" => value}})
 
-  # The new deployment, once it has claimed.
+  # Starts the new deployment, and returns once it has claimed.
   defp take_over(%{backend: backend, path: path}) do
     new = Vm.start(Vm.call(OwnerWorkload, :own, [backend, path, "new"]))
 

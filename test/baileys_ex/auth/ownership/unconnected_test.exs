@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
-  # Processes of the operating system that know nothing of each other, on one directory. Small by
-  # default; `mix test --only long` runs what the README's figures come from.
+  # Unconnected processes of the operating system on one directory. Few by default; `mix test --only long`
+  # produces the figures of the README.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -100,7 +100,8 @@ defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
         if fate == :new_dies, do: Vm.kill(new)
 
         if fate != :old_dies do
-          # The last lines of the old one: refused, by whom, and nothing written since.
+          # The last lines of the old owner: it was refused, named the new owner, and has written nothing
+          # since.
           lines = until(old, &(&1 in ["silent", "wrote"]))
 
           assert Enum.count(lines, &(&1 =~ "[warning] the key store has lost its claim")) == 1
@@ -110,7 +111,7 @@ defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
                  inspect(Enum.take(said, -8))
 
           [last] = lines |> Enum.filter(&(&1 =~ ~r/^ok /)) |> Enum.take(-1)
-          # What it was told before the claim is there.
+          # What was acknowledged to it before the claim is still there.
           assert load(backend, path, "own-old") ==
                    {:ok, "old:" <> String.trim_leading(last, "ok ")}
 
@@ -118,7 +119,7 @@ defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
         end
 
         if fate != :new_dies, do: Vm.kill(new)
-        # This VM has the directory open, and was not told of the deaths.
+        # This VM has the directory open, and does not know about the deaths.
         :ok = backend.recover(path)
         {:ok, value} = load(backend, path, "a")
         assert "new:" <> _ = value
@@ -161,7 +162,7 @@ defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
         Enum.each(killed, &collect/1)
         succeeded = for {["ok" <> _], 0} <- answers, do: :ok
 
-        # Of those that live one at the least has published, and whatever is there is whole.
+        # At least one of the survivors has published, and whatever is there is complete.
         assert succeeded != [] or killed != [], inspect(answers)
 
         if kind == "overwrite" and killed == [],
@@ -175,7 +176,7 @@ defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
           assert report.families |> Map.values() |> Enum.sum() == keys
         end
 
-        # What was killed is swept by the next one.
+        # The next migration removes the leftovers of a killed one.
         {["ok" <> _], 0} = collect(start(OwnerWorkload, :publish, ["overwrite", source, target]))
         refute Enum.any?(File.ls!(tmp), &(&1 =~ "baileys_ex.tmp-")), inspect(File.ls!(tmp))
       end
@@ -210,7 +211,7 @@ defmodule BaileysEx.Auth.Ownership.UnconnectedTest do
     end
   end
 
-  # The number of the last commit that it told of.
+  # Kills it after this many commits, and returns the number of the last one that it reported.
   defp kill_after(vm, commits) do
     for _ <- 1..commits, do: assert("ok " <> _ = line(vm))
     Vm.kill(vm)

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.PostgresClaimTest do
-  # What a store's claim promises beyond one connection, and what it costs in statements.
+  # The promises of a store's claim across connections, and its cost in statements.
   use ExUnit.Case, async: true
 
   import BaileysEx.Test.PostgresDriver, only: [start_with_tables: 1]
@@ -69,7 +69,7 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
     :ok = PostgresPersistence.save_credentials(mine, new)
     :ok = PostgresPersistence.save_keys(mine, :"lid-mapping", "b", "new")
 
-    # As a network could still bring it.
+    # As the network could still deliver it.
     {module, other} = theirs[:connection]
     sent = [mine[:account], owner.id, 0]
     bytes = :erlang.term_to_binary("old")
@@ -90,8 +90,8 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
     :ok = PostgresPersistence.claim(mine, Owner.new())
     :ok = PostgresPersistence.commit_keys(mine, %{"lid-mapping": %{"b" => "0", "c" => "0"}})
 
-    # What the server is still at: it holds the account's row, has written one key and not the other.
-    # (The driver of these tests only ends its own statement with the answer.)
+    # The server is still executing this: it has locked the account's row and has written one of two keys.
+    # (The driver of these tests ends a statement only with its answer.)
     query(theirs, "BEGIN")
     query(theirs, "SELECT 1 FROM baileys_auth_accounts WHERE #{of(mine)} FOR SHARE")
 
@@ -121,7 +121,7 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
 
   defp of(context), do: "account = '#{context[:account]}'"
 
-  # The connection that the driver waits for.
+  # Returns the connection that the driver waits for.
   defp cut(driver) do
     {:monitors, [process: connection]} = Process.info(driver, :monitors)
     Process.exit(connection, :kill)
@@ -147,7 +147,7 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
 
     assert {:ok, "theirs!"} = PostgresPersistence.load_keys(theirs, :"lid-mapping", "1")
 
-    # What nobody else has touched is committed all the same.
+    # A key that nobody else has changed is committed all the same.
     :ok = PostgresPersistence.save_keys(theirs, :"lid-mapping", "1", "again")
     %{"2" => "other"} = KeyStore.get(keys, :"lid-mapping", ["2"])
     :ok = KeyStore.set(keys, %{"lid-mapping": %{"2" => "more"}})
@@ -169,15 +169,15 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
           {fn -> PostgresPersistence.list_keys(mine) end, 1},
           {fn -> PostgresPersistence.save_credentials(mine, state) end, 1},
           {fn -> PostgresPersistence.load_credentials(mine) end, 1},
-          # The claim before, and the claim.
+          # The statements: the previous claim, and the new claim.
           {fn -> PostgresPersistence.claim(mine, owner) end, 2},
           {fn -> PostgresPersistence.save_keys(mine, :"pre-key", 1, "value") end, 1},
           {fn -> PostgresPersistence.save_credentials(mine, state) end, 1},
           {fn -> PostgresPersistence.owner(mine) end, 1},
           {fn -> PostgresPersistence.release(mine, owner) end, 1},
-          # The list, and the commit.
+          # The statements: the list, and the commit.
           {fn -> PostgresPersistence.clear(mine) end, 2},
-          # The schema's version, the claim before, and the claim.
+          # The statements: the version of the schema, the previous claim, and the new claim.
           {fn -> Process.put(:keys, start_store(mine)) end, 3}
         ] do
       assert {_index, ^statements} = {operation, counted(driver, operation)}

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.PostgresDriverAnswersTest do
-  # What Postgrex answers, through Ecto, when it does not do what it is asked to: as it was seen to.
+  # Postgrex's observed answers, through Ecto, when it fails to do what it is asked.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.{DatabaseError, PostgresPersistence}
@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.PostgresDriverAnswersTest do
   defmodule Repo do
     @moduledoc false
     def query(_sql, _params, opts) do
-      # A log and a handler of Ecto's event would be given the parameters.
+      # A log and a handler of Ecto's event would receive the parameters.
       [log: false, telemetry_event: nil, cache_statement: "baileys_ex_auth_" <> _hash] = opts
       Process.get(:answer).()
     end
@@ -55,7 +55,7 @@ defmodule BaileysEx.Auth.PostgresDriverAnswersTest do
   end
 
   test "a transaction that was rolled back inside is to be rolled back, and not to be tried again" do
-    # Exactly this message.
+    # Only this exact message counts.
     error = %{__struct__: DBConnection.ConnectionError, message: "transaction rolling back"}
     assert kind(fn -> {:error, error} end) == {:aborted, "25P02"}
     refute DatabaseError.transient?(%DatabaseError{place: "", kind: :aborted})

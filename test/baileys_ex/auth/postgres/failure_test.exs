@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.PostgresFailureTest do
-  # What a server can refuse, by a server that does: each is told apart, no error shows a value, and what
-  # can go by is waited for by a store.
+  # The refusals of a real server: each is distinguished, no error shows a value, and a store retries the
+  # transient ones.
   use ExUnit.Case, async: true
 
   import BaileysEx.Test.PostgresDriver, only: [start_with_tables: 1]
@@ -10,7 +10,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
   alias BaileysEx.Test.{Mounts, PostgresDriver, PostgresRows, PostgresServer}
 
   @moduletag :postgres
-  # The driver's processes end noisily when the server does.
+  # The driver's processes log errors when the server ends.
   @moduletag :capture_log
   @secret "a secret of the user"
 
@@ -27,7 +27,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
 
   defp save(path), do: PostgresPersistence.save_keys(path, :"lid-mapping", "1", @secret)
 
-  # What the error says, when it is of that kind and shows nothing.
+  # Checks that the error is of this kind and shows nothing, and returns what it says.
   defp refused({:error, %DatabaseError{kind: kind, code: code} = error}, path, advice) do
     refute inspect(error) =~ @secret
     message = Exception.message(error)
@@ -93,7 +93,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
     store = store(path)
     [[most]] = query!(theirs, "SELECT current_setting('max_connections')::bigint") |> elem(1)
 
-    # The store's own connection is lost, as to a server that was restarted, and others take what is free.
+    # The store loses its connection, as if the server were restarted, and others take all free ones.
     hogs = for _ <- 1..most, do: elem(PostgresDriver.connect!(directory), 1)
 
     full? = fn ->
@@ -166,7 +166,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
     end
 
     PostgresServer.ctl!(standby, ["promote"])
-    # Its driver ends when it is told of that.
+    # This error ends the driver.
     there = Keyword.put(path, :connection, PostgresDriver.connect!(standby))
     assert :ok = save(there)
     assert {:ok, @secret} = PostgresPersistence.load_keys(there, :"lid-mapping", "1")
@@ -184,7 +184,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
     :ok = PostgresPersistence.save_keys(path, :"lid-mapping", "1", "before")
     before = PostgresRows.of(path)
     query!(driver, "CREATE TABLE ballast AS SELECT n FROM generate_series(1, 30000) AS n")
-    # Bytes that the server cannot press together.
+    # Bytes that the server cannot compress.
     many = for n <- 1..4_000, into: %{}, do: {n, :crypto.strong_rand_bytes(1_500)}
 
     assert refused(
@@ -194,7 +194,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
            ) == {:full, "53100", true}
 
     assert PostgresRows.of(path) == before
-    # Somebody makes room.
+    # Somebody frees space.
     query!(driver, "DROP TABLE ballast")
     assert :ok = save(path)
   end

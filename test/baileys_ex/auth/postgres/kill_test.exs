@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.PostgresKillTest do
-  # SIGKILL in the middle of commits: of a backend, which makes the server start all of them again and
-  # recover; of the server; of the VM that commits. `mix test --only long` kills 210 times.
+  # SIGKILL in the middle of commits: of a backend process, after which the server restarts all of them and
+  # recovers; of the server; and of the VM that commits. `mix test --only long` kills 210 times.
   use ExUnit.Case, async: true
 
   alias BaileysEx.Auth.Postgres.Schema
@@ -23,7 +23,7 @@ defmodule BaileysEx.Auth.PostgresKillTest do
       writers =
         for _ <- 1..unquote(rounds), kill <- [:backend, :server, :client], reduce: writers do
           writers ->
-            # Each has committed since the last kill.
+            # Each of them has committed since the last kill.
             writers = Enum.map(writers, &one_more/1)
             Process.sleep(:rand.uniform(30))
             kill(kill, directory, writers)
@@ -40,7 +40,7 @@ defmodule BaileysEx.Auth.PostgresKillTest do
 
   defp kill(:client, directory, [writer | others]) do
     %{last: last, account: account} = stop(writer)
-    # In turn.
+    # The writers take turns.
     others ++ [start(directory, account, last)]
   end
 
@@ -55,7 +55,7 @@ defmodule BaileysEx.Auth.PostgresKillTest do
     writers
   end
 
-  # What it finds is no older than what was acknowledged before.
+  # Starts a writer, which must find at least what was acknowledged before.
   defp start(directory, account, acknowledged \\ 0) do
     vm = Vm.start(Vm.call(PostgresWorkload, :count_up, [directory, account]))
     {"found", found} = line(vm)
@@ -63,7 +63,7 @@ defmodule BaileysEx.Auth.PostgresKillTest do
     %{vm: vm, account: account, last: found}
   end
 
-  # Past those that it had printed before: the newest of its lines, and then the next one.
+  # Skips lines that were printed earlier: the newest line, and then the next one.
   defp one_more(%{vm: vm} = writer) do
     writer = drain(writer)
     {"ok", number} = line(vm)
@@ -114,7 +114,7 @@ defmodule BaileysEx.Auth.PostgresKillTest do
     end
   end
 
-  # The backend of a writer that is at work; where none is for a moment, of any.
+  # Kills the backend process of a working writer, or of any writer if none is working at the moment.
   defp kill_backend({module, driver}) do
     sql = """
     SELECT pid::bigint FROM pg_stat_activity

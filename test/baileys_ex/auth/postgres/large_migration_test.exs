@@ -20,7 +20,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
   @moduletag :capture_log
   @moduletag timeout: :infinity
 
-  # 40 MB; and 6 MB, which are two pages, and three batches of which two are staged.
+  # 40 MB; and 6 MB, which are two pages, and three batches, two of which are staged.
   @large 10_000
   @many 1_500
   @staged 1_024
@@ -47,7 +47,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
   defp place(path) when is_binary(path), do: {NativeFilePersistence, path}
   defp place(context), do: {PostgresPersistence, context}
 
-  # Of the account, and of what was on its way to it.
+  # Returns the rows of the account, and those staged for it.
   defp rows_left(target) do
     for {name, keys} <- PostgresLarge.accounts(target),
         String.ends_with?(name, target[:account]),
@@ -55,7 +55,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
         do: {name, keys}
   end
 
-  # Once, after so many keys.
+  # Calls `fun` once, after this many keys.
   defp when_done(count, fun) do
     fn %{done: done} ->
       if done >= count and Process.put({:done, count}, true) == nil, do: fun.()
@@ -87,7 +87,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
     end
   end
 
-  # Bytes that the migrating process holds after a step.
+  # Returns the maximum number of bytes that the migrating process holds after a step.
   defp most_held(migrate) do
     most = :atomics.new(1, [])
 
@@ -126,7 +126,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
     assert PostgresLarge.same_keys(large, copy) == {true, 100_000}
   end
 
-  # The driver gives up after a minute, which comparing each key with each would take.
+  # The driver gives up after a minute, which a comparison of all keys with all others would exceed.
   test "a large account takes the place of another one in time that grows with their sizes",
        context do
     %{target: target} = context
@@ -141,7 +141,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
                  overwrite?: true
                )
 
-      # Now the server expects nothing where keys are staged.
+      # Now the statistics of the server expect no staged keys.
       for table <- ~w(accounts keys),
           do: [] = PostgresLarge.query(target, "ANALYZE planned.baileys_auth_#{table}", [])
     end
@@ -154,10 +154,10 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
 
     assert {:ok, %{migrated_keys: @many, credentials?: true}} = migrate(source, target)
 
-    # Two pages, the number of keys, and the digest.
+    # The statements: two pages, the number of keys, and the digest.
     assert PostgresDriver.count(from) - elem(before, 0) == 4
 
-    # Version and vacancy; two to begin, and two batches; claim, vacancy, all at once; the end.
+    # Version and vacancy; two to begin, and two batches; claim, vacancy, the replacement; the end.
     assert PostgresDriver.count(to) - elem(before, 1) == 2 + (2 + 2) + (2 + 1 + 1) + 1
     assert PostgresLarge.same_keys(source, target) == {true, @many}
     assert rows_left(target) == %{target[:account] => @many}
@@ -226,7 +226,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
 
       [
         key_changed: &PostgresPersistence.save_keys(&1, type, "1@g.us", %{"#{&2}" => true}),
-        # In front of what was read.
+        # A key that sorts before everything that was read.
         key_added: &PostgresPersistence.save_keys(&1, :"device-list", "#{&2}", ["0"]),
         key_deleted: fn source, _number ->
           {:ok, %{^type => ids}} = PostgresPersistence.list_keys(source)
@@ -240,7 +240,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
 
     test "is copied by a snapshot as it was at one moment", context do
       %{source: source, tmp: tmp} = context
-      # The first and the last page have one each, always alike.
+      # The first and the last page contain one each, which are always equal.
       pair = fn n ->
         %{"lid-mapping": %{"one" => "#{n}"}, "sender-key-memory": %{"other" => %{"#{n}" => true}}}
       end
@@ -284,7 +284,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
       second = fn -> {:ok, _} = migrate(source, target, overwrite?: true) end
       done = :atomics.new(1, [])
 
-      # Before its second batch, and before its end.
+      # Changed before its second batch, and before its end.
       for {keys, last} <- [{600, @staged}, {@many + 1, @many + 1}] do
         at = when_done(keys, second)
 
@@ -296,7 +296,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
         assert {:error, {:target_changed_meanwhile, ^place}} =
                  migrate(source, target, overwrite?: true, on_progress: on_progress)
 
-        # The batch that finds it out is the last.
+        # The batch that detects the change is the last one.
         assert :atomics.get(done, 1) <= last
         assert PostgresLarge.same_keys(source, target) == {true, @many}
         assert rows_left(target) == %{target[:account] => @many}
@@ -365,7 +365,7 @@ defmodule BaileysEx.Auth.PostgresLargeMigrationTest do
       %{source: source, target: target, directory: directory, tmp: tmp} = context
       small = Path.join(tmp, "small")
       :ok = NativeFilePersistence.save_credentials(small, State.new())
-      # Has a key that the next one has not.
+      # It has a key that the next one does not have.
       other = Keyword.put(source, :account, "other than #{target[:account]} has")
       PostgresLarge.fill!(other, @many)
       :ok = PostgresPersistence.save_keys(other, :"device-list", "1555", ["0"])

@@ -20,7 +20,7 @@ defmodule BaileysEx.Auth.PostgresMigrationKillTest do
     target = [connection: connection(server), account: "ada"]
     PostgresLarge.fill!(source, @keys)
     :ok = PostgresPersistence.save_credentials(target, State.new())
-    # Some of them are in the source too.
+    # Some of them also exist in the source.
     values = Map.new(2_990..3_010, &{"#{&1}@g.us", %{"old" => true}})
     :ok = PostgresPersistence.commit_keys(target, %{"sender-key-memory": values})
     {:ok, server: server, source: source, target: target, old: PostgresRows.of(target)}
@@ -72,7 +72,7 @@ defmodule BaileysEx.Auth.PostgresMigrationKillTest do
     end
   end
 
-  # Whether it had said that it was done.
+  # Returns whether it had reported that it was done.
   defp ended(vm, done?) do
     receive do
       {^vm, {:data, {_eol, line}}} -> ended(vm, done? or line =~ ~r/^ok #{@keys} /)
@@ -82,7 +82,7 @@ defmodule BaileysEx.Auth.PostgresMigrationKillTest do
     end
   end
 
-  # Every other one in the statement at the end.
+  # Every second kill hits the final statement.
   defp killed(%{source: source, target: target, old: old}, kills, kill) do
     new = PostgresRows.of(source)
     end_ms = end_ms(source, Keyword.put(target, :account, "warm"))
@@ -103,7 +103,7 @@ defmodule BaileysEx.Auth.PostgresMigrationKillTest do
       end
 
     assert {true, _staged?} = hd(seen)
-    # One of them hit a migration that had staged keys.
+    # One of the kills hit a migration with staged keys.
     assert Enum.any?(seen, fn {_old?, staged?} -> staged? end)
 
     assert {:ok, %{migrated_keys: @keys}} = migrate(source, target)
@@ -113,7 +113,7 @@ defmodule BaileysEx.Auth.PostgresMigrationKillTest do
     assert accounts["ada"] == @keys
   end
 
-  # How long it takes from the last key to the end.
+  # Returns the time from the last key to the end.
   defp end_ms(source, target) do
     {:ok, _} = migrate(source, target, fn _ -> Process.put(:last, System.monotonic_time()) end)
     took = System.monotonic_time() - Process.get(:last)
@@ -129,7 +129,7 @@ defmodule BaileysEx.Auth.PostgresMigrationKillTest do
     )
   end
 
-  # The first statement after the server has come back finds the old connection gone.
+  # The first statement after the server's return finds the old connection closed.
   defp patient(fun, left \\ 100) do
     fun.()
   rescue

@@ -1,5 +1,5 @@
 defmodule BaileysEx.Auth.PostgresMigrationTest do
-  # An account between directories and PostgreSQL, any way round.
+  # Migrations of an account between directories and PostgreSQL, in every direction.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir

@@ -1,7 +1,7 @@
 defmodule BaileysEx.Auth.PostgresOwnersTest do
-  # Three processes of the operating system take an account from each other at random, through a proxy
-  # that cuts connections before a statement, between it and its answer, and before it arrives late. What
-  # the server has written is noted by a trigger, in its order.
+  # Three processes of the operating system take an account from each other at random. A proxy cuts their
+  # connections before a statement, between the statement and its answer, or before the statement arrives
+  # late. A trigger records what the server has written, in order.
   use ExUnit.Case, async: true
 
   import BaileysEx.Auth.TempDir
@@ -51,9 +51,9 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
     end
   end
 
-  # What all of them were told was written.
+  # Returns everything that was acknowledged to any of them.
   defp take_turns(%{tmp: tmp, proxy: proxy}, turns, conditions, round \\ 1) do
-    # As the directory of a server.
+    # In the form of a server's directory.
     File.write!(Path.join(tmp, "port"), "#{proxy.port}")
 
     for(name <- ~w(one two three), do: "#{name}#{round}")
@@ -106,7 +106,7 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
         do: query(context, sql)
   end
 
-  # `{id, own, follows}` in the order in which rows were locked, credentials under an id of their own.
+  # Returns `{id, own, follows}` in the order in which rows were locked, credentials under a separate id.
   defp history(context) do
     for [id, bytes] <- query(context, "SELECT id, value FROM history ORDER BY number") do
       value = with %State{platform: platform} <- :erlang.binary_to_term(bytes), do: platform
@@ -121,11 +121,11 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
     rows
   end
 
-  # What no single owner at a time could have done, or `nil`.
+  # Returns what a single owner at a time could not have done, or `nil`.
   defp wrong(history, acknowledged) do
     [creds, a, b, c] = Enum.map(~w(creds a b c), &values(history, &1))
     turns = for {_id, own, _follows} <- history, do: String.replace(own, ~r/\.\d+$/, "")
-    # The first values are nobody's.
+    # The first values belong to nobody.
     turns = turns |> Enum.dedup() |> Enum.reject(&(&1 == "nobody.0"))
     owns = Enum.map(a, &elem(&1, 0)) ++ Enum.map(creds, &"creds #{elem(&1, 0)}")
 
@@ -139,7 +139,7 @@ defmodule BaileysEx.Auth.PostgresOwnersTest do
     end
   end
 
-  # Those of one id. A repeated commit is one.
+  # The values of one id. A repeated commit counts as one.
   defp values(history, id),
     do: Enum.dedup(for {^id, own, follows} <- history, do: {own, follows})
 

@@ -20,13 +20,13 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
   alias BaileysEx.Test.{PostgresDriver, PostgresRows, PostgresServer}
 
   @moduletag :postgres
-  # The driver's processes end noisily when the server does.
+  # The driver's processes log errors when the server ends.
   @moduletag :capture_log
   @backend PostgresPersistence
 
   setup_all :start_with_tables
 
-  # A connection for each test, and an account of its own.
+  # Each test has its own connection and account.
   setup %{directory: directory} do
     {PostgresDriver, driver} = connection = PostgresDriver.connect!(directory)
     account = "ada #{System.unique_integer([:positive])}"
@@ -149,7 +149,7 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
       assert {:error, %CorruptRowError{type: nil}} = @backend.load_credentials(path)
     end
 
-    # A term that would fill the table of atoms.
+    # Returns a term that would fill the atom table.
     defp hostile do
       atoms = for n <- 1..300, do: <<119, 12, "never#{String.pad_leading("#{n}", 7, "0")}">>
       IO.iodata_to_binary([<<131, 108, 300::32>>, atoms, 106])
@@ -227,7 +227,7 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
         KeyStore.set(tx, %{"pre-key": %{"1" => keys["1"], "301" => nil}})
       end)
 
-      # The read, whether 301 is there, and the commit.
+      # The statements: the read, the check for 301, and the commit.
       assert PostgresDriver.count(driver) - before == 3
     end
 
@@ -284,7 +284,7 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
       :ok = @backend.commit_keys(theirs, %{"pre-key": %{1 => nil}})
       :ok = @backend.release(theirs, newer)
       assert {:ok, nil} = @backend.owner(path)
-      # Given back: no claim is needed any more. Lost: still lost.
+      # After a release, no claim is needed any more. A lost claim stays lost.
       :ok = @backend.save_keys(theirs, :"pre-key", 4, pre_key())
       assert {:error, %NotOwnerError{owner: nil}} = @backend.save_keys(path, :"pre-key", 5, "x")
     end

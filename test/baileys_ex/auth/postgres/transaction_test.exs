@@ -1,6 +1,6 @@
 defmodule BaileysEx.Auth.PostgresTransactionTest do
-  # In a transaction of the application, as with an Ecto repository: plain functions are a part of it, a
-  # store sees nothing of it before it is committed.
+  # Inside a transaction of the application, as with an Ecto repository: plain functions take part in it, and
+  # a store sees none of it before the commit.
   use ExUnit.Case, async: true
 
   import BaileysEx.Test.PostgresDriver, only: [start_with_tables: 1]
@@ -10,12 +10,12 @@ defmodule BaileysEx.Auth.PostgresTransactionTest do
   alias BaileysEx.Test.PostgresDriver
 
   @moduletag :postgres
-  # The driver's processes end noisily when the server does.
+  # The driver's processes log errors when the server ends.
   @moduletag :capture_log
 
   defmodule Pool do
     @moduledoc false
-    # Two connections: one for transactions, which their process uses, and one for everybody else.
+    # Two connections: one for transactions, used by their process, and one for everybody else.
     @behaviour BaileysEx.Auth.Postgres.Connection
 
     @impl true
@@ -35,7 +35,7 @@ defmodule BaileysEx.Auth.PostgresTransactionTest do
       :ok
     end
 
-    # An answer that is lost, once.
+    # Loses one answer.
     def lose_next_answer, do: Process.put(:lose, true)
 
     defp told(driver, sql, params) do

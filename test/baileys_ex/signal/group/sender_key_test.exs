@@ -202,7 +202,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyTest do
                Enum.map(2..6, &state/1)
     end
 
-    # Another `put_state` than the one that `state_for_key_id` finds would reuse message keys.
+    # If `put_state` did not replace the one that `state_for_key_id` finds, message keys would be reused.
     test "finds what it put, were there two of one id" do
       record = %SenderKeyRecord{sender_key_states: [state(1, 5), state(1, 0)]}
       assert SenderKeyRecord.state_for_key_id(record, 1) == state(1, 5)
