@@ -5,7 +5,16 @@ defmodule BaileysEx.Hostile.PathsTest do
   import BaileysEx.Auth.TempDir
 
   alias BaileysEx.Auth.{Accounts, FilePersistence, Fixtures, Inspection, KeyStore}
-  alias BaileysEx.Auth.{NativeFilePersistence, Owner, PersistenceMigration, Repair, Restore}
+
+  alias BaileysEx.Auth.{
+    NativeFilePersistence,
+    Owner,
+    PersistenceMigration,
+    Repair,
+    Restore,
+    State
+  }
+
   alias BaileysEx.Test.Vm
 
   setup :setup_temp_dir
@@ -94,6 +103,43 @@ defmodule BaileysEx.Hostile.PathsTest do
       ],
       context
     )
+  end
+
+  test "that are empty are refused, and not taken for the current directory", context do
+    state = State.new()
+
+    of_backends =
+      for backend <- [NativeFilePersistence, FilePersistence] do
+        [
+          &backend.load_credentials/1,
+          &backend.save_credentials(&1, state),
+          &backend.save_keys(&1, :"lid-mapping", "1", "2"),
+          &backend.load_keys(&1, :"lid-mapping", "1"),
+          &backend.list_keys/1,
+          &backend.delete_auth_state/1,
+          &backend.verify/1,
+          &backend.snapshot(&1, "copy"),
+          &backend.snapshot(context.good, &1),
+          &KeyStore.start_link(persistence_module: backend, persistence_context: &1)
+        ]
+      end
+
+    others = [
+      &NativeFilePersistence.use_native_file_auth_state/1,
+      &FilePersistence.use_multi_file_auth_state/1,
+      &Accounts.start_link(name: __MODULE__.Accounts, root: &1),
+      &Inspection.inspect_directory/1,
+      &Repair.run/1,
+      &Restore.run(&1, "new"),
+      &Restore.run(context.good, &1),
+      &PersistenceMigration.migrate_compat_json_to_native(&1, "new"),
+      &PersistenceMigration.migrate_compat_json_to_native(context.json, &1),
+      &PersistenceMigration.migrate([{"creds", "{}"}], {NativeFilePersistence, &1})
+    ]
+
+    for call <- List.flatten([of_backends | others]), path <- ["", ~c""] do
+      assert_raise ArgumentError, ~r/^expected .*path/, fn -> call.(path) end
+    end
   end
 
   test "are errors of accounts under such a root", context do

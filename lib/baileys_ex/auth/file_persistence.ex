@@ -70,7 +70,7 @@ defmodule BaileysEx.Auth.FilePersistence do
           {:ok, multi_file_auth_state()} | {:error, term()}
   def use_multi_file_auth_state(path \\ default_path(), opts \\ []) do
     # Resolved now: the current directory may have changed when the credentials are saved.
-    path = Path.expand(path)
+    path = Directory.absolute(path)
 
     with {:ok, state} <- load_credentials(path, opts),
          do: {:ok, AuthState.helper(__MODULE__, path, state, &save_credentials(path, &1))}
@@ -91,7 +91,7 @@ defmodule BaileysEx.Auth.FilePersistence do
     must_exist? = Options.must_exist?(opts)
 
     with {:error, :not_found} <- load(path, Keys.creds()),
-         do: AuthState.fresh(Path.expand(path), must_exist?)
+         do: AuthState.fresh(Directory.absolute(path), must_exist?)
   end
 
   @doc """
@@ -149,7 +149,7 @@ defmodule BaileysEx.Auth.FilePersistence do
   documentation.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
-  def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))
+  def snapshot(path, target), do: Directory.snapshot(@backend, path, Directory.absolute(target))
 
   defp load(path, key), do: Directory.load(@backend, path, key, &Native.json_load/3)
 

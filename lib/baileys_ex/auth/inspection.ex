@@ -13,6 +13,7 @@ defmodule BaileysEx.Auth.Inspection do
   alias BaileysEx.Auth.{
     CorruptFileError,
     CorruptRowError,
+    Directory,
     Native,
     NativeError,
     Options,
@@ -149,7 +150,7 @@ defmodule BaileysEx.Auth.Inspection do
   def inspect_directory(path, opts \\ []) do
     Options.check!(opts, [:backend, :warn_above, :on_progress])
     warn_above = WarnAbove.from!(opts)
-    path = Path.expand(path)
+    path = Directory.absolute(path)
 
     with {:ok, names} <- Census.names(path),
          {:ok, module} <- Recognition.backend(opts, path, names),
@@ -262,7 +263,7 @@ defmodule BaileysEx.Auth.Inspection do
   """
   @spec detect(Path.t()) :: {:ok, module()} | {:error, term()}
   def detect(path) do
-    path = Path.expand(path)
+    path = Directory.absolute(path)
     with {:ok, names} <- Census.names(path), do: Recognition.backend([], path, names)
   end
 
@@ -314,7 +315,7 @@ defmodule BaileysEx.Auth.Inspection do
     Options.check!(opts, [:on_progress, :warn_above])
     warn_above = WarnAbove.from!(opts)
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
-    root = Path.expand(root)
+    root = Directory.absolute(root)
 
     with {:ok, names} <- directories(root) do
       accounts = for name <- names, do: %{name: name, path: Path.expand(name, root)}

@@ -72,7 +72,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
           {:ok, Persistence.auth_state_helper()} | {:error, term()}
   def use_native_file_auth_state(path \\ default_path(), opts \\ []) do
     # Resolved now: the current directory may have changed when the credentials are saved.
-    path = Path.expand(path)
+    path = Directory.absolute(path)
 
     with {:ok, state} <- load_credentials(path, opts),
          do: {:ok, AuthState.helper(__MODULE__, path, state, &save_credentials(path, &1))}
@@ -94,7 +94,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
 
     case load(path, Keys.creds()) do
       {:ok, term} -> credentials(path, term)
-      {:error, :not_found} -> AuthState.fresh(Path.expand(path), must_exist?)
+      {:error, :not_found} -> AuthState.fresh(Directory.absolute(path), must_exist?)
       error -> error
     end
   end
@@ -176,7 +176,7 @@ defmodule BaileysEx.Auth.NativeFilePersistence do
   documentation.
   """
   @spec snapshot(Path.t(), Path.t()) :: :ok | {:error, term()}
-  def snapshot(path, target), do: Directory.snapshot(@backend, path, Path.expand(target))
+  def snapshot(path, target), do: Directory.snapshot(@backend, path, Directory.absolute(target))
 
   defp load(path, key) do
     with {:ok, binary} <- Directory.load(@backend, path, key, &Native.etf_load/3),

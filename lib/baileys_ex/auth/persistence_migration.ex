@@ -105,6 +105,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
 
   alias BaileysEx.Auth.{
     BaileysJSON,
+    Directory,
     FilePersistence,
     NativeFilePersistence,
     Options,
@@ -404,7 +405,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   end
 
   defp source(backend, format, path) do
-    %DirectorySource{backend: backend, format: format, path: Path.expand(path)}
+    %DirectorySource{backend: backend, format: format, path: Directory.absolute(path)}
   end
 
   defp target(PostgresPersistence, nil, context) do
@@ -414,7 +415,7 @@ defmodule BaileysEx.Auth.PersistenceMigration do
   defp target(backend, nil, context), do: %BackendTarget{backend: backend, context: context}
 
   defp target(backend, format, path) do
-    %DirectoryTarget{backend: backend, format: format, path: Path.expand(path)}
+    %DirectoryTarget{backend: backend, format: format, path: Directory.absolute(path)}
   end
 
   defp checked(opts, known, target_format) do

@@ -79,9 +79,9 @@ defmodule BaileysEx.Auth.Restore do
   @spec run(snapshot :: Path.t(), Path.t(), [option()]) :: {:ok, t()} | {:error, term()}
   def run(snapshot, path, opts \\ []) do
     Options.check!(opts, [:backend, :aside])
-    snapshot = Path.expand(snapshot)
-    path = Path.expand(path)
-    aside = opts |> Keyword.get_lazy(:aside, fn -> beside(path) end) |> Path.expand()
+    snapshot = Directory.absolute(snapshot)
+    path = Directory.absolute(path)
+    aside = opts |> Keyword.get_lazy(:aside, fn -> beside(path) end) |> Directory.absolute()
 
     with {:ok, module} <- snapshot |> backend(opts) |> of_snapshot(snapshot),
          {:ok, real_snapshot} <- snapshot |> Directory.real() |> of_snapshot(snapshot),

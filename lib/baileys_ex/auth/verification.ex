@@ -45,7 +45,7 @@ defmodule BaileysEx.Auth.Verification do
   def run({module, format}, path, opts) do
     Options.check!(opts, [:credentials, :on_progress])
     required? = Options.one_of!(opts, :credentials, [:required, :optional]) == :required
-    path = Path.expand(path)
+    path = Directory.absolute(path)
 
     case survey({module, format}, path, opts) do
       {:ok, %{damaged: [_ | _] = files}} ->
@@ -70,7 +70,7 @@ defmodule BaileysEx.Auth.Verification do
   def survey(backend, path, opts) do
     on_progress = Keyword.get(opts, :on_progress, fn _progress -> :ok end)
 
-    with {:ok, path} <- path |> Path.expand() |> Directory.text(),
+    with {:ok, path} <- path |> Directory.absolute() |> Directory.text(),
          do: survey_text(backend, path, on_progress)
   end
 

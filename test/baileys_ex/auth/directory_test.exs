@@ -26,8 +26,7 @@ defmodule BaileysEx.Auth.DirectoryTest do
           "~",
           "~/a",
           ~c"a/b",
-          ["/tmp", ?/, "a"],
-          ""
+          ["/tmp", ?/, "a"]
         ] do
       assert Directory.absolute(path) == Path.expand(path)
     end

@@ -187,6 +187,10 @@ defmodule BaileysEx.Auth.Directory do
     if Enum.any?(parts, &(&1 in ["", ".", ".."])), do: Path.expand(path), else: path
   end
 
+  # A variable that is not set; it would be the current directory.
+  def absolute(path) when path in ["", []],
+    do: raise(ArgumentError, "expected the path of a directory, and not an empty text")
+
   def absolute(path), do: Path.expand(path)
 
   @doc """

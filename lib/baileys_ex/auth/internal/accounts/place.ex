@@ -42,7 +42,7 @@ defmodule BaileysEx.Auth.Accounts.Place do
   end
 
   # Resolved now, because the current directory may be another one later.
-  defp new!(backend, root, nil) when is_binary(root) do
+  defp new!(backend, root, nil) when is_binary(root) and root != "" do
     %__MODULE__{backend: backend, root: Path.expand(root), context: nil}
   end
 

@@ -235,7 +235,7 @@ defmodule BaileysEx.Auth.Directory.Backend do
       @impl true
       @spec delete_auth_state(Path.t()) :: :ok | {:error, term()}
       def delete_auth_state(path) do
-        with {:ok, path} <- path |> Path.expand() |> Directory.text() do
+        with {:ok, path} <- path |> Directory.absolute() |> Directory.text() do
           # A directory that cannot be reached is not treated as a missing one.
           if File.lstat(path) == {:error, :enoent},
             do: :ok,

@@ -2,8 +2,8 @@ defmodule BaileysEx.Auth.KeyStore.Context do
   @moduledoc false
   # The `:persistence_context` of a store: the place that its backend uses, as far as the store may know it.
 
+  alias BaileysEx.Auth.{Directory, NativeFilePersistence}
   alias BaileysEx.Auth.Directory.Forms
-  alias BaileysEx.Auth.NativeFilePersistence
 
   @type t() :: {:ok, term()} | :error
 
@@ -20,7 +20,8 @@ defmodule BaileysEx.Auth.KeyStore.Context do
     settled = opts |> settle() |> Keyword.fetch(:persistence_context)
 
     # This may be the context of another backend, with a password, so it is not shown.
-    if Forms.format(module(opts)) && not match?({:ok, path} when is_binary(path), settled) do
+    if Forms.format(module(opts)) &&
+         not match?({:ok, path} when is_binary(path) and path != "", settled) do
       raise ArgumentError, "expected :persistence_context to be the path of a directory"
     end
 
@@ -41,7 +42,7 @@ defmodule BaileysEx.Auth.KeyStore.Context do
   end
 
   defp absolute(path) when is_binary(path) or is_list(path) do
-    Path.expand(path)
+    Directory.absolute(path)
   rescue
     _ in [ArgumentError, UnicodeConversionError] -> path
   end

@@ -30,8 +30,8 @@ defmodule BaileysEx.Auth.PersistenceMigration.Directories do
   @spec migrate(Directory.backend(), Directory.backend(), Path.t(), Path.t(), map()) ::
           {:ok, PersistenceMigration.summary()} | {:error, term()}
   def migrate({source_module, format} = from, {target_module, _} = to, source, target, opts) do
-    source = Path.expand(source)
-    target = Path.expand(target)
+    source = Directory.absolute(source)
+    target = Directory.absolute(target)
 
     watched = %{
       source_backend: source_module,
