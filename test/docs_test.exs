@@ -79,6 +79,14 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
+  test "the documentation of every public function names its arguments" do
+    for module <- public_modules(),
+        {:docs_v1, _, :elixir, _, _, _, entries} = Code.fetch_docs(module),
+        {{:function, _, _}, _, [signature], %{}, _} <- entries do
+      refute signature =~ ~r/\barg\d/, "#{inspect(module)}: #{signature}"
+    end
+  end
+
   test "specs and types that are documented name no type of a module that is not" do
     for module <- public_modules(), text <- documented_types(module) do
       for [_, name] <- Regex.scan(~r/\b(BaileysEx\.[\w.]+)\.[a-z]\w*\(/, text) do

@@ -245,6 +245,8 @@ defmodule BaileysEx.Auth.KeyStore do
   Raises `ArgumentError` if the store has stopped.
   """
   @spec info(Ref.t()) :: info()
+  def info(ref)
+
   def info(%Ref{pid: pid, table: table}) do
     config = Cache.config(table)
     {commits, last_error} = Cache.history(table)
@@ -399,6 +401,7 @@ defmodule BaileysEx.Auth.KeyStore do
   """
   @impl true
   @spec in_transaction?(Ref.t() | TxRef.t()) :: boolean()
+  def in_transaction?(ref)
   def in_transaction?(%Ref{}), do: false
   def in_transaction?(%TxRef{tx_table: view}), do: View.open?(view)
   def in_transaction?(_other), do: Running.no_reference!(__MODULE__)

@@ -142,6 +142,7 @@ defmodule BaileysEx.Signal.Store do
   A store that cannot read a key raises; see `get/3` of its module.
   """
   @spec get(t(), data_type(), [String.t()]) :: data_entries()
+  def get(store, type, ids)
   def get(%__MODULE__{module: module, ref: ref}, type, ids), do: module.get(ref, type, ids)
   def get(_other, _type, _ids), do: no_handle!()
 
@@ -158,6 +159,7 @@ defmodule BaileysEx.Signal.Store do
   transaction instead. A store that cannot save raises; see `set/2` of its module.
   """
   @spec set(t(), data_set()) :: :ok
+  def set(store, data)
   def set(%__MODULE__{module: module, ref: ref}, data), do: module.set(ref, data)
   def set(_other, _data), do: no_handle!()
 
@@ -172,6 +174,7 @@ defmodule BaileysEx.Signal.Store do
       %{}
   """
   @spec clear(t()) :: :ok
+  def clear(store)
   def clear(%__MODULE__{module: module, ref: ref}), do: module.clear(ref)
   def clear(_other), do: no_handle!()
 
@@ -210,6 +213,7 @@ defmodule BaileysEx.Signal.Store do
       false
   """
   @spec in_transaction?(t()) :: boolean()
+  def in_transaction?(store)
   def in_transaction?(%__MODULE__{module: module, ref: ref}), do: module.in_transaction?(ref)
   def in_transaction?(_other), do: no_handle!()
 
