@@ -131,7 +131,8 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     Watched.load(__MODULE__, fn -> Account.place(account) end, "creds", fn ->
       case Claim.read(account, Statements.creds(account.prefix), [account.name]) do
         {:ok, [[bytes]]} when is_binary(bytes) -> Value.credentials(account, bytes)
-        {:ok, _none} -> AuthState.fresh(account.name, must_exist?)
+        {:ok, none} when none in [[], [[nil]]] -> AuthState.fresh(account.name, must_exist?)
+        {:ok, _odd} -> Account.bad_answer(account)
         error -> error
       end
     end)

@@ -28,6 +28,7 @@ defmodule BaileysEx.Auth.DatabaseError do
     * `:aborted`: the application's transaction had failed before
     * `:not_allowed`: Ecto's sandbox has no connection for the calling process
     * `:driver_missing`: the module of the repository, or `Postgrex`, is not available
+    * `:bad_answer`: a `BaileysEx.Auth.Postgres.Connection` answered with something else than rows
     * `:refused`: anything else
   """
   @type kind() ::
@@ -44,6 +45,7 @@ defmodule BaileysEx.Auth.DatabaseError do
           | :aborted
           | :not_allowed
           | :driver_missing
+          | :bad_answer
           | :refused
 
   @type t() :: %__MODULE__{place: String.t(), kind: kind(), code: String.t() | nil}
@@ -71,6 +73,8 @@ defmodule BaileysEx.Auth.DatabaseError do
         "or another process of the test is using it, in a transaction",
     aborted: "the transaction around it had failed before; roll it back",
     driver_missing: "the Ecto repository or Postgrex is not loaded; add it to the application",
+    bad_answer:
+      "its driver answered with something else than rows; see BaileysEx.Auth.Postgres.Connection",
     refused: "the server or its driver refused the statement"
   }
 
@@ -80,13 +84,13 @@ defmodule BaileysEx.Auth.DatabaseError do
   end
 
   @doc false
-  @spec new(String.t(), BaileysEx.Auth.Postgres.Connection.problem()) :: t()
+  @spec new(String.t(), BaileysEx.Auth.Postgres.Connection.problem() | kind()) :: t()
   def new(place, code) when is_binary(code) do
     %__MODULE__{place: place, kind: kind(code), code: code}
   end
 
-  def new(place, :driver_failed), do: %__MODULE__{place: place, kind: :refused}
-  def new(place, kind), do: %__MODULE__{place: place, kind: kind}
+  def new(place, kind) when is_map_key(@advice, kind), do: %__MODULE__{place: place, kind: kind}
+  def new(place, _driver_failed), do: %__MODULE__{place: place, kind: :refused}
 
   @doc """
   Whether the same call could succeed later, without a change to the schema, the context or the application.

@@ -2,7 +2,7 @@ defmodule BaileysEx.Auth.PostgresDriverAnswersTest do
   # Postgrex's observed answers, through Ecto, when it fails to do what it is asked.
   use ExUnit.Case, async: true
 
-  alias BaileysEx.Auth.{DatabaseError, PostgresPersistence}
+  alias BaileysEx.Auth.{DatabaseError, PostgresPersistence, State}
 
   @secret "a secret of the user"
 
@@ -72,5 +72,52 @@ defmodule BaileysEx.Auth.PostgresDriverAnswersTest do
   test "a value that the driver cannot encode is not shown" do
     assert kind(raising(exception(DBConnection.EncodeError, "expected a binary, got "))) ==
              {:refused, nil}
+  end
+
+  defmodule OddDriver do
+    @moduledoc false
+    @behaviour BaileysEx.Auth.Postgres.Connection
+    @impl true
+    def query(answer, _sql, _params), do: answer
+  end
+
+  test "what is no answer is never taken for an account or a key that is not there" do
+    bytes = :erlang.term_to_binary(State.new())
+
+    for answer <- [
+          # As drivers have rows that were written for something else.
+          {:ok, [{bytes}]},
+          {:ok, [%{"creds" => bytes}]},
+          {:ok, [[{:bytea, bytes}]]},
+          {:ok, [[bytes, 1]]},
+          {:ok, {"SELECT", [[bytes]]}},
+          {:ok, nil},
+          {:error, %{detail: @secret}},
+          :ok,
+          [[bytes]]
+        ] do
+      account = [connection: {OddDriver, answer}, account: "ada"]
+      loaded = PostgresPersistence.load_credentials(account)
+      assert {:error, %DatabaseError{kind: :bad_answer} = error} = loaded, inspect(answer)
+      assert Exception.message(error) =~ "Postgres.Connection"
+      refute DatabaseError.transient?(error)
+      assert {:error, _} = PostgresPersistence.use_postgres_auth_state(account)
+    end
+
+    for answer <- [{:ok, [{"1", bytes}]}, {:ok, nil}, :ok] do
+      account = [connection: {OddDriver, answer}, account: "ada"]
+
+      for result <- [
+            PostgresPersistence.load_keys(account, :session, "1"),
+            PostgresPersistence.load_many(account, :session, ["1"]),
+            PostgresPersistence.list_keys(account),
+            PostgresPersistence.save_keys(account, :session, "1", "x"),
+            PostgresPersistence.owner(account)
+          ],
+          do: assert({:error, %DatabaseError{kind: :bad_answer}} = result)
+    end
+
+    account = [connection: {OddDriver, {:error, :something_else}}, account: "ada"]
+    assert {:error, %DatabaseError{kind: :refused}} = PostgresPersistence.list_keys(account)
   end
 end

@@ -74,10 +74,26 @@ defmodule BaileysEx.Auth.Postgres.Account do
 
   @spec query(t(), String.t(), [term()]) :: {:ok, [[term()]]} | {:error, DatabaseError.t()}
   def query(%__MODULE__{connection: {module, handle}} = account, sql, params) do
-    with {:error, problem} <- module.query(handle, sql, params) do
-      {:error, DatabaseError.new(place(account), problem)}
+    case module.query(handle, sql, params) do
+      {:ok, rows} when is_list(rows) ->
+        if Enum.all?(rows, &row?/1), do: {:ok, rows}, else: bad_answer(account)
+
+      {:error, problem} when is_binary(problem) or is_atom(problem) ->
+        {:error, DatabaseError.new(place(account), problem)}
+
+      _other ->
+        bad_answer(account)
     end
   end
+
+  defp row?(row), do: is_list(row) and Enum.all?(row, &value?/1)
+
+  # Some drivers have atoms for booleans too.
+  defp value?(value), do: is_binary(value) or is_integer(value) or is_atom(value)
+
+  @doc "What is no answer to the statement: to take it for an empty one would lose what is there."
+  @spec bad_answer(t()) :: {:error, DatabaseError.t()}
+  def bad_answer(account), do: {:error, DatabaseError.new(place(account), :bad_answer)}
 
   @doc "Whether the calling process has an open transaction that is invisible to others."
   @spec in_transaction?(t()) :: boolean()
