@@ -15,12 +15,12 @@ defmodule BaileysEx.Auth.CLI.Commands.Adopt do
         mix baileys.auth.adopt PATH [--dry-run] [--force] [--dependency TUPLE]
                                     [--json]
 
-    Removes the modules that this library defines from the checkout: a
-    whole file where this library defines all of its modules, otherwise
-    only those modules. Adds this library to the dependencies in its
-    mix.exs. A second run finds nothing to do.
+    Removes the modules that this library defines from the checkout: a whole
+    file if this library defines all of its modules, and otherwise only
+    those modules. Adds this library to the dependencies in its mix.exs. A
+    second run finds nothing to do.
 
-    Lists first which functions of the removed modules this library
+    First lists the functions of the removed modules that this library
     lacks: code that calls them must be changed.
 
     ## Options
@@ -28,15 +28,15 @@ defmodule BaileysEx.Auth.CLI.Commands.Adopt do
       * `--dry-run` - say what would be done, and change nothing
       * `--force` - continue although not everything is committed
       * `--dependency TUPLE` - what to add to mix.exs, such as
-        `'{:baileys_ex_auth, "~> 0.1"}'`; by default a path to where
-        this library is now
+        `'{:baileys_ex_auth, "~> 0.1"}'`; by default a path to the current
+        place of this library
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
     ## Exit codes
 
       * 0 - done, or nothing to do
-      * 1 - something is left to do by hand, or there is an error
+      * 1 - something remains to be done by hand, or there is an error
       * 2 - wrong usage
     """
   end

@@ -11,7 +11,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
     """
     Deletes the credentials and keys of an account that has been logged out, which
     cannot be paired again with its old state. Everything is deleted, or nothing. A
-    store that uses the directory can write no more.
+    store that uses the directory can no longer write.
 
         mix baileys.auth.delete PATH [--yes] [--backend native|json] [--json]
         mix baileys.auth.delete postgres:ACCOUNT --repo MyApp.Repo [--schema NAME]
@@ -23,7 +23,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Delete do
     ## Options
 
       * `--yes` - do not ask; required without a terminal, and with `--json`
-      * `--backend native|json` - which form, where the directory holds both kinds
+      * `--backend native|json` - the form, if the directory holds both kinds
     #{Place.usage()}
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text

@@ -10,8 +10,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
   def usage do
     """
     Writes an account as lines of JSON, `{"name": NAME, "value": VALUE}`, the
-    credentials first, to fill a store of Node.js. First stop the program that uses
-    PATH: messages that it receives afterwards would advance its sessions, and not
+    credentials first, for a store of Node.js. First stop the program that uses
+    PATH: messages that it receives afterwards would advance its sessions, but not
     those of the copy.
 
         mix baileys.auth.export PATH FILE [--prefix P] [--creds-name NAME]
@@ -19,24 +19,24 @@ defmodule BaileysEx.Auth.CLI.Commands.Export do
                                 [--text] [--skip-corrupt] [--overwrite]
                                 [--backend native|json] [--json]
 
-    FILE must not exist, and is readable by its owner only; `-` is standard output.
+    FILE must not exist, and will be readable only by its owner; `-` is standard
+    output.
 
     ## Options
 
-      * `--prefix P` - what is put in front of every name, such as `ada:`
+      * `--prefix P` - put this in front of every name, such as `ada:`
       * `--creds-name NAME` - the name of the credentials: `creds`, or `auth_creds`
         for postgres-baileys
       * `--sender-keys array|buffer` - the form of group keys: Baileys 6.17.16 and
-        every version up to 6.7.18 can use `array` only, later ones `buffer`. By
+        every version up to 6.7.18 can use only `array`, later ones `buffer`. By
         default the form that PATH was made from
-      * `--bytes base64|array` - how bytes are spelled: `base64` (the default) as
-        Baileys writes them, `array` as a list of numbers, which postgres-baileys
-        needs
-      * `--text` - VALUE is text that holds the JSON
+      * `--bytes base64|array` - how bytes are written: `base64` (the default) as by
+        Baileys, `array` as a list of numbers, which postgres-baileys needs
+      * `--text` - make VALUE a text that contains the JSON
       * `--skip-corrupt` - leave out keys that cannot be read; credentials must be
         readable
       * `--overwrite` - replace FILE
-      * `--backend native|json` - which form, where PATH holds both kinds
+      * `--backend native|json` - the form, if PATH holds both kinds
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 

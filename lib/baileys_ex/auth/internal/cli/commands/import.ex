@@ -10,9 +10,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Import do
   @impl true
   def usage do
     """
-    Imports an account that is kept as Baileys' JSON outside of a directory, such as
-    in the rows of a table. Afterwards TARGET is complete, or as it was before. Stop
-    Node.js first, then dump the account.
+    Imports an account whose Baileys JSON is kept outside a directory, such as in
+    the rows of a table. Afterwards TARGET is complete, or as it was before. First
+    stop Node.js, then dump the account.
 
         mix baileys.auth.import FILE TARGET [--to native|json] [--prefix P]
                                 [--overwrite] [--skip-corrupt]
@@ -34,11 +34,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Import do
       * `--overwrite` - replace a TARGET that is not empty
       * `--skip-corrupt` - leave out keys that cannot be read; credentials must be
         readable
-      * `--without-credentials` - import keys without the credentials that they
-        belong to
-      * `--carry-unknown` - import values of no known type too
+      * `--without-credentials` - import keys without the credentials to which they
+        belong
+      * `--carry-unknown` - also import values of unknown types
       * `--sender-keys array|buffer` - with `--to json`, the form of group keys:
-        Baileys 6.17.16 and every version up to 6.7.18 can use `array` only, later
+        Baileys 6.17.16 and every version up to 6.7.18 can use only `array`, later
         ones `buffer`. By default the form in FILE
       * `--verify` - read every file of the new TARGET once more
       * `--json` - one JSON document on standard output, for scripts
@@ -46,15 +46,15 @@ defmodule BaileysEx.Auth.CLI.Commands.Import do
 
     ## Exit codes
 
-      * 0 - TARGET is complete (but for what `--skip-corrupt` left out and names)
+      * 0 - TARGET is complete (except for what `--skip-corrupt` left out and names)
       * 1 - the import failed and TARGET is as it was, or `--verify` found damage in
         it
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 
     Rows may come in any order. Until all of them are read, they are kept beside
-    TARGET, in a file without a name; it is gone when the import ends, in whatever
-    way.
+    TARGET, in a file without a name, which is gone when the import ends, however it
+    ends.
     """
   end
 

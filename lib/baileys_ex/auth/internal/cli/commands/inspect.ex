@@ -22,9 +22,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
   def usage do
     """
     Shows what an auth directory holds: backend and dialect, account, keys and bytes
-    by family, oldest and newest change, pre-keys made and used, how old keys are,
-    journal, and what is damaged, unknown or too widely readable; for an account in
-    PostgreSQL, as much of that as it has. No key material is shown.
+    by family, oldest and newest change, pre-keys made and used, ages of keys, the
+    journal, and what is damaged, unknown or too widely readable. For an account in
+    PostgreSQL, shows as much of this as there is. No key material is shown.
 
         mix baileys.auth.inspect PATH [--backend native|json]
                                  [--without-credentials] [--warn-above N] [--json]
@@ -37,14 +37,13 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     ## Options
 
       * `--all` - every auth directory directly under ROOT, one line for each
-        account. Named as well, and no problems: accounts with more keys than
-        --warn-above (`growing` in JSON), one WhatsApp device in several
-        directories (`same_device`), directories without an account
-        (`without_account`)
+        account. Also named, but not as problems: accounts with more keys than
+        --warn-above (`growing` in JSON), one WhatsApp device in several directories
+        (`same_device`), directories without an account (`without_account`)
       * `--sort COLUMN` - with `--all`, one of account, backend, damaged, disk,
         keys, name, newest; the greatest or newest first, texts from A to Z. By
         default the name
-      * `--backend native|json` - which files to look at, where the directory holds
+      * `--backend native|json` - which files to look at, if the directory holds
         both kinds
     #{Place.usage()}
       * `--without-credentials` - do not report keys without credentials as a
@@ -58,7 +57,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Inspect do
     ## Exit codes
 
       * 0 - nothing is wrong with the directory, or with any of the directories
-      * 1 - it cannot be read, files in it are damaged, or there are keys and no
+      * 1 - it cannot be read, files in it are damaged, or there are keys but no
         credentials; with `--all` also if files of a directory belong to another
         user
       * 2 - wrong usage

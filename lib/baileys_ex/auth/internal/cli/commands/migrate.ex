@@ -15,11 +15,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
   @impl true
   def usage do
     """
-    Moves a whole auth directory from one form to the other, into an account of
+    Moves a whole auth directory from one form to the other, into an account in
     PostgreSQL (postgres:ACCOUNT) or out of one. SOURCE is only read; afterwards
     TARGET is complete, or as it was before. First stop the program that uses
-    SOURCE, Node.js too: messages that it receives meanwhile would advance its
-    sessions, and not those of the copy.
+    SOURCE, including Node.js: messages that it receives in the meantime would
+    advance its sessions, but not those of the copy.
 
         mix baileys.auth.migrate SOURCE TARGET [--to native|json] [--overwrite]
                                  [--skip-corrupt] [--without-credentials]
@@ -35,8 +35,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
     ## Options
 
       * `--all` - every auth directory directly under ROOT, each to the directory of
-        its name in TARGET. Failures are listed at the end. Run it again until all
-        are done: it skips those that are
+        the same name in TARGET. Failures are listed at the end. Run it again until
+        all are done: it skips those that are
       * `--to native|json` - the form of TARGET: `native` (the default) takes the
         JSON directory of Baileys or baileys_ex, `json` takes a native one
     #{Place.usage()}
@@ -44,12 +44,12 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
       * `--skip-corrupt` - leave out keys that cannot be read; credentials must be
         readable
       * `--without-credentials` - migrate keys for which SOURCE holds no credentials
-      * `--allow-changes` - publish what was read although SOURCE was written to
-        meanwhile
-      * `--carry-unknown` - copy files of no known family too, such as another
+      * `--allow-changes` - publish what was read although SOURCE was written to in
+        the meantime
+      * `--carry-unknown` - also copy files of no known family, such as another
         program's JSON
       * `--sender-keys array|buffer` - with `--to json`, the form of group keys:
-        Baileys 6.17.16 and every version up to 6.7.18 can use `array` only, later
+        Baileys 6.17.16 and every version up to 6.7.18 can use only `array`, later
         ones `buffer`. By default the form that SOURCE was made from
       * `--device-names current|old` - with `--to json`: `old` for Baileys before
         6.4, which has other names for the files of devices
@@ -59,17 +59,17 @@ defmodule BaileysEx.Auth.CLI.Commands.Migrate do
 
     ## Exit codes
 
-      * 0 - TARGET is complete (but for what `--skip-corrupt` left out and names)
+      * 0 - TARGET is complete (except for what `--skip-corrupt` left out and names)
       * 1 - the migration failed and TARGET is as it was, or `--verify` found damage
         in it
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 
-    Ctrl-C, a kill or a crash leaves TARGET as it was, or in the last moment
+    Ctrl-C, a kill or a crash leaves TARGET as it was, or at the last moment
     complete: the next program that opens it completes it. Unfinished files are in a
     hidden directory beside TARGET, or in hidden files in it if it exists; the next
-    migration to the same TARGET removes them. A TARGET that exists keeps owner,
-    group and mode, and may be a mount point.
+    migration to the same TARGET removes them. An existing TARGET keeps owner, group
+    and mode, and may be a mount point.
     """
   end
 

@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
   @impl true
   def usage do
     """
-    Says how a damaged auth directory can be repaired, and with --apply repairs it:
+    Says how a damaged auth directory can be repaired, and with --apply repairs it
     in one commit, after copying the files that it changes to a hidden directory in
     it. Without --apply nothing is changed.
 
@@ -19,7 +19,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
 
       * `--apply` - carry the plan out; first stop the program that uses the
         directory
-      * `--backend native|json` - which files to look at, where the directory holds
+      * `--backend native|json` - which files to look at, if the directory holds
         both kinds
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -30,12 +30,11 @@ defmodule BaileysEx.Auth.CLI.Commands.Repair do
       * 1 - there is something to repair, or something that cannot be repaired
       * 2 - wrong usage
 
-    A whole document that is followed by the rest of an older write is kept.
-    Credentials are taken from another file that holds them whole (`creds.json.bak`,
-    an unfinished write). A damaged key is removed, so that its session is
-    negotiated anew. A manifest is rebuilt. Of a journal, the part that can be
-    trusted is applied. If no file holds the credentials whole, they cannot be
-    repaired; none are invented.
+    A whole document followed by the rest of an older write is kept. Credentials are
+    taken from another file that holds all of them (`creds.json.bak`, an unfinished
+    write). A damaged key is removed, so that its session is negotiated again. A
+    manifest is rebuilt. From a journal, the part that can be trusted is applied. If
+    no file holds the whole credentials, they cannot be repaired; none are invented.
     """
   end
 

@@ -11,36 +11,35 @@ defmodule BaileysEx.Auth.CLI.Commands.Restore do
     """
     Restores SNAPSHOT to the auth directory PATH. Everything that PATH holds,
     damaged or not, is copied aside first. First stop the program that uses PATH: a
-    store of it can write no more.
+    store of it can no longer write.
 
         mix baileys.auth.restore SNAPSHOT PATH [--aside DIR]
                                  [--backend native|json] [--json]
         mix baileys.auth.restore --all SNAPSHOTS ROOT [--json]
 
     The account goes back in time: messages that arrived since the snapshot cannot
-    be read again. Restore when the directory is lost or damaged beyond
+    be read again. Restore if the directory is lost or damaged beyond
     `mix baileys.auth.repair`.
 
     ## Options
 
       * `--all` - restores every snapshot directly under SNAPSHOTS to the directory
-        of its name in ROOT. Failures are listed at the end, and accounts that
-        hold what their snapshot does are skipped: run it again until all are
-        restored, before anything uses them. Accounts without a snapshot stay as
-        they are
+        of the same name in ROOT. Failures are listed at the end, and accounts that
+        equal their snapshot are skipped: run it again until all are restored,
+        before anything uses them. Accounts without a snapshot stay as they are
       * `--aside DIR` - where to keep the old content of PATH, a path that does not
         exist yet; by default `.NAME.set-aside-TIME` beside PATH. It takes as much
-        room as PATH. What is beside the mount point of a volume is not in the
+        room as PATH. A place beside the mount point of a volume is not in the
         volume
-      * `--backend native|json` - the form of SNAPSHOT, where it holds both kinds
+      * `--backend native|json` - the form of SNAPSHOT, if it holds both kinds
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
 
     ## Exit codes
 
-      * 0 - PATH holds what SNAPSHOT does, durably
-      * 1 - it could not be restored, and PATH is as it was; with `--all`, one of
-        them
+      * 0 - PATH holds the content of SNAPSHOT, durably
+      * 1 - it could not be restored, and PATH is as it was; with `--all`, this
+        holds for at least one account
       * 2 - wrong usage
       * 130, 143 - ended by Ctrl-C or by SIGTERM
 

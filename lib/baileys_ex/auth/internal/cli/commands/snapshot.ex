@@ -9,9 +9,9 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
   @impl true
   def usage do
     """
-    Copies one consistent state of an auth directory to TARGET, which must not exist
-    or be empty. The copy can be used at once. Native files are linked where the
-    file system allows it: for a backup that survives the loss of the disk, copy the
+    Copies one consistent state of an auth directory to TARGET, which must be empty
+    or not exist. The copy can be used at once. Native files are linked if the file
+    system allows it: for a backup that survives the loss of the disk, copy the
     snapshot to another one.
 
         mix baileys.auth.snapshot PATH TARGET [--backend native|json] [--json]
@@ -22,10 +22,10 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
     ## Options
 
       * `--all` - every auth directory directly under ROOT, each to the directory of
-        its name in TARGET. Failures are listed at the end. Run it again until all
-        are done: it skips those that are in TARGET already, so use a new TARGET for
-        each backup
-      * `--backend native|json` - which form, where the directory holds both kinds
+        the same name in TARGET. Failures are listed at the end. Run it again until
+        all are done: it skips those that are already in TARGET, so use a new TARGET
+        for each backup
+      * `--backend native|json` - the form, if the directory holds both kinds
     #{Place.usage()}
       * `--json` - one JSON document on standard output, for scripts
       * `--help` - this text
@@ -37,8 +37,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Snapshot do
       * 2 - wrong usage
 
     The state of a PostgreSQL account at one moment becomes a native directory. A
-    directory may be in use: its lock keeps the owner from writing meanwhile. A
-    running application can call `snapshot/2` of its backend instead.
+    directory may be in use: its lock keeps the owner from writing in the meantime.
+    A running application can call `snapshot/2` of its backend instead.
     """
   end
 

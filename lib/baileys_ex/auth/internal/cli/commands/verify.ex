@@ -21,8 +21,8 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
     ## Options
 
       * `--all` - every auth directory directly under ROOT, several at a time
-      * `--backend native|json` - which files to read, where the directory holds
-        both kinds
+      * `--backend native|json` - which files to read, if the directory holds both
+        kinds
     #{Place.usage()}
       * `--without-credentials` - do not report keys without credentials as a
         problem
@@ -32,7 +32,7 @@ defmodule BaileysEx.Auth.CLI.Commands.Verify do
     ## Exit codes
 
       * 0 - every file can be read
-      * 1 - some files cannot be read, there are keys and no credentials, or the
+      * 1 - some files cannot be read, there are keys but no credentials, the
         directory cannot be opened, or the account holds nothing
       * 2 - wrong usage
 
