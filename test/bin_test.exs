@@ -44,19 +44,19 @@ defmodule BaileysEx.BinTest do
       :ok
     end
 
-    test "leaves Rust alone that is new enough", %{bin: bin} do
+    test "leaves a Rust that is new enough alone", %{bin: bin} do
       rust(bin, "1.91.0")
       assert {"", 0} = run("bin/setup", [], bin)
     end
 
-    test "installs the distribution's Rust where it is new enough", %{bin: bin} do
+    test "installs the distribution's Rust if it is new enough", %{bin: bin} do
       apt(bin, %{"rustc" => "1.93.1+dfsg1-1", "cargo" => "1.93.1+dfsg1-1", "rustup" => "1.27-1"})
       {output, status} = run("bin/setup", [], bin)
       assert status == 0, output
       assert output =~ "Installing: cargo rustc rustfmt rust-clippy"
     end
 
-    test "goes by the distribution's rustup where its Rust is too old", %{bin: bin} do
+    test "uses the distribution's rustup if its Rust is too old", %{bin: bin} do
       apt(bin, %{"rustc" => "1.85.0+dfsg3-1", "cargo" => "1.85.0+dfsg3-1", "rustup" => "1.27-1"})
       {output, status} = run("bin/setup", [], bin)
       assert status == 0, output
@@ -65,7 +65,7 @@ defmodule BaileysEx.BinTest do
       refute output =~ "rust-clippy"
     end
 
-    test "makes a toolchain the default one where rustup has none", %{bin: bin} do
+    test "makes a toolchain the default one if rustup has none", %{bin: bin} do
       apt(bin, %{"rustup" => "1.27-1"})
       run_in(bin, ~w(apt-get install rustup))
       for name <- ~w(cargo rustc), do: program(bin, name, "echo choose a toolchain >&2; exit 1")
@@ -81,7 +81,7 @@ defmodule BaileysEx.BinTest do
       assert command =~ "rustup default stable && rustup update stable"
     end
 
-    test "prints the one command where rustup cannot install a toolchain", %{bin: bin} do
+    test "prints the one command if rustup cannot install a toolchain", %{bin: bin} do
       for name <- ~w(cargo rustc rustup), do: program(bin, name, "exit 1")
       assert {output, 1} = run("bin/setup", [], bin)
       assert [told, command] = String.split(output, "\n", trim: true)
@@ -103,7 +103,7 @@ defmodule BaileysEx.BinTest do
       assert {"", 0} = run("bin/setup", [], bin)
     end
 
-    test "says what to install where it may not", %{bin: bin} do
+    test "says what to install if it may not install anything", %{bin: bin} do
       File.rm!(Path.join(bin, "sudo"))
       File.rm!(Path.join(bin, "elixir"))
       program(bin, "id", "echo 1000")
@@ -113,7 +113,7 @@ defmodule BaileysEx.BinTest do
       refute output =~ ~r/sudo|was called|Installing/
     end
 
-    test "goes on without what only some tests need", %{bin: bin} do
+    test "continues without programs that only some tests need", %{bin: bin} do
       rust(bin, "1.91.0")
 
       program(
@@ -127,7 +127,7 @@ defmodule BaileysEx.BinTest do
       assert output =~ "Not installed, so that some tests are not run: redis-server\n"
     end
 
-    test "prints the one command where the distribution has neither", %{bin: bin} do
+    test "prints the one command if the distribution has neither", %{bin: bin} do
       rust(bin, "1.63.0")
       apt(bin, %{"rustc" => "1.63.0+dfsg1-2", "cargo" => "0.66.0+ds1-1"})
       {output, status} = run("bin/setup", [], bin)

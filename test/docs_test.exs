@@ -42,7 +42,7 @@ defmodule BaileysEx.Auth.DocsTest do
       end
     end
 
-    test "hold no group of a module that is not there" do
+    test "hold no group for a missing module" do
       for {_group, members} <- @docs[:groups_for_modules], member <- members do
         assert Enum.any?(public_modules(), &in?([member], &1)), inspect(member)
       end
@@ -87,7 +87,7 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
-  test "specs and types that are documented name no type of a module that is not" do
+  test "documented specs and types name no type of an undocumented module" do
     for module <- public_modules(), text <- documented_types(module) do
       for [_, name] <- Regex.scan(~r/\b(BaileysEx\.[\w.]+)\.[a-z]\w*\(/, text) do
         refute hidden?(Module.concat([name])), "#{inspect(module)}: #{text}"
@@ -150,7 +150,7 @@ defmodule BaileysEx.Auth.DocsTest do
     end
   end
 
-  test "a file of lib/ is below a folder internal/ exactly where nothing in it is documented" do
+  test "a file of lib/ is below a folder internal/ exactly if nothing in it is documented" do
     for {file, modules} <- Enum.group_by(modules(), &source/1) do
       assert "internal" in Path.split(file) == Enum.all?(modules, &hidden?/1), file
     end

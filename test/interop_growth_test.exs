@@ -50,7 +50,7 @@ defmodule BaileysEx.InteropGrowthTest do
   setup :setup_temp_dir
 
   for {version, package} <- @versions do
-    test "Baileys #{version} does with keys what the guide says", %{tmp: tmp} do
+    test "Baileys #{version} treats keys as the guide says", %{tmp: tmp} do
       facts = Baileys.run("growth.mjs", [unquote(version), tmp])
 
       assert %{

@@ -229,7 +229,7 @@ defmodule BaileysEx.Auth.Accounts do
 
   defp started({:ok, pid}, _accounts, _name), do: {:ok, pid}
 
-  # Opened here by somebody else meanwhile; or by somebody who has nothing to do with this.
+  # Another caller has opened the account here in the meantime, or somebody unrelated uses it.
   defp started({:error, {:already_started, pid}}, accounts, name) do
     if pid == whereis(accounts, name), do: {:ok, pid}, else: {:error, {:already_started, pid}}
   end

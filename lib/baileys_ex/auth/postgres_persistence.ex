@@ -48,7 +48,7 @@ defmodule BaileysEx.Auth.PostgresPersistence do
     * `{:error, %BaileysEx.Auth.DatabaseError{}}`: its `:kind` says what to do
     * `{:error, %BaileysEx.Auth.CorruptRowError{}}`: the row cannot be read, and is left untouched
     * `{:error, %BaileysEx.Auth.InvalidTermError{}}`: the term could not be loaded again; nothing was written
-    * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: the type or the id is no text, contains a NUL or is too
+    * `{:error, %BaileysEx.Auth.InvalidKeyError{}}`: the type or the id is not text, contains a NUL or is too
       long
     * `{:error, %BaileysEx.Auth.NotOwnerError{}}`: somebody else has claimed the account since
   """

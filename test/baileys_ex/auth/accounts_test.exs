@@ -69,7 +69,7 @@ defmodule BaileysEx.Auth.AccountsTest do
     assert File.ls!(root) == []
   end
 
-  test "must_exist leaves nothing of an account that is not there", %{tmp: tmp} do
+  test "must_exist creates nothing for a missing account", %{tmp: tmp} do
     accounts = start(tmp)
     place = Path.join(tmp, "nobody")
 

@@ -22,7 +22,7 @@ defmodule BaileysEx.Auth.AdoptionTest do
     %{checkout: checkout}
   end
 
-  test "what both define goes, the rest stays, and nothing changes before it is asked for",
+  test "what both define is removed, the rest stays, and nothing changes before apply/1",
        context do
     %{checkout: checkout} = context
     before = tree(checkout)

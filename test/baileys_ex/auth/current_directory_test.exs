@@ -90,7 +90,7 @@ defmodule BaileysEx.Auth.CurrentDirectoryTest do
     assert %{start: {KeyStore, :start_link, [^options]}} = KeyStore.child_spec(options)
   end
 
-  test "what is no path is refused, and not shown" do
+  test "anything but a path is refused, and not shown" do
     for context <- [nil, :auth, 7, [password: "geheim"], %{path: "auth"}] do
       error =
         assert_raise ArgumentError, fn -> KeyStore.start_link(persistence_context: context) end

@@ -100,7 +100,7 @@ defmodule BaileysEx.Auth.ImportTest do
       assert summary.sender_keys == :buffer
     end
 
-    test "of another account are left to it where the prefix is given", context do
+    test "of another account are left out if the prefix is given", context do
       others = named(context.rows, "eve:")
       rows = Enum.shuffle(named(context.rows, "ada:") ++ others)
 
@@ -113,7 +113,7 @@ defmodule BaileysEx.Auth.ImportTest do
       assert loaded(context.native) == Fixtures.load_all!(FilePersistence, context.source)
     end
 
-    test "that nobody knows are named, and carried where that is asked for", context do
+    test "of unknown types are named, and carried over on request", context do
       rows = [{"presence-1", "{\"a\":1}"} | named(context.rows)]
       assert import!(rows, context.native).unknown == ["presence-1"]
 
@@ -161,7 +161,7 @@ defmodule BaileysEx.Auth.ImportTest do
                {:ok, key}
     end
 
-    test "under old names of devices come under the current ones, unless those are there",
+    test "under old names of devices get the current ones, unless those exist",
          context do
       [{id, text} | _] = for {:session, id, text} <- context.rows, do: {id, text}
       newer = String.replace(text, "\"registrationId\":", "\"registrationId\": ")
@@ -206,7 +206,7 @@ defmodule BaileysEx.Auth.ImportTest do
       refute File.exists?(context.native <> "2")
     end
 
-    test "without credentials are refused, or carried alone where that is asked for", context do
+    test "without credentials are refused, or carried over alone on request", context do
       rows = for {name, _text} = row <- named(context.rows), name != "creds", do: row
       target = {NativeFilePersistence, context.native}
 
@@ -264,7 +264,7 @@ defmodule BaileysEx.Auth.ImportTest do
       refute File.exists?(context.native)
     end
 
-    test "leave a target as it was where they fail to come", context do
+    test "leave a target as it was if they fail to arrive", context do
       import!(context.rows, context.native)
       before = loaded(context.native)
 
@@ -332,7 +332,7 @@ defmodule BaileysEx.Auth.ImportTest do
       end
     end
 
-    test "keeps members of the credentials that Baileys' own file has not", context do
+    test "keeps members of the credentials that Baileys' own file does not have", context do
       more = %{
         "deviceId" => "x",
         "phoneId" => "y",

@@ -69,7 +69,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert baileys > 1
   end
 
-  test "keys that look the same in every dialect tell none", %{tmp: tmp} do
+  test "keys that look the same in every dialect show none", %{tmp: tmp} do
     :ok = FilePersistence.save_keys(tmp, :"lid-mapping", "1", "2")
     assert {:ok, report} = Inspection.inspect_directory(tmp)
     assert %{dialect: :unknown, credentials: :absent, account: nil, registered?: nil} = report
@@ -92,7 +92,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert report.foreign == ["notes.txt", "old"]
   end
 
-  test "damaged credentials are no fresh account", %{tmp: tmp} do
+  test "damaged credentials are not taken for a fresh account", %{tmp: tmp} do
     path = Fixtures.copy!(:native, tmp)
     File.write!(Path.join(path, "creds.etf"), "")
     {:ok, report} = Inspection.inspect_directory(path)
@@ -101,7 +101,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert [%CorruptFileError{}] = report.damaged
   end
 
-  test "a counter of pre-keys that is none does not stop it", %{tmp: tmp} do
+  test "an invalid counter of pre-keys does not stop it", %{tmp: tmp} do
     path = Fixtures.copy!(:native, tmp)
     {:ok, state} = NativeFilePersistence.load_credentials(path)
 
@@ -116,7 +116,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     end
   end
 
-  test "a backend that is none is refused, with the choices", %{tmp: tmp} do
+  test "an unknown backend is refused, with the choices", %{tmp: tmp} do
     error = assert_raise ArgumentError, fn -> Inspection.inspect_directory(tmp, backend: :foo) end
 
     for module <- [FilePersistence, NativeFilePersistence] do
@@ -124,7 +124,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     end
   end
 
-  test "flags what others than the owner can read", %{tmp: tmp} do
+  test "flags files that users other than the owner can read", %{tmp: tmp} do
     path = Path.join(tmp, "auth")
     :ok = NativeFilePersistence.save_credentials(path, State.new())
     :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "1", "2")
@@ -148,7 +148,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert report.journal.bytes > 0
   end
 
-  test "tells of a journal whose end was damaged as of one that a crash cut short", %{tmp: tmp} do
+  test "reports a journal with a damaged end like one that a crash cut short", %{tmp: tmp} do
     path = Path.join(tmp, "auth")
     :ok = NativeFilePersistence.save_credentials(path, State.new())
     :ok = NativeFilePersistence.save_keys(path, :"lid-mapping", "1", "2")
@@ -257,7 +257,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert report.newest_change == ~U[2027-01-15 08:00:00Z]
   end
 
-  test "says what is no auth directory, and what is two", %{tmp: tmp} do
+  test "recognises what is not an auth directory, and what is two", %{tmp: tmp} do
     missing = Path.join(tmp, "missing")
     assert Inspection.inspect_directory(missing) == {:error, :enoent}
     refute File.exists?(missing)
@@ -280,7 +280,7 @@ defmodule BaileysEx.Auth.InspectionTest do
     assert "creds.json" in foreign
   end
 
-  test "a name that is no text does not stop it", %{tmp: tmp} do
+  test "a name that is not text does not stop it", %{tmp: tmp} do
     path = Fixtures.copy!(:baileys, tmp)
     :ok = :file.write_file(path <> "/" <> <<"note-", 0xFF>>, "")
     assert {:ok, %{foreign: [name]}} = Inspection.inspect_directory(path)

@@ -9,7 +9,7 @@ defmodule BaileysEx.Auth.JSONTest do
   doctest BaileysEx.Auth.CLI.Layout
   doctest BaileysEx.Auth.Numbers
 
-  test "what it writes is ASCII, and reads as what it was" do
+  test "it writes ASCII, which reads back as the same value" do
     Property.for_seeds(1..300, fn _seed ->
       value = value(4)
       text = IO.iodata_to_binary(JSON.encode(value))
@@ -18,7 +18,7 @@ defmodule BaileysEx.Auth.JSONTest do
     end)
   end
 
-  test "bytes that are no text do not spoil it" do
+  test "bytes that are not text do not spoil it" do
     text = IO.iodata_to_binary(JSON.encode(<<"a", 0xFF, "b">>))
     assert Reader.decode!(text) == "a\uFFFDb"
   end

@@ -75,7 +75,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       end
     end
 
-    test "lets the backend settle what a crash left, before anything is read" do
+    test "lets the backend settle an interrupted commit before anything is read" do
       table = Table.new()
       ref = start(Recovering, table)
       KeyStore.get(ref, :session, ["a"])
@@ -174,7 +174,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       assert KeyStore.get(ref, :"lid-mapping", ["a"]) == %{"a" => "1"}
     end
 
-    test "never remembers what was loaded before a commit that ended meanwhile" do
+    test "never caches a value that was loaded before a commit ended" do
       for change <- [
             &KeyStore.set(&1, text("new")),
             &KeyStore.set(&1, text(nil)),
@@ -310,7 +310,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       end
     end
 
-    test "that failed and may yet have happened is not denied: its keys are read anew" do
+    test "that failed but may have happened is not denied: its keys are read again" do
       table = Table.new()
       ref = start(Batch, table, max_commit_retries: 1)
       KeyStore.set(ref, %{"lid-mapping": %{"a" => "old", "b" => "old"}})
@@ -335,7 +335,7 @@ defmodule BaileysEx.Auth.KeyStoreTest do
       assert Table.count(table, :commit_keys) == 1
     end
 
-    test "is not tried again in a directory that is not the backend's to use" do
+    test "is not tried again in a directory that the backend must not use" do
       for reason <- [
             {:recovery_required, Batch, "path"},
             {:unsupported_persistence_version, Batch, 9},

@@ -157,7 +157,7 @@ defmodule BaileysEx.Auth.OlderBaileysTest do
       assert form(file(context.source, 1)) == :array
     end
 
-    test "a key store keeps it, and gives it to what it learns", context do
+    test "a key store keeps it, and uses it for keys that it learns", context do
       write(context.source, 1, [state(1, &text/1)])
 
       options = [persistence_module: FilePersistence, persistence_context: context.source]

@@ -37,7 +37,7 @@ defmodule BaileysEx.Auth.RestoreTest do
   end
 
   for {form, backend} <- [native: NativeFilePersistence, baileys: FilePersistence] do
-    test "a damaged #{form} directory is what the snapshot holds again, and kept aside as it was",
+    test "a damaged #{form} directory gets the snapshot's content, and its own is set aside",
          context do
       backend = unquote(backend)
       path = account(unquote(form), backend, context)
@@ -71,7 +71,7 @@ defmodule BaileysEx.Auth.RestoreTest do
 
   defp creds(path), do: hd(Path.wildcard(Path.join(path, "creds.*")))
 
-  test "nothing is set aside where nothing was", context do
+  test "nothing is set aside if there was nothing", context do
     path = account(:native, NativeFilePersistence, context)
     expected = Fixtures.load_all!(NativeFilePersistence, context.backup)
 
@@ -95,7 +95,7 @@ defmodule BaileysEx.Auth.RestoreTest do
       assert Fixtures.load_all!(backend, path) == Fixtures.load_all!(backend, context.backup)
     end
 
-    test "a #{form} directory is told to hold what a snapshot does, or not", context do
+    test "a #{form} directory is compared with a snapshot", context do
       backend = unquote(backend)
       path = account(unquote(form), backend, context)
       # The newest commits of a native directory are in its journal.
@@ -112,7 +112,7 @@ defmodule BaileysEx.Auth.RestoreTest do
     end
   end
 
-  test "what is equal and damaged is not restored", context do
+  test "an equal but damaged directory does not count as restored", context do
     path = account(:native, NativeFilePersistence, context)
     {:ok, _restored} = Restore.run(context.backup, path)
     for place <- [path, context.backup], do: replace!(Path.join(place, "creds.etf"), "damaged")
@@ -190,7 +190,7 @@ defmodule BaileysEx.Auth.RestoreTest do
     assert_receive {^vm, {:exit_status, _status}}, 60_000
   end
 
-  describe "nothing is changed, and nothing set aside, where" do
+  describe "nothing is changed, and nothing set aside, if" do
     setup context do
       path = account(:native, NativeFilePersistence, context)
       before = contents(context.root)
@@ -218,7 +218,7 @@ defmodule BaileysEx.Auth.RestoreTest do
       context.unchanged.()
     end
 
-    test "the directory is none of an account", context do
+    test "the directory does not belong to an account", context do
       other = Path.join(context.tmp, "documents")
       File.mkdir!(other)
       File.write!(Path.join(other, "letter"), "dear")
@@ -244,7 +244,7 @@ defmodule BaileysEx.Auth.RestoreTest do
       context.unchanged.()
     end
 
-    test "something is where it is to be set aside", context do
+    test "the place for the old content exists", context do
       aside = Path.join(context.tmp, "aside")
       File.write!(aside, "mine")
 

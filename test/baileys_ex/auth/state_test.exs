@@ -105,7 +105,7 @@ defmodule BaileysEx.Auth.StateTest do
       assert Curve.verify(identity.public, <<5, public::binary>>, signature)
     end
 
-    test "refuses names that are no field, and an identity that cannot sign" do
+    test "refuses names that are not fields, and an identity that cannot sign" do
       assert_raise ArgumentError, ~r/noise_kye/, fn -> State.new(noise_kye: 1) end
       assert_raise ArgumentError, ~r/"me"/, fn -> State.new(%{"me" => nil}) end
       assert_raise ArgumentError, fn -> State.new(__struct__: State) end
@@ -145,7 +145,7 @@ defmodule BaileysEx.Auth.StateTest do
       end
     end
 
-    test "creds_view/1 is what there is to save" do
+    test "creds_view/1 returns what is to be saved" do
       state = State.new()
       assert State.creds_view(state) == state
       assert State.creds_view(%{creds: state, keys: 1}) == state
@@ -192,7 +192,7 @@ defmodule BaileysEx.Auth.StateTest do
              }
     end
 
-    test "ignores names that are no field" do
+    test "ignores names that are not fields" do
       state = fixture()
       assert State.merge_updates(state, %{"me" => 1, no_field: 2, __struct__: 3}) == state
       assert State.merge_updates(state, %{}) == state
@@ -299,7 +299,7 @@ defmodule BaileysEx.Auth.StateTest do
       end
     end
 
-    test "keeps fields of a later version, where it keeps those of a Baileys file" do
+    test "keeps fields of a later version beside those of a Baileys file" do
       state = State.new(unknown_fields: %{"fromBaileys" => 1})
       later = Map.put(state, :field_of_tomorrow, 2)
 
@@ -307,7 +307,7 @@ defmodule BaileysEx.Auth.StateTest do
                {:ok, %{state | unknown_fields: %{"fromBaileys" => 1, "field_of_tomorrow" => 2}}}
     end
 
-    test "brings what an older version kept as unknown to the fields that this one has" do
+    test "moves members that an older version did not know to the fields of this one" do
       state =
         State.new(routing_info: <<8, 2>>, account_sync_counter: 3, platform: nil)
         |> Map.put(:unknown_fields, %{"fromBaileys" => 1})
@@ -336,7 +336,7 @@ defmodule BaileysEx.Auth.StateTest do
       assert State.complete(Map.put(Map.from_struct(state), :keys, :elsewhere)) == {:ok, state}
     end
 
-    test "refuses what holds no identity, by the name of what is missing" do
+    test "refuses a state without an identity, and names what is missing" do
       for field <- identity_fields() do
         member = Atom.to_string(field)
         assert State.complete(Map.delete(State.new(), field)) == {:error, {member, "is missing"}}
@@ -369,7 +369,7 @@ defmodule BaileysEx.Auth.StateTest do
       end
     end
 
-    test "refuses what is no state" do
+    test "refuses anything but a state" do
       for term <- [nil, [], "state", 1, {:state}, %URI{}, %{__struct__: "State"}] do
         assert State.complete(term) == {:error, {nil, "is not a state"}}
       end

@@ -43,7 +43,7 @@ defmodule BaileysEx.Auth.VerificationTest do
              NativeFilePersistence.verify(tmp)
   end
 
-  test "a map of the fields of a state is no damage, as it loads", %{tmp: tmp} do
+  test "a map of a state's fields is not damage, because it loads", %{tmp: tmp} do
     state = State.new()
     write(tmp, "creds.etf", Map.from_struct(state))
     assert NativeFilePersistence.load_credentials(tmp) == {:ok, state}

@@ -56,7 +56,7 @@ defmodule BaileysEx.Signal.SessionRecordTest do
     assert SessionRecord.get_open_session(record) == {base_key(2), session(2)}
   end
 
-  test "closing keeps everything but the time, and the time of what is closed already" do
+  test "closing changes only the time, and not that of a closed session" do
     record =
       SessionRecord.new() |> put(1) |> SessionRecord.close_session(base_key(1), closed_at: 7)
 
@@ -74,7 +74,7 @@ defmodule BaileysEx.Signal.SessionRecordTest do
     assert at in before..System.system_time(:millisecond)
   end
 
-  test "closing leaves none open, were there two" do
+  test "closing leaves no session open, even if there were two" do
     record =
       SessionRecord.new() |> put(1) |> put(2) |> SessionRecord.close_open_session(closed_at: 5)
 
@@ -152,7 +152,7 @@ defmodule BaileysEx.Signal.SessionRecordTest do
         do: {id, session.index_info.closed}
   end
 
-  test "what is no session is refused without being shown" do
+  test "anything but a session is refused without being shown" do
     for wrong <- [%{}, %{index_info: %{}}, %{index_info: %{closed: "SECRET"}}, "SECRET", nil] do
       error =
         assert_raise ArgumentError, fn ->

@@ -58,7 +58,7 @@ defmodule BaileysEx.Signal.StoreTest do
         assert Store.get(store, :"lid-mapping", ["a", "b", "c"]) == %{"a" => "new", "c" => "new"}
       end
 
-      test "what a transaction has read stays as it was read", %{store: store} do
+      test "a value that a transaction has read stays the same for it", %{store: store} do
         Store.set(store, %{"lid-mapping": %{"a" => "1"}})
 
         Store.transaction(store, "k", fn tx ->
@@ -71,7 +71,7 @@ defmodule BaileysEx.Signal.StoreTest do
         assert Store.get(store, :"lid-mapping", ["a", "b"]) == %{"a" => "2", "b" => "2"}
       end
 
-      test "what would be saved outside of a transaction from within it is refused", context do
+      test "a process in a transaction cannot save outside of it", context do
         %{store: store} = context
         Store.set(store, %{"lid-mapping": %{"a" => "1"}})
 
@@ -256,7 +256,7 @@ defmodule BaileysEx.Signal.StoreTest do
       end
     end
 
-    test "is nil where nothing runs" do
+    test "is nil if nothing runs" do
       assert Store.wrap_running(nil) == nil
       assert Store.wrap_running(__MODULE__.Nobody) == nil
       assert Store.wrap_running({Memory, __MODULE__.Nobody}) == nil
@@ -298,7 +298,7 @@ defmodule BaileysEx.Signal.StoreTest do
       assert Process.alive?(committer)
     end
 
-    test "refuses what names no process, without showing it" do
+    test "refuses anything that names no process, without showing it" do
       for wrong <- ["TOPSECRET", 7, ["TOPSECRET"], %{}, {Memory, "TOPSECRET"}, {Memory, 7}],
           wrap <- [&Store.wrap_running/1, &KeyStore.wrap/1, &Memory.wrap/1] do
         error = assert_raise ArgumentError, ~r/^expected the pid or name/, fn -> wrap.(wrong) end

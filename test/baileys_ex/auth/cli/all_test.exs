@@ -108,7 +108,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
            ]
   end
 
-  test "inspect names what no account is left of, and copies of one device", context do
+  test "inspect names directories without an account, and copies of one device", context do
     root = Path.join(context.tmp, "mounted")
     File.mkdir!(root)
     File.cp_r!(Fixtures.path(:native), Path.join(root, "ada"))
@@ -283,7 +283,7 @@ defmodule BaileysEx.Auth.CLI.AllTest do
     for n <- 1..10, do: assert(skipped =~ "  account-#{n}: is in TARGET already\n")
   end
 
-  test "a parent directory gets told of --all, and another one that it holds none", context do
+  test "a parent directory suggests --all, and an empty one is reported as empty", context do
     for command <- ["inspect", "verify", "snapshot", "migrate", "restore"] do
       target = if command in ["inspect", "verify"], do: [], else: [context.tmp <> "/x"]
       assert {1, "", error} = cli([command, context.root | target])

@@ -105,7 +105,7 @@ defmodule BaileysEx.Auth.CLITest do
       refute shown =~ "\e"
     end
 
-    test "--warn-above that cannot be meant is wrong usage, of a missing directory too", %{
+    test "an invalid --warn-above is wrong usage, even for a missing directory", %{
       tmp: tmp
     } do
       for {value, problem} <- [
@@ -343,7 +343,7 @@ defmodule BaileysEx.Auth.CLITest do
     end
   end
 
-  test "restore puts a snapshot back, and says where what was there lies", %{tmp: tmp} do
+  test "restore puts a snapshot back, and says where the old content is", %{tmp: tmp} do
     path = Fixtures.copy!(:native, tmp)
     backup = Path.join(tmp, "backup")
     {0, _shown, ""} = cli(["snapshot", path, backup])

@@ -198,7 +198,7 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     assert error =~ copy
   end
 
-  test "delete takes all of it, and none where the name is misspelt", context do
+  test "delete removes all of it, and nothing if the name is misspelt", context do
     %{json: json, argument: argument, account: account, shown: shown} = context
     {0, _, ""} = cli(["migrate", json, argument])
     before = rows(account)
@@ -213,7 +213,7 @@ defmodule BaileysEx.Auth.CLI.PostgresTest do
     assert {[[nil]], []} = rows(account)
   end
 
-  test "what cannot work is refused with what is missing, and shows no password", context do
+  test "impossible options are refused with what is missing, without a password", context do
     %{json: json, argument: argument} = context
 
     for {argv, message} <- [

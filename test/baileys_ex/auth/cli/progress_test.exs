@@ -27,7 +27,7 @@ defmodule BaileysEx.Auth.CLI.ProgressTest do
              "migrating  25%  5,000/20,000 files  2,500/s  0:06 left"
   end
 
-  test "the ends are whole, and nothing to do is no division by it" do
+  test "a bar begins empty and ends full, and without work nothing is divided by zero" do
     assert Progress.line("x", %{done: 7, total: 7}, 100, 100) =~ "[########################] 100%"
     assert Progress.line("x", %{done: 0, total: 0}, 0, 100) =~ "0%  0/0 files"
     assert Progress.line("x", %{done: 0, total: 9}, 5000, 100) =~ "0%  0/9 files"

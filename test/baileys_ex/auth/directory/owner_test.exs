@@ -56,7 +56,7 @@ defmodule BaileysEx.Auth.Directory.OwnerTest do
     refute_received :began
   end
 
-  test "what is raised, thrown or exited with comes to the caller", %{resource: resource} do
+  test "anything raised, thrown or exited with reaches the caller", %{resource: resource} do
     assert_raise RuntimeError, "no", fn -> Owner.run([resource], & &1.(fn -> raise "no" end)) end
     assert catch_throw(Owner.run([resource], & &1.(fn -> throw(:no) end))) == :no
     assert catch_exit(Owner.run([resource], & &1.(fn -> exit(:no) end))) == :no
@@ -70,7 +70,7 @@ defmodule BaileysEx.Auth.Directory.OwnerTest do
     assert Owner.run([resource], & &1.(fn -> self() end)) != test
   end
 
-  test "a migration that is killed while it is published is over before the next commit", %{
+  test "a migration that is killed during its publication ends before the next commit", %{
     tmp: tmp
   } do
     source = Fixtures.path(:baileys)

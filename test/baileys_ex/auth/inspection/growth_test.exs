@@ -36,7 +36,7 @@ defmodule BaileysEx.Auth.Inspection.GrowthTest do
     assert {:ok, %{growing: []}} = Inspection.inspect_directory(path)
   end
 
-  test "tells when pre-keys were made, also those that are gone, as far as their files tell", %{
+  test "reports when pre-keys were made, even used ones, as far as files show it", %{
     tmp: tmp
   } do
     path = Path.join(tmp, "auth")
@@ -181,7 +181,7 @@ defmodule BaileysEx.Auth.Inspection.GrowthTest do
     assert {:ok, %{growing: [%{type: :"pre-key", keys: 39, above: 0}]}} = account.result
   end
 
-  test "what cannot be expected of keys is refused before anything is read", %{tmp: tmp} do
+  test "an invalid number of expected keys is refused before anything is read", %{tmp: tmp} do
     missing = Path.join(tmp, "missing")
 
     for {warn_above, problem} <- [

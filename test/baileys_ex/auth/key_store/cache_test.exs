@@ -10,7 +10,7 @@ defmodule BaileysEx.Auth.KeyStore.CacheTest do
   defp entries(range), do: Map.new(range, &{key(&1), &1})
 
   describe "several keys at once" do
-    test "are loaded where they are not here, and stay as they were committed meanwhile" do
+    test "are loaded if they are missing, and keep what was committed in the meantime" do
       cache = Cache.new(:infinity)
       Cache.put(cache, entries(1..1))
 
@@ -90,7 +90,7 @@ defmodule BaileysEx.Auth.KeyStore.CacheTest do
       assert work.(20_000) < 3 * work.(1_000)
     end
 
-    test "loses no write: the backend has everything that it has not" do
+    test "loses no write: the backend has everything that the cache has not" do
       for backend <- [Batch, KeyByKey] do
         table = Table.new()
         opts = [persistence_module: backend, persistence_context: table, max_cached_entries: 10]
@@ -156,7 +156,7 @@ defmodule BaileysEx.Auth.KeyStore.CacheTest do
     end
   end
 
-  test "readers of a commit that goes key by key get what was there, until it is over" do
+  test "readers see the old values until a commit that goes key by key is over" do
     for answer <- [:ok, {:error, :enospc}], bound <- [:infinity, 1] do
       table = Table.new()
       for id <- ["a", "b"], do: Table.put(table, :"lid-mapping", id, "old")

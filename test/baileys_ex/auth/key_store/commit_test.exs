@@ -245,7 +245,7 @@ defmodule BaileysEx.Auth.KeyStore.CommitTest do
   end
 
   describe "a store that ends" do
-    test "answers nobody any more, whatever it is asked", %{table: table} do
+    test "no longer answers anybody, whatever the question", %{table: table} do
       ref = start(Batch, table)
       set(ref, "a", "1")
       tx = KeyStore.transaction(ref, "k", & &1)
@@ -264,7 +264,7 @@ defmodule BaileysEx.Auth.KeyStore.CommitTest do
       end
     end
 
-    test "by its supervisor lets the commit that is written end, and begins no other", context do
+    test "by its supervisor lets the current commit end, and begins no other", context do
       table = context.table
       Process.flag(:trap_exit, true)
       ref = start(Batch, table)
@@ -307,7 +307,7 @@ defmodule BaileysEx.Auth.KeyStore.CommitTest do
     end
 
     @tag :capture_log
-    test "with its committer, so that a supervisor starts both anew", %{table: table} do
+    test "together with its committer, so that a supervisor restarts both", %{table: table} do
       Process.flag(:trap_exit, true)
       ref = start(Batch, table)
       {:links, links} = Process.info(ref.pid, :links)

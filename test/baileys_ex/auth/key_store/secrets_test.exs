@@ -211,7 +211,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
     refute_marked(printed)
   end
 
-  test "a memory store that is stopped while it is asked" do
+  test "a memory store that stops during a call" do
     Process.flag(:trap_exit, true)
     {:ok, pid} = Memory.start_link()
     store = Store.wrap_running(pid)
@@ -232,7 +232,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
     refute_marked(printed)
   end
 
-  test "a list of keys that is none" do
+  test "an invalid list of keys" do
     for ids <- [nil, @mark, [{1, @mark}], [@mark | @mark], %{"a" => @mark}, [nil], [%{}]] do
       table = Table.new()
       ref = start(Batch, table)
@@ -326,7 +326,7 @@ defmodule BaileysEx.Auth.KeyStore.SecretsTest do
     end
   end
 
-  test "nothing is printed where all goes well" do
+  test "nothing is printed if all goes well" do
     table = Table.new()
 
     printed =

@@ -76,7 +76,7 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
             do: refute(File.read!(Path.join(context.path, name)) =~ "stale")
       end
 
-      test "a store that is stopped gives its claim back, one that is killed leaves it",
+      test "a store that is stopped releases its claim, one that is killed leaves it",
            context do
         {pid, _keys} = start(context)
         assert {:ok, %Owner{counter: 1}} = context.backend.owner(context.path)
@@ -127,7 +127,7 @@ defmodule BaileysEx.Auth.Ownership.RollingDeploymentTest do
         assert {:ok, "4"} = context.backend.load_keys(context.path, :"lid-mapping", "a")
       end
 
-      test "a set of what was remembered is refused where somebody else changed it", context do
+      test "a set of a cached key is refused if somebody else has changed it", context do
         {_pid, keys} = start(context)
         :ok = write(keys, "1")
         :ok = context.backend.save_keys(context.path, :"lid-mapping", "a", "2")

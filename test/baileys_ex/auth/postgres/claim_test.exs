@@ -127,7 +127,7 @@ defmodule BaileysEx.Auth.PostgresClaimTest do
     Process.exit(connection, :kill)
   end
 
-  test "a store sees what somebody else has changed, and commits nothing made from what was",
+  test "a store sees others' changes, and commits nothing based on older values",
        %{mine: mine, theirs: theirs} do
     keys = start_store(mine)
     :ok = KeyStore.set(keys, %{"lid-mapping": %{"1" => "mine", "2" => "other"}})

@@ -48,7 +48,7 @@ defmodule BaileysEx.Auth.PostgresDriverAnswersTest do
              {:unavailable, nil}
   end
 
-  test "a repository that is not running is as one that cannot be reached" do
+  test "a repository that is not running counts as unreachable" do
     message = "could not lookup Ecto repo MyApp.Repo because it was not started"
     assert kind(raising(%RuntimeError{message: message})) == {:unavailable, nil}
     assert kind(raising(%RuntimeError{message: @secret})) == {:refused, nil}

@@ -114,7 +114,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
     assert {:ok, @secret} = PostgresPersistence.load_keys(path, :"lid-mapping", "1")
   end
 
-  test "a database that is not there, and a login that is refused, are told apart", context do
+  test "a missing database and a refused login are distinguished", context do
     %{path: path, directory: directory} = context
 
     for {user, database, advice, expected} <- [
@@ -173,7 +173,7 @@ defmodule BaileysEx.Auth.PostgresFailureTest do
   end
 
   @tag skip: if(@mounts?, do: false, else: "this machine lets nobody mount here")
-  test "a full disk is told, nothing is torn, and there is a way on", context do
+  test "a full disk is reported, nothing is torn, and freeing space helps", context do
     directory = PostgresServer.start!(small: true)
     small = PostgresServer.start_again_beside_small_disk!(directory)
     {_module, driver} = connection = PostgresDriver.connect!(directory)

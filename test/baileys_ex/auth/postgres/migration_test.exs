@@ -109,7 +109,7 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
       assert PostgresRows.of(context.account) == before
     end
 
-    test "keeps files of families that nobody knows, both ways", context do
+    test "keeps files of unknown families, both ways", context do
       context.json |> Path.join("somebody's.json") |> File.write!(~s({"a":1}))
 
       {:ok, summary} =
@@ -190,7 +190,7 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
                )
     end
 
-    test "that is there is not replaced unless that is asked for, and then its owner is fenced",
+    test "that exists is replaced only on request, and then its owner is fenced",
          context do
       target = {PostgresPersistence, context.account}
       place = "account #{context.account[:account]} in PostgreSQL"
@@ -260,7 +260,7 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
       assert Exception.message(row) =~ "another id has the same file name"
     end
 
-    test "without anything is no source", context do
+    test "that is empty is not a source", context do
       assert {:error, {:not_an_auth_directory, "account nobody in PostgreSQL"}} =
                migrate(
                  {PostgresPersistence, Keyword.put(context.account, :account, "nobody")},
@@ -293,7 +293,7 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
       write_pairs(account, n + 1)
     end
 
-    test "becomes what another backend keeps", context do
+    test "becomes an account of another backend", context do
       table = Table.new()
       :ok = Table.put(table, :session, "old", "account") && :ok
       target = {CredentialsToo, table}
@@ -338,7 +338,7 @@ defmodule BaileysEx.Auth.PostgresMigrationTest do
     assert {:ok, %{registered: true}} = PostgresPersistence.load_credentials(context.account)
   end
 
-  test "what cannot work is refused with the choices", %{account: account, json: json} do
+  test "impossible migrations are refused with the choices", %{account: account, json: json} do
     account = {PostgresPersistence, account}
 
     for {from, to, opts, message} <- [

@@ -231,7 +231,7 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
       assert PostgresDriver.count(driver) - before == 3
     end
 
-    test "nothing where one of the ids is damaged, and all the others without it", context do
+    test "nothing if one of the ids is damaged, and all the others without it", context do
       %{path: path, store: store, keys: keys} = context
       {module, driver} = path[:connection]
 
@@ -375,7 +375,7 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
       assert {:ok, ^secret} = @backend.load_keys(path, :"lid-mapping", "1")
     end
 
-    test "or that takes none, or not in time, is told apart", context do
+    test "or that refuses it, or takes too long, is a different error", context do
       %{path: path, driver: driver, directory: directory} = context
       :ok = @backend.save_keys(path, :"lid-mapping", "1", "before")
       {:ok, []} = PostgresDriver.query(driver, "BEGIN READ ONLY", [])
@@ -410,7 +410,7 @@ defmodule BaileysEx.Auth.PostgresPersistenceTest do
     end
   end
 
-  test "a repository or pool that is not there is said to be missing" do
+  test "a missing repository or pool is reported as missing" do
     for opts <- [[repo: No.Such.Repo], [conn: :no_such_pool]] do
       assert {:error, %DatabaseError{kind: :driver_missing}} =
                @backend.load_credentials([{:account, "ada"} | opts])

@@ -192,7 +192,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyTest do
       assert record.sender_key_states == [SenderKeyState.new(2, 4, @seed, pair)]
     end
 
-    test "takes a changed state back where it was, or a new one at the end" do
+    test "puts a changed state back in its place, and a new one at the end" do
       record = %SenderKeyRecord{sender_key_states: Enum.map(1..5, &state/1)}
 
       assert SenderKeyRecord.put_state(record, state(2, 9)).sender_key_states ==
@@ -203,7 +203,7 @@ defmodule BaileysEx.Signal.Group.SenderKeyTest do
     end
 
     # If `put_state` did not replace the one that `state_for_key_id` finds, message keys would be reused.
-    test "finds what it put, were there two of one id" do
+    test "finds the state that it put, even if two have one id" do
       record = %SenderKeyRecord{sender_key_states: [state(1, 5), state(1, 0)]}
       assert SenderKeyRecord.state_for_key_id(record, 1) == state(1, 5)
 

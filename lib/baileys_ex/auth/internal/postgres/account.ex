@@ -91,7 +91,7 @@ defmodule BaileysEx.Auth.Postgres.Account do
   # Some drivers have atoms for booleans too.
   defp value?(value), do: is_binary(value) or is_integer(value) or is_atom(value)
 
-  @doc "What is no answer to the statement: to take it for an empty one would lose what is there."
+  @doc "The error for anything that cannot answer the statement. Taking it for an empty answer would lose data."
   @spec bad_answer(t()) :: {:error, DatabaseError.t()}
   def bad_answer(account), do: {:error, DatabaseError.new(place(account), :bad_answer)}
 
