@@ -60,11 +60,11 @@ defmodule BaileysEx.Auth.MixProject do
           guides() ++
           ["ARCHITECTURE.md", "native/auth_store/src/engine/DESIGN.md"] ++
           ["CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"],
-      # Where the guides look for pictures, and where the README does.
+      # The guides and the README look for pictures under different paths.
       assets: %{"guides/images" => "images", "./guides/images" => "guides/images"},
       groups_for_extras: [Guides: guides()],
       groups_for_modules: module_groups(),
-      # Names in the side bar are then short enough to be seen whole.
+      # Makes names in the side bar short enough to be shown completely.
       nest_modules_by_prefix: [
         BaileysEx.Auth,
         BaileysEx.Auth.KeyStore,
@@ -74,7 +74,7 @@ defmodule BaileysEx.Auth.MixProject do
     ]
   end
 
-  # In the order in which they are read; one that is not named here comes last.
+  # In reading order; a guide that is not listed here comes last.
   defp guides do
     order = ~w(getting-started with-baileys-ex coming-from-baileys coming-from-a-database
          choosing-a-backend comparison durability

@@ -13,7 +13,7 @@ for file <-
   Code.require_file("#{file}.exs", __DIR__)
 end
 
-# Scale first: saves delete the files that they replace, which may make new ones slower for a while.
+# Scale first: saves delete the files that they replace, which may slow the creation of files for a while.
 groups = [
   scale: &Bench.Scale.run/1,
   saves: &Bench.Saves.run/1,

@@ -26,7 +26,7 @@ defmodule BaileysEx.Bench.Scale do
         end)
       end)
 
-    # All of them once more, now that the VM knows them all: with 20 kB, which are in no file yet.
+    # All directories once more, now that the VM knows all of them: with 20 kB, which are in no file yet.
     values = Map.new(3..22, &{Integer.to_string(&1), String.duplicate("v", 1_000)})
 
     {again, most} =
@@ -48,7 +48,7 @@ defmodule BaileysEx.Bench.Scale do
     if memory > @most_memory, do: raise("more than #{@most_memory} KiB of memory")
   end
 
-  # As an unpacked backup would be: without this library, which would sync every file.
+  # As if from an unpacked backup: without this library, which would sync every file.
   defp fill(keys, path) do
     {micros, :ok} =
       :timer.tc(fn ->
@@ -70,7 +70,7 @@ defmodule BaileysEx.Bench.Scale do
 
     save = fn -> :ok = Native.save_keys(path, :"lid-mapping", "7", "value 7") end
     load = fn -> {:ok, "value 3"} = Native.load_keys(path, :"lid-mapping", "3") end
-    # What is loaded and grown once per VM, and made once per directory.
+    # The part that is loaded and allocated once per VM, and created once per directory.
     save.()
     load.()
 
@@ -92,7 +92,7 @@ defmodule BaileysEx.Bench.Scale do
     length(ids)
   end
 
-  # The median time, and how far the process grew.
+  # Returns the median time, and how much the process has grown.
   defp rounds(fun) do
     {times, growth} = growth(fn -> for _ <- 1..@rounds, do: time(fun) end)
     {times |> Enum.sort() |> Enum.at(div(@rounds, 2)), growth}
@@ -100,7 +100,7 @@ defmodule BaileysEx.Bench.Scale do
 
   defp time(fun), do: fun |> :timer.tc() |> elem(0)
 
-  # How much more memory the operating system had to give than before, at the highest point.
+  # Returns how much more memory than before the operating system had to provide at the peak.
   defp growth(fun) do
     :erlang.garbage_collect()
     reset_peak()
@@ -122,7 +122,7 @@ defmodule BaileysEx.Bench.Scale do
     end
   end
 
-  # Without the one that reads this.
+  # Without the descriptor that reads this.
   defp descriptors do
     case File.ls("/proc/self/fd") do
       {:ok, descriptors} -> length(descriptors) - 1

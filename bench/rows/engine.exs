@@ -18,7 +18,7 @@ defmodule Bench.Engine do
     rows(path, context, "") ++ space(path) ++ after_deletions(context)
   end
 
-  # The keys of both sides as the last round has left them, of which there are as many.
+  # The keys of both sides as the last round has left them, equally many on each side.
   defp space(path) do
     native = Path.join(path, "engine")
     sqlite = Path.join(path, "sqlite")
@@ -85,7 +85,7 @@ defmodule Bench.Engine do
     end
   end
 
-  # ext4 without a journal passes over each inode that was freed in the last minute.
+  # ext4 without a journal skips each inode that was freed in the last minute.
   defp after_deletions(context) do
     deleted = Accounts.path("deleted")
     File.mkdir_p!(deleted)

@@ -1,6 +1,6 @@
 defmodule Bench.KeyStoreRows do
   @moduledoc false
-  # The key store against what it stands on, and against itself with one caller.
+  # The key store against its foundations, and against itself with one caller.
 
   alias Bench.{Accounts, Measure, Report, SlowFlush}
   alias BaileysEx.Auth.{KeyStore, NativeFilePersistence}
@@ -39,13 +39,13 @@ defmodule Bench.KeyStoreRows do
     |> Report.print()
   end
 
-  # Transactions per second: the ratio says how many times more the sixteen get done.
+  # Transactions per second: the ratio says how many times more transactions sixteen callers complete.
   defp transactions(context, keys, note, target) do
     ref = start(Accounts.small(NativeFilePersistence, "store"))
 
     one = fn -> callers(ref, 1, 60, keys) end
     sixteen = fn -> callers(ref, 16, 20, keys) end
-    # Of times: how many times as long the one takes for a transaction.
+    # The ratio of times: how many times longer a transaction takes with one caller.
     %{reference: sixteen, work: one, ratio: ratio} = Measure.sides([sixteen, one], context.rounds)
 
     Report.print(%{

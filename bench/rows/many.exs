@@ -1,6 +1,6 @@
 defmodule Bench.Many do
   @moduledoc false
-  # 500 accounts under one directory, seen at a glance.
+  # A look at 500 accounts under one directory.
 
   alias Bench.{Accounts, Measure, Report}
   alias BaileysEx.Auth.{Inspection, PersistenceMigration}

@@ -42,7 +42,8 @@ defmodule Bench.Postgres do
     end
   end
 
-  # What slows the flushes of this VM is not for the server, which runs as another user and cannot load it.
+  # The library that slows the flushes of this VM must not affect the server, which runs as another user and
+  # cannot load it.
   defp unslowed(fun) do
     preload = System.get_env("LD_PRELOAD")
     System.delete_env("LD_PRELOAD")
@@ -55,7 +56,7 @@ defmodule Bench.Postgres do
     :ok = Schema.migrate(connection: server.connection)
     query(driver, "CREATE TABLE bare (LIKE baileys_auth_keys INCLUDING ALL)", [])
     account = [connection: server.connection, account: "ada"]
-    # As a store writes.
+    # In the way that a store writes.
     :ok = PostgresPersistence.claim(account, Owner.new())
 
     [

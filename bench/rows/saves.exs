@@ -77,7 +77,7 @@ defmodule Bench.Saves do
     ]
   end
 
-  # Ten thousand commits, among them those that write the files out.
+  # Ten thousand commits, including those that write the files.
   defp stalls(_context) do
     native = Accounts.small(NativeFilePersistence, "native")
     session = Accounts.session()
@@ -103,7 +103,7 @@ defmodule Bench.Saves do
     end
   end
 
-  # What is left where nothing is to be written: processes, locks and the way into the NIF.
+  # The cost that remains if nothing is written: processes, locks and the call of the NIF.
   defp nothing(context) do
     native = Accounts.small(NativeFilePersistence, "native")
     {:ok, agent} = Agent.start_link(fn -> nil end)
@@ -143,7 +143,7 @@ defmodule Bench.Saves do
       {nanoseconds, count}
     end
 
-    # Of times: how many times as long the bare appends take.
+    # The ratio of times: how many times longer the bare appends take.
     %{reference: saves, work: bare, ratio: ratio} =
       Measure.sides(
         [saves, Peer.floor_side(context.floor, "many", bare, payload, count)],

@@ -1,6 +1,6 @@
 defmodule Bench.Scale do
   @moduledoc false
-  # What grows with the number of keys, and what must not.
+  # What grows with the number of keys, and what must not grow.
 
   alias Bench.{Accounts, Measure, Report, Saves}
   alias BaileysEx.Auth.{NativeFilePersistence, PersistenceMigration}
@@ -13,7 +13,7 @@ defmodule Bench.Scale do
     small = Accounts.json("source", @small)
     large = Accounts.json("source", @large)
 
-    # One set of rounds, so that what grows with the number of keys is of one run too.
+    # One set of rounds, so that the figures for growth come from one run too.
     sides = [copy(small), migrate(small), copy(large), migrate(large)]
     rounds = Measure.rounds(sides, context.slow_rounds)
     compare = fn reference, work -> Measure.compare(rounds, reference, work) end
@@ -43,7 +43,7 @@ defmodule Bench.Scale do
     end)
   end
 
-  # What the side before has left to be written out is written out first.
+  # First flushes what the previous side has left to be written.
   defp target do
     {_, 0} = System.cmd("sync", [])
     Accounts.path("target")
@@ -61,7 +61,7 @@ defmodule Bench.Scale do
     |> Report.print()
   end
 
-  # In a VM of its own: this one has migrated, and has the memory for it already.
+  # In a separate VM, because this one has migrated and already has the memory for it.
   defp memory(source, target) do
     {printed, 0} = System.cmd("mix", ["run", "--no-compile", "bench/peak.exs", source, target])
     [over_listing, over_all] = printed |> String.split() |> Enum.map(&String.to_integer/1)

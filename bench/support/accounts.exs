@@ -9,10 +9,10 @@ defmodule Bench.Accounts do
   @session "15559990002.0"
 
   @doc """
-  A path under the directory of this run that was never used. Nothing is deleted before the run
-  ends: a file system may make new files more slowly for a while after many were deleted (ext4
-  without a journal passes over each inode that was freed in the last minute), and disks are told
-  of freed blocks in the background.
+  Returns an unused path under the directory of this run. Nothing is deleted before the run ends, because
+  deletions can slow later work: a file system may create files more slowly for a while (ext4 without a
+  journal skips each inode that was freed in the last minute), and disks learn of freed blocks in the
+  background.
   """
   @spec path(String.t()) :: Path.t()
   def path(name) do
@@ -61,7 +61,7 @@ defmodule Bench.Accounts do
     %{record | sessions: Map.merge(sessions, closed)}
   end
 
-  @doc "New pre-keys, as they are uploaded."
+  @doc "New pre-keys, in the form in which they are uploaded."
   @spec pre_keys(Range.t()) :: %{optional(String.t()) => map()}
   def pre_keys(ids) do
     Map.new(ids, fn id ->
@@ -80,7 +80,7 @@ defmodule Bench.Accounts do
     path
   end
 
-  @doc "The bytes of a term in a file, for the floor to write."
+  @doc "Returns the bytes of a term in a file, which the reference program writes."
   @spec payload(String.t(), binary()) :: Path.t()
   def payload(name, bytes) do
     path = path(name)
@@ -88,11 +88,11 @@ defmodule Bench.Accounts do
     path
   end
 
-  @doc "What the native backend writes for a term."
+  @doc "Returns what the native backend writes for a term."
   @spec native_bytes(term()) :: binary()
   def native_bytes(term), do: :erlang.term_to_binary(term)
 
-  @doc "The file of the native backend for a key."
+  @doc "Returns the native backend's file of a key."
   @spec native_file(Path.t(), atom(), String.t()) :: Path.t()
   def native_file(path, type, id), do: Path.join(path, "#{type}-#{id}.etf")
 

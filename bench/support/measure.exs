@@ -1,16 +1,16 @@
 defmodule Bench.Measure do
   @moduledoc false
-  # Times two or more sides in turn: machines change speed within seconds, so only what is taken
-  # side by side can be compared. A side is a function that does its work some times and returns
+  # Times two or more sides alternately: the speed of a machine changes within seconds, so only measurements
+  # taken side by side can be compared. A side is a function that does its work some times and returns
   # `{nanoseconds, times}`.
 
-  # Before each side, so that the system places the threads anew: on few cores a thread that waits
-  # for another one's core makes either side twice as slow, and stays where it is while it is busy.
+  # A rest before each side lets the system place the threads again. On few cores, a thread that waits for
+  # another one's core makes either side twice as slow, and stays there while it is busy.
   @rest_ms 50
 
   @type side() :: (() -> {non_neg_integer(), pos_integer()})
 
-  @typedoc "Nanoseconds of one piece of work: of each side, by round."
+  @typedoc "Nanoseconds for one piece of work, of each side, by round."
   @type rounds() :: [[float()]]
 
   @typedoc "Medians of two sides' nanoseconds, and of the ratio of work to reference in each round."
@@ -20,7 +20,7 @@ defmodule Bench.Measure do
   @spec rounds([side()], pos_integer()) :: rounds()
   def rounds(sides, count), do: for(round <- 1..count, do: round(sides, round))
 
-  @doc "Compares two sides by their place."
+  @doc "Compares two sides, given by their position."
   @spec compare(rounds(), non_neg_integer(), non_neg_integer()) :: comparison()
   def compare(rounds, reference, work) do
     %{
@@ -31,8 +31,7 @@ defmodule Bench.Measure do
   end
 
   @doc """
-  A reference and the work that is compared to it. One more round comes before, which warms up and
-  does not count.
+  A reference and the work that is compared to it. An additional first round warms up and does not count.
   """
   @spec sides([side()], pos_integer()) :: comparison()
   def sides([_reference, _work] = sides, count) do
@@ -51,7 +50,7 @@ defmodule Bench.Measure do
     end
   end
 
-  @doc "A side that runs `fun` once, with what `prepare` gives: its time does not count."
+  @doc "A side that runs `fun` once, with the result of `prepare`, whose time does not count."
   @spec once((() -> prepared), (prepared -> term())) :: side() when prepared: term()
   def once(prepare, fun) do
     fn ->
@@ -71,7 +70,7 @@ defmodule Bench.Measure do
   @spec median([number()]) :: number()
   def median(numbers), do: numbers |> Enum.sort() |> Enum.at(div(length(numbers), 2))
 
-  # Every other round in the other order: what one side leaves to be written out slows the next.
+  # Every second round runs in the reverse order, because what one side leaves to be written slows the next.
   defp round(sides, round) do
     indexed = Enum.with_index(sides)
     order = if rem(round, 2) == 0, do: indexed, else: Enum.reverse(indexed)
