@@ -1,7 +1,6 @@
 # Migrates a JSON directory in this fresh VM, and prints two numbers: the maximum growth of its memory in
 # kilobytes over its size after the first step, when the directory is listed, and over its size before. Linux
 # only.
-# over what it was before. Linux only.
 
 alias BaileysEx.Auth.PersistenceMigration
 

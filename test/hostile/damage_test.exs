@@ -44,7 +44,6 @@ defmodule BaileysEx.Hostile.DamageTest do
 
         # A number fits no family, and neither does a list of numbers. But values that cryptography does not
         # need are carried over as found.
-        # need is carried as it was found.
         names =
           for family <- families() -- carried(),
               {content, index} <- Enum.with_index(wrong(extension)),
