@@ -152,6 +152,10 @@ fn a_map_that_would_come_back_as_bytes_is_refused() {
         map([(text("type"), text("buffer")), (text("data"), text("AQ=="))]),
         map([(text("type"), text("Buffer"))]),
         map([
+            (text("type"), text("Buffer")),
+            (text("x"), Value::List(vec![Value::Int(1)])),
+        ]),
+        map([
             (text("buffer"), Value::Bool(true)),
             (text("data"), text("hi there")),
         ]),

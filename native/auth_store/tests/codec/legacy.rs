@@ -188,7 +188,7 @@ fn a_tagged_atom_is_an_atom_in_this_dialect_alone() {
 
 #[test]
 fn atoms_of_every_table_are_known() {
-    for name in ["sender_signing_key", "cipher_key", "chain_type", "lid"] {
+    for name in ["sender_signing_key", "cipher_key", "chain_type", "pn"] {
         let mut creds = legacy("creds");
         creds["value"]["additional_data"] = json!({"__type__": "atom", "value": name});
         let value = read("creds", &creds);

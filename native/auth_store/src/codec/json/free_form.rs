@@ -179,9 +179,7 @@ fn reads_as_bytes(members: &[(&str, &Value)]) -> bool {
             .iter()
             .all(|(name, value)| bytes::index(name).is_some() && byte(value));
     let tagged = match members {
-        [(data, bytes), tag] | [tag, (data, bytes)] if *data == "data" && tag.0 != "data" => {
-            reads_as_data(tag, bytes)
-        }
+        [(data, bytes), tag] | [tag, (data, bytes)] if *data == "data" => reads_as_data(tag, bytes),
         _ => false,
     };
     indexed || tagged
