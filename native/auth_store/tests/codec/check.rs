@@ -41,8 +41,11 @@ fn any_term_may_be_where_the_tables_know_none() {
         atom("unknown_fields"),
         map([(text("x"), no_json())]),
     );
+    let device = ["signal_identities", "0", "identifier", "device_id"];
+    *member(&mut creds, &device) = no_json();
     assert_eq!(check_known("creds", &creds), Ok(()));
     assert!(encode("creds", &creds).is_err());
+    assert_eq!(check_known("a-family-to-come", &no_json()), Ok(()));
     let mut group = native(GROUP);
     put(
         &mut group,

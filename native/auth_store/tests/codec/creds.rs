@@ -388,10 +388,13 @@ fn baileys_verbatim(name: &str) -> Value {
 fn what_is_not_there_is_written_as_its_default() {
     let mut value = native("creds");
     remove(&mut value, &[], "account_settings");
-    assert_eq!(
-        written("creds", &value)["accountSettings"],
-        json!({"unarchiveChats": false})
-    );
+    for unknown in [map([]), map([(text("x"), Value::Int(1))])] {
+        put(&mut value, &[], atom("unknown_fields"), unknown);
+        assert_eq!(
+            written("creds", &value)["accountSettings"],
+            json!({"unarchiveChats": false})
+        );
+    }
 }
 
 #[test]
