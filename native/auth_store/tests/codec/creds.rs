@@ -373,6 +373,9 @@ fn what_an_older_version_kept_as_unknown_is_written_as_the_member_that_it_is() {
     let read = read("creds", &json);
     assert!(read.get("last_prop_hash") == Some(&text("hash")));
     assert!(read.get("unknown_fields") == Some(&map([])));
+    let file = encode("creds", &value).expect("creds");
+    let again = encode("creds", &read).expect("creds");
+    assert!(file == again, "and in its place");
 }
 
 /// A member of the fixture as an older version would have kept it.

@@ -147,29 +147,37 @@ impl Writer<'_> {
         let members = || record.members.iter().zip(&fields.known);
         self.open('{')?;
         for (member, value) in members() {
-            let kept = |(name, _): &(&str, &Value)| *name == member.name;
-            if is_free(record, member, *value) && fields.unknown.iter().any(kept) {
-                continue;
+            let kept = fields.unknown.iter().find(|(name, _)| *name == member.name);
+            match kept {
+                Some((name, kept)) if is_free(record, member, *value) => {
+                    self.unknown_member(record, name, kept)?;
+                }
+                _ => self
+                    .member(member, *value)
+                    .map_err(|fault| fault.member(member.key))?,
             }
-            self.member(member, *value)
-                .map_err(|fault| fault.member(member.key))?;
         }
         for &(name, value) in &fields.unknown {
-            let is_taken = |(member, value): (&Member, &Option<_>)| {
-                member.name == name && !is_free(record, member, *value)
-            };
-            if members().any(is_taken) {
-                let fault = Fault::new("a string key takes the name of a known member");
-                return Err(fault.key(name));
+            match members().find(|(member, _)| member.name == name) {
+                None => self.unknown_member(record, name, value)?,
+                // Written in the place of the member.
+                Some((member, known)) if is_free(record, member, *known) => {}
+                Some(_) => {
+                    let fault = Fault::new("a string key takes the name of a known member");
+                    return Err(fault.key(name));
+                }
             }
-            self.free_member(name, value, Style::Verbatim)
-                .map_err(|fault| match record.unknown {
-                    Unknown::Under(key) => fault.member(key),
-                    _ => fault,
-                })?;
         }
         self.close('}');
         Ok(())
+    }
+
+    fn unknown_member(&mut self, record: &Record, name: &str, value: &Value) -> Outcome<()> {
+        self.free_member(name, value, Style::Verbatim)
+            .map_err(|fault| match record.unknown {
+                Unknown::Under(key) => fault.member(key),
+                _ => fault,
+            })
     }
 
     /// Sorts a map into the members that the table knows and the rest.
