@@ -405,6 +405,12 @@ fn a_member_of_a_later_version_of_the_struct_is_written_by_its_name() {
     let mut value = native("creds");
     put(&mut value, &[], atom("member_to_come"), Value::Int(5));
     assert_eq!(written("creds", &value)["member_to_come"], 5);
+    // What is there by name counts, and is written once.
+    let unknown = map([(text("member_to_come"), Value::Int(6))]);
+    put(&mut value, &[], atom("unknown_fields"), unknown);
+    let file = String::from_utf8(encode("creds", &value).expect("creds")).expect("text");
+    assert_eq!(file.matches("\"member_to_come\":").count(), 1);
+    assert!(file.contains("\"member_to_come\":6"));
 }
 
 #[test]
