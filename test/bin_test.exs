@@ -21,7 +21,7 @@ defmodule BaileysEx.BinTest do
       {output, status} = run(unquote(script), [unquote(option)], bin)
       assert status == 0, output
       assert output =~ ~r/^ *#{unquote(script)}/m, "no line that says how to call it: #{output}"
-      for line <- String.split(output, "\n"), do: assert(String.length(line) <= 110, line)
+      for line <- String.split(output, "\n"), do: assert(String.length(line) <= 80, line)
       refute output =~ ~r/set -e|#!/
     end
   end
